@@ -1,0 +1,1 @@
+//! The ELF closure as ld.so computes it.

@@ -1,0 +1,2 @@
+//! The host, probed once, as plain data. Decides nothing.
+#![forbid(unsafe_code)]

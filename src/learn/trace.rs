@@ -1,0 +1,228 @@
+//! What a traced run showed. JSON on disk; the input of [`crate::spec`].
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// When something was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Before the service was ready.
+    Start,
+    /// Afterwards.
+    Serve,
+}
+
+/// A whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The command that was run.
+    pub command: Vec<String>,
+    /// Why the trace can be trusted, or not.
+    pub certificate: Certificate,
+    /// System calls by number, native architecture.
+    pub calls: Vec<CallSeen>,
+    /// Calls made through another architecture's entry (x32, int 0x80): `(architecture, number)`.
+    pub foreign_calls: Vec<(String, u32)>,
+    /// Paths, sorted by `host`.
+    pub paths: Vec<PathSeen>,
+    /// Sockets bound, connected and created.
+    pub sockets: Vec<SocketSeen>,
+    /// Ids that the processes took.
+    pub ids: Vec<IdsSeen>,
+    /// Capabilities that a successful call needed, with the call.
+    pub capabilities: Vec<CapabilitySeen>,
+    /// Memory mapped writable and executable at once.
+    pub writable_executable: bool,
+    /// Signals that the main process installed a handler for.
+    pub handled_signals: Vec<i32>,
+    /// io_uring was set up: what runs inside a ring is not seen.
+    pub blind: bool,
+}
+
+/// Stops against records, and what was run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// System call stops that the tracer got.
+    pub stops: u64,
+    /// Stops that became a record.
+    pub records: u64,
+    /// All stops were recorded, nothing was lost, and the run ended in an orderly way.
+    pub complete: bool,
+    /// Why not, if not.
+    pub gaps: Vec<String>,
+    /// Processes seen.
+    pub processes: u64,
+    /// Threads seen, the processes' first ones included.
+    pub threads: u64,
+    /// How many passes over the service (1 today).
+    pub passes: u32,
+    /// The exercises that ran.
+    pub exercises: Vec<ExerciseRun>,
+    /// Kernel release.
+    pub kernel: String,
+    /// The service went to the background by itself (its first process ended at once).
+    pub forked: bool,
+}
+
+/// One exercise and how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExerciseRun {
+    /// Its name.
+    pub name: String,
+    /// Its command.
+    pub command: Vec<String>,
+    /// Its exit code; `None` if it could not be run or was killed.
+    pub exit: Option<i32>,
+    /// It did what the spec or knowledge expects.
+    pub passed: bool,
+}
+
+/// One system call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallSeen {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub phase: Phase,
+    /// How often.
+    pub count: u64,
+}
+
+/// How a path was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Use {
+    /// Executed.
+    Execute,
+    /// Mapped executable: a shared object.
+    Map,
+    /// Opened for reading.
+    Read,
+    /// Opened for writing, truncated or locked.
+    Write,
+    /// Made: file, directory, link, node, socket; or renamed to.
+    Create,
+    /// Unlinked, or renamed from.
+    Delete,
+    /// Mode, owner or times changed.
+    Change,
+    /// A directory that was listed.
+    List,
+    /// Only looked at: stat, access, readlink.
+    Look,
+    /// Made the working directory.
+    Enter,
+    /// Made the root directory.
+    Root,
+    /// A socket that was connected to or sent to.
+    Connect,
+}
+
+/// What a path is on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathKind {
+    /// Block device.
+    Block,
+    /// Character device.
+    Character,
+    /// Directory.
+    Directory,
+    /// FIFO.
+    Fifo,
+    /// Regular file.
+    File,
+    /// Socket.
+    Socket,
+    /// It does not exist (any more).
+    Missing,
+}
+
+/// One path of the host and everything that was done with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathSeen {
+    /// The host's path, absolute, with every symlink resolved. For a service that chrooted
+    /// itself this begins with its root. For a missing path: the resolved parent and the name.
+    pub host: PathBuf,
+    /// As asked by the service, made absolute in the service's own root. More than one when
+    /// symlinks lead to the same thing.
+    pub asked: BTreeSet<PathBuf>,
+    /// Symlinks on the way, `(host path of the link, its text)`.
+    pub links: Vec<(PathBuf, PathBuf)>,
+    /// What it is on the host, after the run.
+    pub kind: PathKind,
+    /// Of a device: major and minor.
+    pub device: Option<(u32, u32)>,
+    /// Successful uses.
+    pub uses: BTreeSet<Use>,
+    /// Uses that failed, with the errno: a failed lookup is `ENOENT` (2).
+    pub failures: BTreeSet<(Use, i32)>,
+    /// First seen when.
+    pub phase: Phase,
+    /// How often.
+    pub count: u64,
+}
+
+/// What was done with a socket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SocketUse {
+    /// `socket(2)` or `socketpair(2)` succeeded.
+    Create,
+    /// `bind(2)` succeeded.
+    Bind,
+    /// `listen(2)` succeeded.
+    Listen,
+    /// `connect(2)`, `sendto(2)` or `sendmsg(2)` with an address was tried.
+    Connect,
+    /// `bind(2)` failed with this errno.
+    BindFailed(i32),
+}
+
+/// One socket address or family.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SocketSeen {
+    /// What was done.
+    pub action: SocketUse,
+    /// `AF_` number.
+    pub family: u16,
+    /// `SOCK_` number without its flags (1 stream, 2 datagram, 3 raw).
+    pub kind: u16,
+    /// Protocol argument of `socket(2)`.
+    pub protocol: i32,
+    /// `ADDRESS` without port, or the path, or `@NAME` of an abstract socket; empty for `Create`.
+    pub address: String,
+    /// The port; for bind of port 0 it stays 0.
+    pub port: u16,
+    /// First seen when.
+    pub phase: Phase,
+}
+
+/// The ids of a process after a call that changed them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct IdsSeen {
+    /// Real, effective, saved and file system uid.
+    pub uids: [u32; 4],
+    /// Real, effective, saved and file system gid.
+    pub gids: [u32; 4],
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// When.
+    pub phase: Phase,
+}
+
+/// A capability that a call needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CapabilitySeen {
+    /// Its number.
+    pub capability: u8,
+    /// The call, with the arguments that decided, as in `bind(0.0.0.0:53)`.
+    pub call: String,
+    /// When.
+    pub phase: Phase,
+}

@@ -1,0 +1,16 @@
+//! gaoler puts a network service in the smallest jail it can work in, keeps it there, and
+//! proves that the jail holds. Data goes one way:
+//! `Event → Trace → Needs → Spec → Manifest → Plan → Jail → State → Finding`.
+
+pub mod audit;
+pub mod build;
+pub mod cli;
+pub mod error;
+pub mod host;
+pub mod learn;
+pub mod plan;
+pub mod run;
+pub mod spec;
+pub mod sys;
+
+pub use error::{Doing, Error, Result};

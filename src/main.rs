@@ -1,0 +1,6 @@
+//! The `gaoler` command.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    gaoler::cli::main()
+}

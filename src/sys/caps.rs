@@ -1,0 +1,2 @@
+//! Capability names (`capabilities(7)`).
+#![forbid(unsafe_code)]

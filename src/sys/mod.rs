@@ -1,0 +1,3 @@
+//! Every `unsafe` and raw system call, a file per facility. Knows neither spec nor plan.
+
+pub mod caps;
