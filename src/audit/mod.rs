@@ -2,7 +2,20 @@
 //! Changes nothing.
 #![forbid(unsafe_code)]
 
+pub mod live;
+mod live_checks;
+mod score;
+mod static_checks;
+#[cfg(test)]
+mod tests;
+
 use serde::Serialize;
+
+pub use score::score;
+
+use crate::build::Manifest;
+use crate::plan::Plan;
+use crate::spec::Spec;
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,4 +46,67 @@ pub struct Finding {
     pub evidence: String,
     /// What to do about it.
     pub remedy: String,
+}
+
+impl Finding {
+    fn new(
+        severity: Severity,
+        subject: impl Into<String>,
+        evidence: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            id: String::new(),
+            severity,
+            subject: subject.into(),
+            evidence: evidence.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+/// What is audited.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The policy.
+    pub spec: &'a Spec,
+    /// What was built.
+    pub manifest: &'a Manifest,
+    /// How it is started.
+    pub plan: &'a Plan,
+    /// Differences between the tree and the manifest: path, what.
+    pub drift: &'a [(String, String)],
+    /// The running jail, if it was looked at.
+    pub live: Option<&'a live::Live>,
+}
+
+/// One rule: its id, what it protects from, and how to look.
+#[derive(Clone, Copy)]
+pub struct Check {
+    /// Stable id of its findings.
+    pub id: &'static str,
+    /// What it looks for and why.
+    pub about: &'static str,
+    /// Looks. The findings get the check's id.
+    look: fn(&Subject<'_>) -> Vec<Finding>,
+}
+
+/// Every check there is, static ones first.
+pub fn checks() -> impl Iterator<Item = &'static Check> {
+    static_checks::CHECKS.iter().chain(live_checks::CHECKS)
+}
+
+/// Runs every check that can be run: the live ones need a running jail.
+pub fn audit(subject: &Subject<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = checks()
+        .flat_map(|check| {
+            (check.look)(subject)
+                .into_iter()
+                .map(|finding| Finding { id: check.id.to_owned(), ..finding })
+        })
+        .collect();
+    findings.sort_by(|left, right| {
+        right.severity.cmp(&left.severity).then_with(|| left.id.cmp(&right.id))
+    });
+    findings
 }

@@ -6,3 +6,6 @@ pub mod elf;
 pub mod manifest;
 
 pub use manifest::{Entry, EntryKind, Manifest};
+
+/// Where the directory with the log socket is mounted in a jail; `/dev/log` leads there.
+pub const LOG_DIRECTORY: &str = "/run/gaoler";

@@ -1,4 +1,72 @@
 //! From a spec, a manifest and the host to a [`Plan`]: every ordering decision, no I/O.
 #![forbid(unsafe_code)]
 
+mod assemble;
+mod describe;
 pub mod filter;
+mod policy;
+mod restrict;
+pub mod step;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use assemble::{Inputs, Mode, assemble};
+pub use policy::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
+pub use step::{Phase, PlannedStep, Step};
+
+use crate::{Error, Result};
+
+/// Everything that starting and living with one jail needs, in numbers and absolute paths:
+/// whoever executes it knows neither names nor policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The jail's name.
+    pub name: String,
+    /// The generation that it starts.
+    pub generation: u64,
+    /// The service goes to the background by itself.
+    pub forks: bool,
+    /// What to do, in order.
+    pub steps: Vec<PlannedStep>,
+    /// Protections that were wanted but that this host lacks, with the reason.
+    pub lacking: Vec<String>,
+}
+
+impl Plan {
+    /// Writes the plan as JSON: the compiled form that lies beside the manifest.
+    ///
+    /// # Errors
+    /// Only if a path in it is not UTF-8.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::new(format!("write the plan of {}", self.name), error))
+    }
+
+    /// Reads what [`Plan::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Text that is not a plan of this version.
+    pub fn from_json(text: &str, origin: &Path) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            Error::setup(format!("read the compiled plan {}", origin.display()), error)
+                .hint("build the jail again: gaoler build NAME")
+        })
+    }
+
+    /// Whether the jail has a pid namespace, with a first process that reaps.
+    pub fn has_init(&self) -> bool {
+        self.steps.iter().any(|planned| planned.step == Step::ForkService)
+    }
+
+    /// The directory of the jail's log socket, if it has one.
+    pub fn log_directory(&self) -> Option<PathBuf> {
+        self.steps.iter().find_map(|planned| match &planned.step {
+            Step::OpenLogSocket { directory } => Some(directory.clone()),
+            _ => None,
+        })
+    }
+}

@@ -2,4 +2,14 @@
 //! policy.
 #![forbid(unsafe_code)]
 
+mod cgroup;
+mod child;
+mod init;
+mod landlock;
+pub mod launch;
 pub mod log;
+mod prepare;
+pub mod state;
+pub mod supervise;
+
+pub use launch::{Launched, Stdio, launch};

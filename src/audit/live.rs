@@ -1,0 +1,207 @@
+//! Looks at a running jail from outside and answers with plain data.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::build::{EntryKind, Manifest};
+use crate::host::process::{self, Status};
+use crate::plan::Plan;
+use crate::run::state::State;
+use crate::sys;
+use crate::{Doing, Result};
+
+/// The namespaces that are compared with the host's.
+pub(super) const NAMESPACES: [&str; 4] = ["mnt", "pid", "ipc", "uts"];
+
+/// A running jail.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Device and inode of the generation's root tree.
+    pub tree: (u64, u64),
+    /// The host's namespaces, in the order of [`NAMESPACES`].
+    pub host_namespaces: Vec<u64>,
+    /// Its processes.
+    pub processes: Vec<Process>,
+    /// Its mounts.
+    pub mounts: Vec<Mount>,
+}
+
+/// One process of a jail.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    /// Its pid on the host.
+    pub pid: i32,
+    /// It is the first process that gaoler left in the pid namespace.
+    pub is_init: bool,
+    /// Credentials and confinement; one for each thread, the first one first.
+    pub threads: Vec<Status>,
+    /// Device and inode of its root directory.
+    pub root: (u64, u64),
+    /// Its namespaces, in the order of [`NAMESPACES`].
+    pub namespaces: Vec<u64>,
+    /// Descriptors that lead to a file of a mount that is not the jail's: number and target.
+    pub foreign_descriptors: Vec<(u32, String)>,
+    /// The working directory lies on a mount of the jail.
+    pub directory_inside: bool,
+    /// The executable: its path as the kernel names it, and what is wrong with it.
+    pub executable: (String, Option<String>),
+}
+
+/// One mount of a jail.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Mount {
+    /// Its id.
+    pub id: u64,
+    /// Where it is, in the jail.
+    pub path: PathBuf,
+    /// `ro`, `nosuid`, `nodev`, `noexec`…
+    pub options: Vec<String>,
+}
+
+/// Looks at every process of the jail.
+///
+/// # Errors
+/// It ended meanwhile.
+pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Result<Live> {
+    let stat = rustix::fs::stat(tree).doing(|| format!("look at {}", tree.display()))?;
+    let own = std::process::id().cast_signed();
+    let mounts = mounts(state.service.pid)?;
+    let start = if plan.has_init() { state.init.map(|init| init.pid) } else { None };
+    let mut processes = Vec::new();
+    for pid in process::companions(start.unwrap_or(state.service.pid))? {
+        // One that ends while it is looked at is no finding.
+        if let Ok(found) = look_at(pid, start == Some(pid), &mounts, tree, manifest) {
+            processes.push(found);
+        }
+    }
+    Ok(Live {
+        tree: (stat.st_dev, stat.st_ino),
+        host_namespaces: namespaces(own)?,
+        processes,
+        mounts,
+    })
+}
+
+fn look_at(
+    pid: i32,
+    is_init: bool,
+    mounts: &[Mount],
+    tree: &Path,
+    manifest: &Manifest,
+) -> Result<Process> {
+    let inside = |id: Option<u64>| id.is_some_and(|id| mounts.iter().any(|mount| mount.id == id));
+    let foreign = process::descriptors(pid)?
+        .into_iter()
+        .filter(|(number, target)| {
+            target.starts_with('/') && *number > 2 && !inside(mount_of(pid, *number))
+        })
+        .collect();
+    let directory = process::working_directory(pid)?;
+    let root = process::root(pid)?;
+    Ok(Process {
+        pid,
+        is_init,
+        threads: threads(pid)?,
+        root,
+        namespaces: namespaces(pid)?,
+        foreign_descriptors: foreign,
+        directory_inside: directory == root || directory_is_inside(pid, mounts),
+        executable: executable(pid, is_init, tree, manifest),
+    })
+}
+
+fn threads(pid: i32) -> Result<Vec<Status>> {
+    let path = format!("/proc/{pid}/task");
+    let mut tids: Vec<i32> = fs::read_dir(&path)
+        .doing(|| format!("list {path}"))?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    tids.sort_by_key(|tid| (*tid != pid, *tid));
+    tids.into_iter().map(process::status).collect()
+}
+
+fn namespaces(pid: i32) -> Result<Vec<u64>> {
+    NAMESPACES.iter().map(|kind| process::namespace(pid, kind)).collect()
+}
+
+/// The id of the mount that a descriptor lies on (`proc_pid_fdinfo(5)`).
+fn mount_of(pid: i32, descriptor: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+}
+
+/// Whether the working directory, as the kernel names it, lies on one of the jail's mounts.
+fn directory_is_inside(pid: i32, mounts: &[Mount]) -> bool {
+    let Ok(directory) = fs::read_link(format!("/proc/{pid}/cwd")) else { return false };
+    let Ok(shown) = rustix::fs::stat(format!("/proc/{pid}/root{}", directory.display())) else {
+        return false;
+    };
+    !mounts.is_empty()
+        && process::working_directory(pid).is_ok_and(|found| found == (shown.st_dev, shown.st_ino))
+}
+
+/// Compares what runs with what was built: the same file, with the manifest's content.
+fn executable(
+    pid: i32,
+    is_init: bool,
+    tree: &Path,
+    manifest: &Manifest,
+) -> (String, Option<String>) {
+    let shown = process::executable(pid).unwrap_or_default().display().to_string();
+    if is_init {
+        return (shown, None);
+    }
+    let Ok(mut file) = fs::File::open(format!("/proc/{pid}/exe")) else {
+        return (shown, Some("cannot be opened".to_owned()));
+    };
+    let Ok(hash) = sys::copy::hash(&mut file) else {
+        return (shown, Some("cannot be read".to_owned()));
+    };
+    let known = manifest.entries.iter().find(|entry| {
+        entry.kind == EntryKind::File && entry.sha256.as_deref() == Some(hash.as_str())
+    });
+    let Some(entry) = known else {
+        return (shown, Some("is not in the manifest".to_owned()));
+    };
+    let built = tree.join(entry.path.strip_prefix("/").unwrap_or(&entry.path));
+    let same = rustix::fs::stat(&built).ok().zip(rustix::fs::fstat(&file).ok()).is_some_and(
+        |(built, running)| (built.st_dev, built.st_ino) == (running.st_dev, running.st_ino),
+    );
+    let wrong = (!same).then(|| "has the right content but is not the tree's file".to_owned());
+    (shown, wrong)
+}
+
+/// The mounts of the jail (`proc_pid_mountinfo(5)`).
+fn mounts(pid: i32) -> Result<Vec<Mount>> {
+    let path = format!("/proc/{pid}/mountinfo");
+    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+    Ok(parse_mounts(&text))
+}
+
+pub(super) fn parse_mounts(text: &str) -> Vec<Mount> {
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ');
+            let id = fields.next()?.parse().ok()?;
+            let path = fields.nth(3)?;
+            let options = fields.next()?.split(',').map(str::to_owned).collect();
+            Some(Mount { id, path: unescape(path).into(), options })
+        })
+        .collect()
+}
+
+/// The kernel writes blanks and the like as octal (`\040`).
+fn unescape(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        let digits: Vec<u8> = bytes.by_ref().take(3).collect();
+        let value = std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 8).ok());
+        out.push(value.unwrap_or(b'\\'));
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,175 @@
+//! The command line: one definition for parsing, help, man pages and completions.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
+/// the jail holds.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gaoler",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  gaoler up named                     jail this machine's BIND and start it\n  \
+        gaoler check named --live           look at the running jail from outside\n  \
+        gaoler up web -- /usr/sbin/nginx -g 'daemon off;'\n\n\
+        Exit codes: 0 done, 1 failed, 2 wrong usage, 3 findings above the threshold,\n\
+        125 the jail could not be set up and nothing was started; run and an exec'd service\n\
+        answer with the service's own."
+)]
+pub struct Arguments {
+    /// Where the specs are.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/gaoler")]
+    pub etc: PathBuf,
+    /// Where the root trees are.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/gaoler")]
+    pub state: PathBuf,
+    /// Where running jails are known.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/run/gaoler")]
+    pub run: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Learn a service if there is no spec, build its jail, start it, check it: the main job.
+    #[command(after_help = "Examples:\n  gaoler up named\n  \
+        gaoler up cache --user memcache -- /usr/bin/memcached -p 11311\n  \
+        gaoler up web --create-user -- /opt/web/httpd -f")]
+    Up(Up),
+    /// Run a service under a tracer and write the spec of what it needs.
+    #[command(after_help = "Examples:\n  gaoler learn named\n  \
+        gaoler learn web --ready tcp:8080 --exercise 'curl -sf http://127.0.0.1:8080/' -- /opt/web/httpd -f")]
+    Learn(Learn),
+    /// Build the root tree of a spec.
+    #[command(after_help = "Examples:\n  gaoler build named\n  \
+        gaoler build named --standalone /srv/chroot/named")]
+    Build(Build),
+    /// Show how the jail will be set up, step by step, with the reason of each.
+    Plan(Named),
+    /// Run the service in its jail, in the foreground.
+    #[command(after_help = "Examples:\n  gaoler run named\n  \
+        gaoler run named --exec      no process of gaoler's stays in between")]
+    Run(Run),
+    /// Start the service in its jail.
+    Start(Named),
+    /// Stop it: its own way first, then TERM, then KILL.
+    Stop(Named),
+    /// Stop and start.
+    Restart(Named),
+    /// Test the configuration, then have the service read it again.
+    Reload(Named),
+    /// Whether it runs (exit code 0) or not (3).
+    Status(Named),
+    /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
+    #[command(after_help = "Examples:\n  gaoler check named --live\n  \
+        gaoler check named --live --json --fail-above 2")]
+    Check(Check),
+    /// Print the completions of a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// Where to.
+        directory: PathBuf,
+    },
+    /// What `start` leaves running beside a jail.
+    #[command(hide = true)]
+    Supervise(Named),
+}
+
+/// A jail, and how to print.
+#[derive(Args, Clone, Debug)]
+pub struct Named {
+    /// The jail's name.
+    pub name: String,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `up` can be told.
+#[derive(Args, Debug)]
+pub struct Up {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "flattened")]
+    pub learn: Learn,
+    /// Make the service's own system user, named as the jail, if it has none.
+    #[arg(long)]
+    pub create_user: bool,
+}
+
+/// What `learn` can be told.
+#[derive(Args, Clone, Debug)]
+pub struct Learn {
+    /// The jail's name; a service that gaoler knows needs no command.
+    pub name: String,
+    /// A command that shows that the service works; may be given more than once.
+    #[arg(long, value_name = "COMMAND")]
+    pub exercise: Vec<String>,
+    /// How long to watch after the exercises, in seconds.
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
+    pub serve_for: u64,
+    /// When it is ready: udp:PORT, tcp:PORT, file:PATH or quiet:MILLISECONDS.
+    #[arg(long, value_name = "SIGN")]
+    pub ready: Vec<String>,
+    /// The user it shall run as; needed if it does not change to one by itself.
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
+    #[arg(long)]
+    pub again: bool,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+    /// The service's program and arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// What `build` can be told.
+#[derive(Args, Debug)]
+pub struct Build {
+    /// The jail's name.
+    pub name: String,
+    /// Make a tree that is complete in itself, for plain chroot, in this empty directory.
+    #[arg(long, value_name = "DIR")]
+    pub standalone: Option<PathBuf>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `run` can be told.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// The jail's name.
+    pub name: String,
+    /// Become the service: no process stays in between, and there is no pid namespace.
+    #[arg(long)]
+    pub exec: bool,
+}
+
+/// What `check` can be told.
+#[derive(Args, Debug)]
+pub struct Check {
+    /// The jail's name.
+    pub name: String,
+    /// Look at the running processes too.
+    #[arg(long)]
+    pub live: bool,
+    /// Exit with 3 if the score is above this.
+    #[arg(long, value_name = "SCORE")]
+    pub fail_above: Option<f64>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}

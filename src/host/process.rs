@@ -1,0 +1,242 @@
+//! What `/proc/PID` says about one process (`proc_pid_status(5)`, `proc_pid_stat(5)`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Doing, Error, Result};
+
+/// The credentials and confinement of a process or thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Its name, at most 15 bytes; chosen by the process itself.
+    pub name: String,
+    /// `R`, `S`, `Z`…
+    pub state: char,
+    /// Parent's pid.
+    pub parent: i32,
+    /// Real, effective, saved and file system uid.
+    pub uids: [u32; 4],
+    /// Real, effective, saved and file system gid.
+    pub gids: [u32; 4],
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// Inheritable capabilities.
+    pub inheritable: u64,
+    /// Permitted capabilities.
+    pub permitted: u64,
+    /// Effective capabilities.
+    pub effective: u64,
+    /// Bounding set.
+    pub bounding: u64,
+    /// Ambient capabilities.
+    pub ambient: u64,
+    /// no_new_privs is set.
+    pub no_new_privs: bool,
+    /// Seccomp mode: 0 none, 1 strict, 2 filter.
+    pub seccomp: u32,
+    /// How many filters.
+    pub filters: u32,
+    /// Pids from the outermost to the innermost pid namespace.
+    pub pids: Vec<i32>,
+    /// Resident memory, KiB.
+    pub resident_kib: u64,
+    /// Threads.
+    pub threads: u32,
+}
+
+/// Reads `/proc/PID/status`.
+///
+/// # Errors
+/// The process has ended.
+pub fn status(pid: i32) -> Result<Status> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+    Ok(parse_status(&text))
+}
+
+fn parse_status(text: &str) -> Status {
+    let fields: BTreeMap<&str, &str> = text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name, value.trim()))
+        .collect();
+    let field = |name: &str| fields.get(name).copied().unwrap_or("");
+    let number = |name: &str| field(name).split(' ').next().unwrap_or("").parse().unwrap_or(0);
+    let bits = |name: &str| u64::from_str_radix(field(name), 16).unwrap_or(0);
+    let list = |name: &str| -> Vec<u32> {
+        field(name).split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    };
+    let four = |name: &str| <[u32; 4]>::try_from(list(name)).unwrap_or_default();
+    Status {
+        name: field("Name").to_owned(),
+        state: field("State").chars().next().unwrap_or('?'),
+        parent: field("PPid").parse().unwrap_or(0),
+        uids: four("Uid"),
+        gids: four("Gid"),
+        groups: list("Groups"),
+        inheritable: bits("CapInh"),
+        permitted: bits("CapPrm"),
+        effective: bits("CapEff"),
+        bounding: bits("CapBnd"),
+        ambient: bits("CapAmb"),
+        no_new_privs: field("NoNewPrivs") == "1",
+        seccomp: u32::try_from(number("Seccomp")).unwrap_or(0),
+        filters: u32::try_from(number("Seccomp_filters")).unwrap_or(0),
+        pids: field("NSpid").split_whitespace().filter_map(|word| word.parse().ok()).collect(),
+        resident_kib: number("VmRSS"),
+        threads: u32::try_from(number("Threads")).unwrap_or(0),
+    }
+}
+
+/// When the process started, in clock ticks since boot: with the pid this names one process
+/// for good, however pids are reused.
+///
+/// # Errors
+/// The process has ended.
+pub fn start_time(pid: i32) -> Result<u64> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+    // The name in parentheses may hold anything, so fields are counted from the last ')'.
+    text.rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_whitespace().nth(19))
+        .and_then(|field| field.parse().ok())
+        .ok_or_else(|| Error::new(format!("read the start time in {path}"), "it has no field 22"))
+}
+
+/// The inode of a namespace of the process: `pid`, `mnt`, `net`, `ipc`, `uts`, `user`.
+///
+/// # Errors
+/// The process has ended, or belongs to somebody else.
+pub fn namespace(pid: i32, kind: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/ns/{kind}");
+    let stat = rustix::fs::stat(path.as_str()).doing(|| format!("look at {path}"))?;
+    Ok(stat.st_ino)
+}
+
+/// Every process id in `/proc`.
+///
+/// # Errors
+/// `/proc` not readable.
+pub fn all() -> Result<Vec<i32>> {
+    let entries = fs::read_dir("/proc").doing(|| "list /proc")?;
+    let mut pids: Vec<i32> = entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// The processes in the same pid namespace as `pid`, it included. One without a pid namespace
+/// of its own: `pid` and its descendants.
+///
+/// # Errors
+/// `/proc` not readable, or `pid` has ended.
+pub fn companions(pid: i32) -> Result<Vec<i32>> {
+    let own = namespace(pid, "pid")?;
+    if own != namespace(std::process::id().cast_signed(), "pid")? {
+        let same = |other: &i32| namespace(*other, "pid").is_ok_and(|found| found == own);
+        return Ok(all()?.into_iter().filter(same).collect());
+    }
+    let parents: Vec<(i32, i32)> =
+        all()?.into_iter().filter_map(|pid| Some((pid, status(pid).ok()?.parent))).collect();
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(&member) = family.get(next) {
+        family.extend(parents.iter().filter(|(_, parent)| *parent == member).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(family)
+}
+
+/// The program that the process runs, as the kernel names it. ` (deleted)` at the end means
+/// that the file was replaced.
+pub fn executable(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// The arguments of the process; what it says about itself.
+pub fn command_line(pid: i32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
+/// Device and inode of the process's root directory: compared with the tree's, as the second
+/// document does with fstat and `ls -ldi`.
+///
+/// # Errors
+/// The process has ended.
+pub fn root(pid: i32) -> Result<(u64, u64)> {
+    place(pid, "root")
+}
+
+/// Device and inode of the process's working directory.
+///
+/// # Errors
+/// The process has ended.
+pub fn working_directory(pid: i32) -> Result<(u64, u64)> {
+    place(pid, "cwd")
+}
+
+fn place(pid: i32, which: &str) -> Result<(u64, u64)> {
+    let path = format!("/proc/{pid}/{which}");
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found = rustix::fs::open(Path::new(&path), flags, Mode::empty())
+        .doing(|| format!("open {path}"))?;
+    let stat = rustix::fs::fstat(&found).doing(|| format!("look at {path}"))?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
+/// The open descriptors of a process: number and what it leads to, in the kernel's words.
+///
+/// # Errors
+/// The process has ended.
+pub fn descriptors(pid: i32) -> Result<Vec<(u32, String)>> {
+    let path = format!("/proc/{pid}/fd");
+    let mut found: Vec<(u32, String)> = fs::read_dir(&path)
+        .doing(|| format!("list {path}"))?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let target = fs::read_link(entry.path()).ok()?;
+            Some((number, target.to_string_lossy().into_owned()))
+        })
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_in_all_forms() {
+        let text = "Name:\tnamed\nState:\tS (sleeping)\nPPid:\t7\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\n\
+                    Groups:\t5 9 \nCapInh:\t0000000000000000\nCapPrm:\t0000000000000400\n\
+                    CapEff:\t0000000000000400\nCapBnd:\t0000000000000400\nCapAmb:\t0000000000000400\n\
+                    NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t1\nNSpid:\t812\t2\nVmRSS:\t 1234 kB\nThreads:\t5\n";
+        let status = parse_status(text);
+        assert_eq!(status.uids, [1, 2, 3, 4]);
+        assert_eq!(status.gids, [5, 6, 7, 8]);
+        assert_eq!(status.groups, [5, 9]);
+        assert_eq!(status.bounding, 1 << 10);
+        assert!(status.no_new_privs);
+        assert_eq!((status.seccomp, status.filters), (2, 1));
+        assert_eq!(status.pids, [812, 2]);
+        assert_eq!(status.resident_kib, 1234);
+    }
+
+    #[test]
+    fn this_process_is_its_own_companion() {
+        let own = std::process::id().cast_signed();
+        assert!(companions(own).expect("proc is there").contains(&own));
+        assert!(start_time(own).expect("it runs") > 0);
+    }
+}

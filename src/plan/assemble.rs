@@ -1,0 +1,432 @@
+//! Puts the steps together. The order here is the launch order of the design; a test holds it.
+
+use std::path::{Path, PathBuf};
+
+use super::step::{Namespaces, Phase, PlannedStep, Resource, Step};
+use super::{Plan, policy, restrict};
+use crate::build::Manifest;
+use crate::host::Host;
+use crate::spec::{Demand, Spec};
+use crate::{Error, Result};
+
+/// How the jail will be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A supervisor outside and, in a pid namespace, a first process inside.
+    Supervised,
+    /// `run --exec`: this process becomes the service.
+    Exec,
+}
+
+/// What a plan is made from, all of it plain data.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The policy.
+    pub spec: &'a Spec,
+    /// What was built.
+    pub manifest: &'a Manifest,
+    /// The generation's number.
+    pub generation: u64,
+    /// Its root tree on the host.
+    pub tree: &'a Path,
+    /// The jail's directory below `/run/gaoler`.
+    pub runtime: &'a Path,
+    /// What the host can do.
+    pub host: &'a Host,
+    /// `service.user` as a number.
+    pub uid: u32,
+    /// `service.group` as a number.
+    pub gid: u32,
+    /// `service.groups` as numbers.
+    pub groups: &'a [u32],
+    /// If the program is a script: its interpreter and the interpreter's argument.
+    pub interpreter: &'a [String],
+    /// How it will be run.
+    pub mode: Mode,
+}
+
+/// Makes the plan.
+///
+/// # Errors
+/// A protection that is required and that this host lacks; a program that is not in the tree.
+pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
+    let mut plan = Assembly { inputs, steps: Vec::new(), lacking: Vec::new() };
+    plan.host_side()?;
+    plan.namespaces();
+    plan.mounts();
+    plan.root();
+    plan.process();
+    plan.descriptors()?;
+    plan.ids();
+    plan.restrictions()?;
+    plan.execute()?;
+    Ok(Plan {
+        name: inputs.spec.name.clone(),
+        generation: inputs.generation,
+        forks: inputs.spec.service.forks,
+        steps: plan.steps,
+        lacking: plan.lacking,
+    })
+}
+
+/// A plan in the making.
+pub(super) struct Assembly<'a> {
+    pub(super) inputs: Inputs<'a>,
+    steps: Vec<PlannedStep>,
+    lacking: Vec<String>,
+}
+
+impl Assembly<'_> {
+    pub(super) fn add(&mut self, phase: Phase, step: Step, reason: impl Into<String>) {
+        self.steps.push(PlannedStep { phase, step, reason: reason.into() });
+    }
+
+    /// Whether to use a layer. One that is missing stops the plan or is reported, as the
+    /// spec says: nothing is skipped in silence.
+    pub(super) fn wants(&mut self, layer: &str, demand: Demand, missing: Option<&str>) -> Result<bool> {
+        match (demand, missing) {
+            (Demand::Off, _) => Ok(false),
+            (Demand::Require | Demand::Prefer, None) => Ok(true),
+            (Demand::Prefer, Some(why)) => {
+                self.lacking.push(format!("{layer}: {why}"));
+                Ok(false)
+            }
+            (Demand::Require, Some(why)) => Err(Error::setup(
+                format!("plan the jail {}: its protection {layer} is required", self.inputs.spec.name),
+                why,
+            )
+            .hint(format!(
+                "set {layer} = \"prefer\" under [protections] to start without it and have it reported"
+            ))),
+        }
+    }
+
+    fn host_side(&mut self) -> Result<()> {
+        let Inputs { spec, uid, gid, groups, runtime, host, .. } = self.inputs;
+        self.add(
+            Phase::Host,
+            Step::CloseInherited,
+            "an inherited descriptor of a directory is a way out of any root (CVE-2024-21626); \
+             this comes before anything is opened",
+        );
+        self.add(
+            Phase::Host,
+            Step::ClearEnvironment,
+            "nothing of the caller's environment may steer the loader or the service",
+        );
+        self.add(
+            Phase::Host,
+            Step::ResolveIds { user: spec.service.user.clone(), uid, gid, groups: groups.to_vec() },
+            "names are looked up on the host: after the change of root, NSS would load the \
+             jail's libraries as root (CVE-2019-14271, CVE-2025-32463)",
+        );
+        let (directories, limits) = policy::cgroup(&spec.name, &spec.limits, &host.cgroups);
+        let missing = directories.is_empty().then_some("no cgroup hierarchy is mounted");
+        let limited = spec.limits.memory.is_some() || spec.limits.processes.is_some();
+        if limited && self.wants("cgroup", spec.protections.cgroup, missing)? {
+            self.add(
+                Phase::Host,
+                Step::JoinCgroup { directories, limits },
+                "limits on the whole jail hold for every process in it",
+            );
+        }
+        if self.inputs.mode == Mode::Supervised {
+            self.add(
+                Phase::Host,
+                Step::OpenLogSocket { directory: runtime.join("log") },
+                "the supervisor reads the jail's /dev/log and says itself which jail wrote",
+            );
+        }
+        for scratch in &spec.scratch {
+            self.add(
+                Phase::Host,
+                Step::MakeScratch {
+                    path: scratch.path.clone(),
+                    size_kib: scratch.size_kib,
+                    uid: if spec.service.start_as_root { 0 } else { uid },
+                    gid,
+                    mode: 0o700,
+                },
+                scratch.because.clone(),
+            );
+        }
+        Ok(())
+    }
+
+    fn kinds(&self) -> Namespaces {
+        let wanted = &self.inputs.spec.protections;
+        Namespaces {
+            mount: wanted.mount_namespace != Demand::Off,
+            pid: wanted.pid_namespace != Demand::Off && self.inputs.mode == Mode::Supervised,
+            ipc: wanted.ipc_namespace != Demand::Off,
+            uts: wanted.uts_namespace != Demand::Off,
+        }
+    }
+
+    fn namespaces(&mut self) {
+        let kinds = self.kinds();
+        if kinds == Namespaces::default() {
+            return;
+        }
+        self.add(
+            Phase::Namespaces,
+            Step::NewNamespaces(kinds),
+            "mounts, process ids, System V IPC and host name of its own; as root this needs no \
+             user namespace",
+        );
+        if kinds.pid != (self.inputs.spec.protections.pid_namespace != Demand::Off) {
+            self.lacking.push(
+                "pid_namespace: with --exec there is none, execve cannot enter one".to_owned(),
+            );
+        }
+    }
+
+    fn mounts(&mut self) {
+        if !self.kinds().mount {
+            return;
+        }
+        let Inputs { spec, tree, runtime, mode, .. } = self.inputs;
+        self.add(
+            Phase::Mounts,
+            Step::StopPropagation,
+            "before any mount, or the jail's mounts and unmounts would reach the host",
+        );
+        self.add(
+            Phase::Mounts,
+            Step::MountRoot { tree: tree.to_owned() },
+            "a mount of its own can be read-only and be the root",
+        );
+        for bind in &spec.binds {
+            self.add(
+                Phase::Mounts,
+                Step::Bind {
+                    path: bind.path.clone(),
+                    source: bind.path.clone(),
+                    writable: bind.writable,
+                },
+                bind.because.clone(),
+            );
+        }
+        for scratch in &spec.scratch {
+            self.add(
+                Phase::Mounts,
+                Step::MountScratch { path: scratch.path.clone() },
+                scratch.because.clone(),
+            );
+        }
+        if mode == Mode::Supervised {
+            self.add(
+                Phase::Mounts,
+                Step::Bind {
+                    path: PathBuf::from(crate::build::LOG_DIRECTORY),
+                    source: runtime.join("log"),
+                    writable: false,
+                },
+                "/dev/log leads here; a directory, so that a new supervisor's socket appears too",
+            );
+        }
+    }
+
+    fn root(&mut self) {
+        if self.kinds().mount {
+            self.add(
+                Phase::Root,
+                Step::PivotRoot,
+                "unlike chroot, it leaves nothing of the host to climb back to",
+            );
+            self.add(
+                Phase::Root,
+                Step::DetachOldRoot,
+                "a detached mount cannot be reached by any path",
+            );
+        } else {
+            let tree = self.inputs.tree.to_owned();
+            self.add(
+                Phase::Root,
+                Step::Chroot { tree },
+                "the working directory goes in first: chroot does not move it (\"Best practices \
+                 for UNIX chroot() operations\")",
+            );
+            self.lacking.push(
+                "mount_namespace: off, so plain chroot, and its root is not read-only".to_owned(),
+            );
+        }
+        self.add(
+            Phase::Root,
+            Step::EnterRoot,
+            "a working directory outside the root is the oldest way out",
+        );
+    }
+
+    fn process(&mut self) {
+        if self.kinds().pid {
+            self.add(
+                Phase::Process,
+                Step::ForkService,
+                "pid 1 ignores signals that it has no handler for and must reap orphans, which a \
+                 service does not expect; the pid is the same inside and outside, so that pid \
+                 files and logs are right",
+            );
+        }
+        if self.inputs.mode == Mode::Supervised {
+            self.add(
+                Phase::Process,
+                Step::NewSession,
+                "with no controlling terminal there is nothing for TIOCSTI to type into \
+                 (CVE-2017-5226)",
+            );
+        }
+    }
+
+    fn descriptors(&mut self) -> Result<()> {
+        let program = self.program()?;
+        self.add(
+            Phase::Descriptors,
+            Step::OpenProgram { path: program },
+            "opened by root inside the new root, so that what runs is what was built and need \
+             not be readable by the service",
+        );
+        let path = self.inputs.spec.service.workdir.clone();
+        self.add(
+            Phase::Descriptors,
+            Step::ChangeDirectory { path },
+            "only now are all mounts final; the answer of getcwd must begin with / \
+             (CVE-2024-21626)",
+        );
+        self.add(
+            Phase::Descriptors,
+            Step::CloseRest,
+            "what the launcher itself opened must not stay either; before the filter, which may \
+             refuse close_range",
+        );
+        Ok(())
+    }
+
+    fn ids(&mut self) {
+        let Inputs { spec, uid, gid, groups, host, .. } = self.inputs;
+        let limits = &spec.limits;
+        let wanted = [
+            (Resource::CoreFile, Some(limits.core.unwrap_or(0))),
+            (Resource::Descriptors, limits.descriptors),
+            (Resource::FileSize, limits.file_size),
+        ];
+        for (resource, value) in wanted {
+            if let Some(value) = value {
+                self.add(
+                    Phase::Ids,
+                    Step::Limit { resource, value },
+                    "before the ids go: only lowered, so it needs no capability",
+                );
+            }
+        }
+        self.add(
+            Phase::Ids,
+            Step::Umask { mask: spec.service.umask },
+            "what the service creates is as closed as the spec says",
+        );
+        let keep = capability_bits(spec);
+        self.add(
+            Phase::Ids,
+            Step::DropBoundingSet { keep, last: host.last_capability },
+            "while CAP_SETPCAP lasts; afterwards no execve can bring one back",
+        );
+        self.add(
+            Phase::Ids,
+            Step::SetGroups { groups: groups.to_vec() },
+            "the exact list, also when it is empty: the caller's groups would stay",
+        );
+        let (final_uid, final_gid) = if spec.service.start_as_root { (0, 0) } else { (uid, gid) };
+        self.add(Phase::Ids, Step::SetGids { gid: final_gid }, "the group before the user, who may not change it");
+        self.add(
+            Phase::Ids,
+            Step::SetUids { uid: final_uid },
+            "all forms, or the saved uid is a way back (\"Setuid Demystified\")",
+        );
+        self.add(
+            Phase::Ids,
+            Step::SetCapabilities { keep },
+            "a change from uid 0 clears them, unless kept; this sets the exact sets",
+        );
+        let ambient = if spec.service.start_as_root { 0 } else { keep };
+        self.add(
+            Phase::Ids,
+            Step::SetAmbient { keep: ambient },
+            "after the uid, whose change wipes it",
+        );
+        self.add(
+            Phase::Ids,
+            Step::VerifyIds {
+                uid: final_uid,
+                gid: final_gid,
+                groups: groups.to_vec(),
+                capabilities: keep,
+                ambient,
+            },
+            "a drop that was half done is never recovered from",
+        );
+    }
+
+    fn restrictions(&mut self) -> Result<()> {
+        self.add(
+            Phase::Restrict,
+            Step::NoNewPrivs,
+            "set-user-ID files and file capabilities mean nothing from here on; Landlock and \
+             the filter need it",
+        );
+        let spec = self.inputs.spec;
+        let missing = (self.inputs.host.landlock_abi == 0).then_some("this kernel has no Landlock");
+        if self.wants("landlock", spec.protections.landlock, missing)? {
+            let rules = restrict::landlock(&self.inputs)?;
+            self.add(
+                Phase::Restrict,
+                Step::Landlock(rules),
+                "after the mounts, which it forbids; it holds even where a mount is too wide",
+            );
+        }
+        if self.wants("seccomp", spec.protections.seccomp, None)? {
+            let program = policy::filter(spec)?;
+            self.add(
+                Phase::Restrict,
+                Step::Seccomp { program },
+                "last, so that it need not allow what the steps before it do",
+            );
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self) -> Result<()> {
+        let arguments = policy::arguments(self.inputs.spec, self.inputs.interpreter);
+        let environment = self
+            .inputs
+            .spec
+            .service
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        self.add(
+            Phase::Execute,
+            Step::Execute { arguments, environment },
+            "through the descriptor: no path is looked up again",
+        );
+        Ok(())
+    }
+
+    /// What is executed: the service's program, or its interpreter if it is a script.
+    fn program(&self) -> Result<PathBuf> {
+        let arguments = policy::arguments(self.inputs.spec, self.inputs.interpreter);
+        let program = arguments.first().map(PathBuf::from).unwrap_or_default();
+        if restrict::resolve(self.inputs.manifest, &program).is_some() {
+            return Ok(program);
+        }
+        Err(Error::setup(
+            format!("plan the jail {}", self.inputs.spec.name),
+            format!("its program {} is not in the tree", program.display()),
+        )
+        .hint("list it under files with kind = \"program\" and build again"))
+    }
+}
+
+fn capability_bits(spec: &Spec) -> u64 {
+    spec.capabilities.iter().fold(0, |bits, rule| bits | 1_u64 << (rule.capability & 63))
+}

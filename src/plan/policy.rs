@@ -1,0 +1,170 @@
+//! The parts of a plan that are a translation of the spec: filter, cgroup, arguments.
+
+use std::path::PathBuf;
+
+use super::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
+use crate::host::cgroup::{Cgroups, Version};
+use crate::spec::{Limits, Spec};
+use crate::sys::calls;
+use crate::{Error, Result};
+
+/// Where gaoler's cgroups live below each hierarchy's mount point.
+const CGROUP_PARENT: &str = "gaoler";
+
+/// The descriptor number that the program is opened on: the filter lets execveat run that and
+/// nothing else.
+pub const PROGRAM_DESCRIPTOR: u32 = 3;
+
+/// The descriptor number on which a failed launch is reported.
+pub const ERROR_DESCRIPTOR: u32 = 4;
+
+/// Calls that any process needs to end, or to go on after a signal.
+const ALWAYS: [&str; 4] = ["exit", "exit_group", "rt_sigreturn", "restart_syscall"];
+
+/// TIOCSTI types into a terminal, TIOCLINUX can paste into one (CVE-2017-5226).
+const TERMINAL_INJECTION: [u64; 2] = [libc_constants::TIOCSTI, libc_constants::TIOCLINUX];
+
+/// Every CLONE_NEW* flag of `clone(2)`: a new namespace gives a process capabilities over it,
+/// and the kernel code behind them.
+const NAMESPACE_FLAGS: u64 = 0x7e02_0000 | 0x80;
+
+/// PROT_WRITE and PROT_EXEC.
+const WRITE_EXECUTE: u64 = 0x2 | 0x4;
+
+mod libc_constants {
+    //! From `asm-generic/ioctls.h`; the same on x86_64 and aarch64.
+    pub const TIOCSTI: u64 = 0x5412;
+    pub const TIOCLINUX: u64 = 0x541c;
+}
+
+const EPERM: u16 = 1;
+const ENOSYS: u16 = 38;
+const EAFNOSUPPORT: u16 = 97;
+
+/// The program's argument list: the interpreter of a script first.
+pub fn arguments(spec: &Spec, interpreter: &[String]) -> Vec<String> {
+    interpreter.iter().chain(&spec.service.command).cloned().collect()
+}
+
+/// Compiles the filter: the calls of the spec, some of them only with some arguments.
+pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
+    let mut rules: Vec<Rule> =
+        spec.calls.iter().map(|rule| rule_for(rule.number, spec)).collect();
+    for name in ALWAYS {
+        let number = number(name)?;
+        if !rules.iter().any(|rule| rule.call == number) {
+            rules.push(Rule { call: number, alternatives: Vec::new(), otherwise: Action::Allow });
+        }
+    }
+    permit(&mut rules, number("execveat")?, 0, PROGRAM_DESCRIPTOR);
+    permit(&mut rules, number("write")?, 0, ERROR_DESCRIPTOR);
+    rules.sort_by_key(|rule| rule.call);
+    filter::compile(&filter::Policy {
+        architecture: Architecture::native().ok_or_else(|| {
+            Error::setup("compile the system call filter", "gaoler has no table for this architecture")
+        })?,
+        rules,
+        known_up_to: calls::highest(),
+        denied: Action::Errno(EPERM),
+        unknown: Action::Errno(ENOSYS),
+        foreign: Action::KillProcess,
+    })
+}
+
+/// Lets a call through that the spec does not have, for one descriptor: the launcher's own.
+fn permit(rules: &mut Vec<Rule>, call: u32, argument: u8, descriptor: u32) {
+    if rules.iter().any(|rule| rule.call == call) {
+        return;
+    }
+    let same = Condition {
+        argument,
+        low_half_only: true,
+        comparison: Comparison::Equal(descriptor.into()),
+    };
+    rules.push(Rule {
+        call,
+        alternatives: vec![(vec![same], Action::Allow)],
+        otherwise: Action::Errno(EPERM),
+    });
+}
+
+fn rule_for(call: u32, spec: &Spec) -> Rule {
+    let low = |argument, comparison| Condition { argument, low_half_only: true, comparison };
+    let (alternatives, otherwise) = match calls::name(call).unwrap_or("") {
+        "socket" | "socketpair" => (
+            spec.families
+                .iter()
+                .map(|rule| {
+                    (vec![low(0, Comparison::Equal(rule.family.into()))], Action::Allow)
+                })
+                .collect(),
+            Action::Errno(EAFNOSUPPORT),
+        ),
+        // The kernel looks at the low half of an ioctl number only (CVE-2019-7303).
+        "ioctl" => (
+            TERMINAL_INJECTION
+                .iter()
+                .map(|&code| (vec![low(1, Comparison::Equal(code))], Action::Errno(EPERM)))
+                .collect(),
+            Action::Allow,
+        ),
+        "clone" => (
+            vec![(
+                vec![low(0, Comparison::MaskedEqual { mask: NAMESPACE_FLAGS, value: 0 })],
+                Action::Allow,
+            )],
+            Action::Errno(EPERM),
+        ),
+        // Its flags are behind a pointer, which a filter cannot read: glibc falls back to clone.
+        "clone3" => (Vec::new(), Action::Errno(ENOSYS)),
+        "mmap" | "mprotect" | "pkey_mprotect" if !spec.service.writable_executable => (
+            vec![(
+                vec![low(
+                    2,
+                    Comparison::MaskedEqual { mask: WRITE_EXECUTE, value: WRITE_EXECUTE },
+                )],
+                Action::Errno(EPERM),
+            )],
+            Action::Allow,
+        ),
+        _ => (Vec::new(), Action::Allow),
+    };
+    Rule { call, alternatives, otherwise }
+}
+
+fn number(name: &str) -> Result<u32> {
+    calls::number(name).ok_or_else(|| {
+        Error::setup(
+            format!("find the number of the system call {name}"),
+            "this architecture has none",
+        )
+    })
+}
+
+/// The jail's directory in each cgroup hierarchy, and the files that hold its limits.
+pub fn cgroup(
+    name: &str,
+    limits: &Limits,
+    cgroups: &Cgroups,
+) -> (Vec<PathBuf>, Vec<(PathBuf, String)>) {
+    let mut directories = Vec::new();
+    let mut values = Vec::new();
+    let wanted = [
+        ("memory", "memory.limit_in_bytes", "memory.max", limits.memory),
+        ("pids", "pids.max", "pids.max", limits.processes),
+    ];
+    for (controller, first_version, second_version, limit) in wanted {
+        let Some(limit) = limit else { continue };
+        let Some(hierarchy) = cgroups.hierarchy_of(controller) else { continue };
+        let directory = hierarchy.mount.join(CGROUP_PARENT).join(name);
+        let file = match hierarchy.version {
+            Version::One => first_version,
+            Version::Two => second_version,
+        };
+        values.push((directory.join(file), limit.to_string()));
+        if !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    (directories, values)
+}

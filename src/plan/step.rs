@@ -1,0 +1,196 @@
+//! The steps of a launch, as data. Their order is the order of [`Phase`].
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::filter::Instruction;
+
+/// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// On the host, before anything is private.
+    Host,
+    /// New namespaces.
+    Namespaces,
+    /// What the jail sees.
+    Mounts,
+    /// The change of root.
+    Root,
+    /// A process of its own for the service.
+    Process,
+    /// What is left open.
+    Descriptors,
+    /// Who it is.
+    Ids,
+    /// What it may still do.
+    Restrict,
+    /// The service itself.
+    Execute,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Host => "host",
+            Phase::Namespaces => "namespaces",
+            Phase::Mounts => "mounts",
+            Phase::Root => "root",
+            Phase::Process => "process",
+            Phase::Descriptors => "descriptors",
+            Phase::Ids => "ids",
+            Phase::Restrict => "restrict",
+            Phase::Execute => "execute",
+        })
+    }
+}
+
+/// A resource limit (`setrlimit(2)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// RLIMIT_CORE, bytes.
+    CoreFile,
+    /// RLIMIT_NOFILE.
+    Descriptors,
+    /// RLIMIT_FSIZE, bytes.
+    FileSize,
+}
+
+/// Which namespaces a launch makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// CLONE_NEWNS
+    pub mount: bool,
+    /// CLONE_NEWPID
+    pub pid: bool,
+    /// CLONE_NEWIPC
+    pub ipc: bool,
+    /// CLONE_NEWUTS
+    pub uts: bool,
+}
+
+/// What Landlock grants beneath a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// Read files and list directories.
+    Read,
+    /// Read and execute one file.
+    Execute,
+    /// Read and write one file or device.
+    Write,
+    /// Everything but execute and making device nodes, beneath a directory.
+    Change,
+}
+
+/// What a Landlock rule is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Object {
+    /// A path of the host.
+    Path(PathBuf),
+    /// The scratch place at this path in the jail.
+    Scratch(PathBuf),
+}
+
+/// The Landlock part of a launch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockRules {
+    /// The ABI to use: never more than the kernel has.
+    pub abi: u32,
+    /// What may be done with which files.
+    pub files: Vec<(Object, Grant)>,
+    /// TCP ports that may be bound. `None`: binding is not restricted.
+    pub bind_tcp: Option<Vec<u16>>,
+    /// TCP ports that may be connected to. `None`: connecting is not restricted.
+    pub connect_tcp: Option<Vec<u16>>,
+}
+
+/// One thing that is done to start a jail.
+#[expect(missing_docs, reason = "the fields of a variant are what its line names")]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Close everything above standard error.
+    CloseInherited,
+    /// Start from an empty environment.
+    ClearEnvironment,
+    /// Signal dispositions and mask as a program expects them.
+    ResetSignals,
+    /// Users and groups as numbers.
+    ResolveIds { user: String, uid: u32, gid: u32, groups: Vec<u32> },
+    /// Make and join a cgroup, one directory for each hierarchy, with its limits.
+    JoinCgroup { directories: Vec<PathBuf>, limits: Vec<(PathBuf, String)> },
+    /// Make the socket that is the jail's `/dev/log`.
+    OpenLogSocket { directory: PathBuf },
+    /// Make the empty file systems that the jail may write in.
+    MakeScratch { path: PathBuf, size_kib: u32, uid: u32, gid: u32, mode: u32 },
+    /// New namespaces.
+    NewNamespaces(Namespaces),
+    /// Nothing that is mounted from here on reaches the host.
+    StopPropagation,
+    /// The root tree, read-only.
+    MountRoot { tree: PathBuf },
+    /// A place of the host.
+    Bind { path: PathBuf, source: PathBuf, writable: bool },
+    /// A place that `MakeScratch` made.
+    MountScratch { path: PathBuf },
+    /// The tree becomes `/`.
+    PivotRoot,
+    /// The host's file systems go out of reach.
+    DetachOldRoot,
+    /// Plain `chroot`, where mounts are not wanted.
+    Chroot { tree: PathBuf },
+    /// The working directory is the new root.
+    EnterRoot,
+    /// The first process stays behind to reap; the service has the same number inside as outside.
+    ForkService,
+    /// A session of its own: no terminal of the host's.
+    NewSession,
+    /// The program, from inside.
+    OpenProgram { path: PathBuf },
+    /// The working directory.
+    ChangeDirectory { path: PathBuf },
+    /// Close everything but standard input, output and error.
+    CloseRest,
+    /// A resource limit.
+    Limit { resource: Resource, value: u64 },
+    /// File mode creation mask.
+    Umask { mask: u32 },
+    /// Capabilities that no program here can ever have.
+    DropBoundingSet { keep: u64, last: u8 },
+    /// Supplementary groups, exactly.
+    SetGroups { groups: Vec<u32> },
+    /// Real, effective, saved and file system group.
+    SetGids { gid: u32 },
+    /// Real, effective, saved and file system user.
+    SetUids { uid: u32 },
+    /// Permitted, effective and inheritable capabilities.
+    SetCapabilities { keep: u64 },
+    /// Ambient capabilities: they outlive the execve of a program without file capabilities.
+    SetAmbient { keep: u64 },
+    /// Read everything back.
+    VerifyIds { uid: u32, gid: u32, groups: Vec<u32>, capabilities: u64, ambient: u64 },
+    /// execve can no longer add privileges.
+    NoNewPrivs,
+    /// Landlock.
+    Landlock(LandlockRules),
+    /// The system call filter.
+    Seccomp { program: Vec<Instruction> },
+    /// Hand over.
+    Execute { arguments: Vec<String>, environment: Vec<String> },
+}
+
+/// A step with its place in the order and the reason for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// Where it belongs.
+    pub phase: Phase,
+    /// What is done.
+    pub step: Step,
+    /// Why, and why there.
+    pub reason: String,
+}

@@ -1,0 +1,281 @@
+//! What runs between fork and execve. Nothing here allocates, takes a lock or prints: each
+//! operation answers with an errno, and the parent, which holds the plan, words the error.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::{Errno, Result};
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+
+use super::prepare::Operation;
+use crate::plan::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
+use crate::sys;
+use crate::sys::mount::MountAttributes;
+
+/// The first descriptor that nothing in a jail has a use for.
+const FIRST_UNUSED: u32 = ERROR_DESCRIPTOR + 1;
+
+/// More supplementary groups than this are not read back without allocating.
+const MOST_GROUPS: usize = 64;
+
+/// What the child carries from one operation to the next.
+#[derive(Debug, Default)]
+pub(super) struct Carried<'a> {
+    /// The jail's root, while mounts are made.
+    root: Option<OwnedFd>,
+    /// The program, under its fixed number.
+    program: Option<BorrowedFd<'static>>,
+    /// The Landlock ruleset.
+    pub ruleset: Option<BorrowedFd<'a>>,
+    /// Where a failure is written.
+    pub errors: Option<BorrowedFd<'a>>,
+}
+
+/// Performs the operations in order. Answers only on failure, with the step's index.
+pub(super) fn perform(operations: &[(u32, Operation)], carried: &mut Carried<'_>) -> Option<(u32, Errno)> {
+    operations
+        .iter()
+        .find_map(|(index, operation)| operation.perform(carried).err().map(|errno| (*index, errno)))
+}
+
+/// Writes `{step, errno}` for the parent.
+pub(super) fn report(errors: impl AsFd, (step, errno): (u32, Errno)) -> Result<usize> {
+    let mut message = [0_u8; 8];
+    let (first, second) = message.split_at_mut(4);
+    first.copy_from_slice(&step.to_ne_bytes());
+    second.copy_from_slice(&errno.raw_os_error().to_ne_bytes());
+    rustix::io::write(errors, &message)
+}
+
+impl Operation {
+    fn perform(&self, carried: &mut Carried<'_>) -> Result<()> {
+        match self {
+            Operation::StopPropagation => rustix::mount::mount_change(
+                c"/",
+                MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM,
+            ),
+            Operation::MountRoot { tree } => {
+                carried.root = Some(mount_root(tree)?);
+                Ok(())
+            }
+            Operation::Bind { source, target, attributes } => {
+                bind(source, root(carried)?, target, *attributes)
+            }
+            Operation::MountScratch { mount, target } => attach(mount, root(carried)?, target),
+            Operation::PivotRoot => {
+                rustix::process::fchdir(root(carried)?)?;
+                // With both names ".", the old root ends up mounted on top of the new one
+                // (pivot_root(2), NOTES).
+                rustix::process::pivot_root(c".", c".")
+            }
+            Operation::DetachOldRoot => rustix::mount::unmount(c".", UnmountFlags::DETACH),
+            Operation::Chroot { tree } => {
+                rustix::process::chdir(tree.as_c_str())?;
+                rustix::process::chroot(c".")
+            }
+            Operation::EnterRoot => rustix::process::chdir(c"/"),
+            Operation::NewSession => rustix::process::setsid().map(drop),
+            Operation::OpenProgram { path } => {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                let program = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
+                carried.program = Some(sys::close::place(&program, PROGRAM_DESCRIPTOR, false)?);
+                Ok(())
+            }
+            Operation::ChangeDirectory { path } => change_directory(path),
+            Operation::CloseRest => close_rest(carried),
+            Operation::Limit { resource, value } => limit(*resource, *value),
+            Operation::Umask { mask } => {
+                // umask(2) always succeeds and answers with the old mask.
+                rustix::process::umask(Mode::from_raw_mode(*mask));
+                Ok(())
+            }
+            Operation::DropBoundingSet { keep, last } => drop_bounding_set(*keep, *last),
+            Operation::SetGroups { groups } => rustix::thread::set_thread_groups(groups),
+            Operation::SetGids { gid } => {
+                let gid = Gid::from_raw(*gid);
+                rustix::thread::set_thread_res_gid(gid, gid, gid)
+            }
+            Operation::SetUids { uid } => set_uids(*uid),
+            Operation::SetCapabilities { keep } => set_capabilities(*keep),
+            Operation::SetAmbient { keep } => set_ambient(*keep),
+            Operation::VerifyIds { uid, gid, groups, capabilities, ambient } => {
+                verify_ids(*uid, *gid, groups)?;
+                verify_capabilities(*capabilities, *ambient)
+            }
+            Operation::NoNewPrivs => {
+                rustix::thread::set_no_new_privs(true)?;
+                if rustix::thread::no_new_privs()? { Ok(()) } else { Err(Errno::PERM) }
+            }
+            Operation::Landlock => {
+                sys::landlock::restrict_self(carried.ruleset.ok_or(Errno::BADF)?)
+            }
+            Operation::Seccomp { program } => {
+                sys::seccomp::install(program, sys::seccomp::Options::default()).map(drop)
+            }
+            Operation::Execute { arguments, environment } => {
+                let program = carried.program.ok_or(Errno::BADF)?;
+                Err(sys::exec::execute(program, arguments, environment))
+            }
+        }
+    }
+}
+
+fn root<'a>(carried: &'a Carried<'_>) -> Result<&'a OwnedFd> {
+    carried.root.as_ref().ok_or(Errno::BADF)
+}
+
+/// A mount of the tree on itself: `pivot_root` wants a mount point, and this one can be
+/// read-only while the tree on the host is not.
+fn mount_root(tree: &CStr) -> Result<OwnedFd> {
+    let attributes = MountAttributes { read_only: true, no_suid: true, ..Default::default() };
+    let mount = clone_tree(tree, attributes)?;
+    rustix::mount::move_mount(&mount, c"", CWD, tree, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    Ok(mount)
+}
+
+fn bind(source: &CStr, root: &OwnedFd, target: &CStr, attributes: MountAttributes) -> Result<()> {
+    let mount = clone_tree(source, attributes)?;
+    attach(&mount, root, target)
+}
+
+/// A copy of the mount at `path`, with tighter attributes, mounted nowhere yet. A symbolic link
+/// anywhere in the path is refused: what the host binds may lie in a place that a jailed
+/// service can write to.
+fn clone_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd> {
+    let found = rustix::fs::openat2(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    )?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    let mount = rustix::mount::open_tree(&found, c"", flags)?;
+    sys::mount::set_attributes(&mount, attributes)?;
+    Ok(mount)
+}
+
+/// Mounts on `target`, found beneath the jail's root and never looked up again. A symbolic link
+/// at its end is refused (CVE-2025-52565); on the way it is followed inside the root, so that
+/// an ordinary `/var/run -> /run` works.
+fn attach(mount: &OwnedFd, root: &OwnedFd, target: &CStr) -> Result<()> {
+    let found = rustix::fs::openat2(
+        root,
+        target,
+        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    )?;
+    if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    let flags =
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", &found, c"", flags)
+}
+
+/// The kernel answers "(unreachable)/…" for a directory outside the root (CVE-2024-21626).
+fn change_directory(path: &CStr) -> Result<()> {
+    rustix::process::chdir(path)?;
+    let mut buffer = [0_u8; 4096];
+    match sys::directory::current(&mut buffer)?.first() {
+        Some(b'/') => Ok(()),
+        _ => Err(Errno::XDEV),
+    }
+}
+
+/// The program is already in its place; the error pipe and the ruleset follow, and everything
+/// above them is closed.
+fn close_rest(carried: &mut Carried<'_>) -> Result<()> {
+    carried.root = None;
+    if let Some(errors) = carried.errors {
+        carried.errors = Some(sys::close::place(errors, ERROR_DESCRIPTOR, false)?);
+    }
+    if let Some(ruleset) = carried.ruleset {
+        carried.ruleset = Some(sys::close::place(ruleset, FIRST_UNUSED, false)?);
+        return sys::close::close_from(FIRST_UNUSED + 1);
+    }
+    sys::close::close_from(FIRST_UNUSED)
+}
+
+/// Lowers both limits; one that is lower already stays.
+fn limit(resource: rustix::process::Resource, value: u64) -> Result<()> {
+    let present = rustix::process::getrlimit(resource);
+    let lower = |old: Option<u64>| Some(old.map_or(value, |old| old.min(value)));
+    let new = rustix::process::Rlimit {
+        current: lower(present.current),
+        maximum: lower(present.maximum),
+    };
+    rustix::process::setrlimit(resource, new)
+}
+
+fn drop_bounding_set(keep: u64, last: u8) -> Result<()> {
+    for number in 0..=last.min(63) {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if keep & one.bits() == 0 {
+            rustix::thread::remove_capability_from_bounding_set(one)?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the permitted set across the change from uid 0, for [`set_capabilities`] to cut down.
+fn set_uids(uid: u32) -> Result<()> {
+    let uid = Uid::from_raw(uid);
+    rustix::thread::set_keep_capabilities(true)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    rustix::thread::set_keep_capabilities(false)
+}
+
+fn set_capabilities(keep: u64) -> Result<()> {
+    let keep = CapabilitySet::from_bits_retain(keep);
+    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: keep };
+    rustix::thread::set_capabilities(None, sets)
+}
+
+fn set_ambient(keep: u64) -> Result<()> {
+    rustix::thread::clear_ambient_capability_set()?;
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        if keep & one.bits() != 0 {
+            rustix::thread::configure_capability_in_ambient_set(one, true)?;
+        }
+    }
+    Ok(())
+}
+
+fn verify_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
+    let ids = sys::ids::all()?;
+    if ids.uids != [uid; 4] || ids.gids != [gid; 4] {
+        return Err(Errno::PERM);
+    }
+    let mut buffer = [0_u32; MOST_GROUPS];
+    let count = sys::ids::groups(&mut buffer)?;
+    let found = buffer.get_mut(..count).ok_or(Errno::INVAL)?;
+    found.sort_unstable();
+    if found == groups { Ok(()) } else { Err(Errno::PERM) }
+}
+
+fn verify_capabilities(capabilities: u64, ambient: u64) -> Result<()> {
+    let sets = rustix::thread::capabilities(None)?;
+    let wanted = CapabilitySet::from_bits_retain(capabilities);
+    if [sets.effective, sets.permitted, sets.inheritable] != [wanted; 3] {
+        return Err(Errno::PERM);
+    }
+    for number in 0..64 {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        match rustix::thread::capability_is_in_ambient_set(one) {
+            Ok(set) if set == (ambient & one.bits() != 0) => {}
+            // The kernel does not know this number, so nobody can have it.
+            Err(Errno::INVAL) if ambient & one.bits() == 0 => {}
+            Ok(_) => return Err(Errno::PERM),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}

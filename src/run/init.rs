@@ -1,0 +1,133 @@
+//! The first process of a pid namespace: starts the service, reaps, tells how it ended.
+//! It has no privilege, takes no input, and ends when nothing is left to reap.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::{Errno, Result};
+use rustix::process::{WaitOptions, WaitStatus};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::sys;
+use crate::sys::fork::{Namespaces, Options, Side};
+
+/// How many numbers are tried when the wanted pid is taken.
+const TRIES: i32 = 4096;
+
+/// Below this the kernel starts no pid again after a wrap (`RESERVED_PIDS`).
+const RESERVED_PIDS: i32 = 300;
+
+/// What the first process writes: the kind of message, and a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// The service's pid, inside and outside.
+    Started(i32),
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal killed it.
+    Killed(i32),
+}
+
+impl Message {
+    /// How a process ended.
+    pub(super) fn ended(how: WaitStatus) -> Self {
+        match (how.exit_status(), how.terminating_signal()) {
+            (Some(code), _) => Message::Exited(code),
+            (None, signal) => Message::Killed(signal.unwrap_or_default()),
+        }
+    }
+
+    /// The size of every message on the pipe.
+    pub(super) const SIZE: usize = 8;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let (kind, number): (u32, i32) = match self {
+            Message::Started(pid) => (1, pid),
+            Message::Exited(code) => (2, code),
+            Message::Killed(signal) => (3, signal),
+        };
+        let mut bytes = [0; Self::SIZE];
+        let (first, second) = bytes.split_at_mut(4);
+        first.copy_from_slice(&kind.to_ne_bytes());
+        second.copy_from_slice(&number.to_ne_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Option<Self> {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let number = i32::from_ne_bytes([e, f, g, h]);
+        match u32::from_ne_bytes([a, b, c, d]) {
+            1 => Some(Message::Started(number)),
+            2 => Some(Message::Exited(number)),
+            3 => Some(Message::Killed(number)),
+            _ => None,
+        }
+    }
+}
+
+/// The calling process's pid in the pid namespace of the `/proc` that is mounted.
+pub(super) fn pid_outside() -> Result<i32> {
+    let mut buffer = [0_u8; 16];
+    let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut buffer[..])?;
+    let text = buffer.get(..length).ok_or(Errno::NAMETOOLONG)?;
+    text.iter()
+        .try_fold(0_i32, |number, digit| {
+            let digit = i32::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+            number.checked_mul(10)?.checked_add(digit)
+        })
+        .ok_or(Errno::INVAL)
+}
+
+/// Forks the service so that it has one number in both pid namespaces: the first free one
+/// after `outside`, which is where the kernel itself would look.
+pub(super) fn fork_with_same_pid(outside: i32) -> Result<(i32, Side)> {
+    let mut pid = outside;
+    for _ in 0..TRIES {
+        pid += 1;
+        let options = Options { namespaces: Namespaces::default(), pids: &[pid, pid] };
+        match sys::fork::fork(options) {
+            Ok(side) => return Ok((pid, side)),
+            Err(Errno::EXIST) => {}
+            // Past the host's pid_max.
+            Err(Errno::INVAL) if pid > RESERVED_PIDS => pid = RESERVED_PIDS,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// Reaps until nobody is left; tells `status` about the start and the end of `service`.
+///
+/// # Errors
+/// As the calls that take away the process's own privileges.
+pub(super) fn reap(service: i32, status: &OwnedFd) -> Result<()> {
+    give_up_privileges(status)?;
+    tell(Message::Started(service))?;
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, how))) if pid.as_raw_pid() == service => tell(Message::ended(how))?,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::CHILD) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+/// Keeps the status pipe only, as descriptor 0, no capability, and nothing that execve could bring.
+fn give_up_privileges(status: &OwnedFd) -> Result<()> {
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )?;
+    rustix::thread::set_no_new_privs(true)?;
+    sys::close::place(status.as_fd(), 0, false)?;
+    sys::close::close_from(1)
+}
+
+/// A supervisor that has gone away is no reason to end the service.
+fn tell(message: Message) -> Result<()> {
+    match rustix::io::write(rustix::stdio::stdin(), &message.to_bytes()) {
+        Ok(_) | Err(Errno::PIPE) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

@@ -1,0 +1,294 @@
+//! Starts a jail: prepares everything, forks, waits until the service has been executed, and
+//! words the error if it has not. A failed launch leaves nothing behind.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
+
+use super::child::{self, Carried};
+use super::init::{self, Message};
+use super::prepare::{self, Prepared};
+use crate::plan::{Plan, Step};
+use crate::sys;
+use crate::sys::fork::{Options, Side};
+use crate::{Doing, Error, Result};
+
+/// Exit code of a child that could not become the service: 125 in the manual's table.
+const SETUP_FAILED: i32 = 125;
+
+/// Standard output and error of the service. Its input is `/dev/null`.
+#[derive(Debug)]
+pub enum Stdio {
+    /// The caller's own.
+    Inherit,
+    /// This descriptor for both.
+    To(OwnedFd),
+}
+
+/// A started jail.
+#[derive(Debug)]
+pub struct Launched {
+    /// The direct child: the first process of the pid namespace, or the service itself.
+    pub child: OwnedFd,
+    /// Its pid.
+    pub child_pid: i32,
+    /// The service's pid, the same inside and outside.
+    pub service_pid: i32,
+    /// A stable handle on the service.
+    pub service: OwnedFd,
+    /// Where the first process tells how the service ended; `None` if there is none.
+    pub status: Option<OwnedFd>,
+}
+
+/// How a service ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code.
+    Exited(i32),
+    /// By this signal.
+    Killed(i32),
+}
+
+/// Starts the jail and answers when the service's program runs.
+///
+/// # Errors
+/// The step that failed, in words, with the kernel's reason: exit code 125, nothing is left.
+pub fn launch(plan: &Plan, stdio: &Stdio) -> Result<Launched> {
+    let mut prepared = prepare::prepare(plan)?;
+    let null = prepare::null()?;
+    let (errors_read, errors) = pipe()?;
+    let (status_read, status) = pipe()?;
+    let (errors, status) = (prepare::high(&errors)?, prepare::high(&status)?);
+    let options = Options { namespaces: prepared.namespaces, pids: &[] };
+    let side = sys::fork::fork(options).map_err(|errno| fork_failed(plan, errno))?;
+    let Side::Parent { pid, pidfd } = side else {
+        drop((errors_read, status_read));
+        run_child(&mut prepared, stdio, &null, &errors, &status)
+    };
+    drop((errors, status, prepared));
+    let launched = await_execution(plan, pid, pidfd, &errors_read, status_read);
+    launched.map_err(|error| {
+        // The child has said why and is ending; its end takes the namespaces with it.
+        match rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty()) {
+            Ok(_) => error,
+            Err(errno) => Error::setup(error.to_string(), errno),
+        }
+    })
+}
+
+/// Executes the plan in this process: `run --exec`. Returns only on failure.
+///
+/// # Errors
+/// The step that failed. Some steps cannot be undone, so the process must end now.
+pub fn execute(plan: &Plan) -> Error {
+    match execute_here(plan) {
+        Ok(never) => never,
+        Err(error) => error,
+    }
+}
+
+fn execute_here(plan: &Plan) -> Result<Error> {
+    let prepared = prepare::prepare(plan)?;
+    for join in &prepared.cgroups {
+        rustix::io::write(join, b"0").doing(|| "join the jail's cgroup")?;
+    }
+    if let Err(errno) = sys::signals::reset() {
+        return Ok(Error::setup("reset the signals", errno));
+    }
+    if let Err(errno) = sys::fork::unshare(prepared.namespaces) {
+        return Ok(fork_failed(plan, errno));
+    }
+    let mut carried = Carried {
+        ruleset: prepared.ruleset.as_ref().map(AsFd::as_fd),
+        ..Carried::default()
+    };
+    Ok(match child::perform(&prepared.first, &mut carried) {
+        Some((step, errno)) => step_failed(plan, step, errno),
+        None => Error::setup(format!("start the jail {}", plan.name), "its plan has no last step"),
+    })
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe")
+}
+
+/// The child's whole life up to execve. It allocates nothing.
+fn run_child(
+    prepared: &mut Prepared,
+    stdio: &Stdio,
+    null: &OwnedFd,
+    errors: &OwnedFd,
+    status: &OwnedFd,
+) -> ! {
+    let mut carried = Carried {
+        ruleset: prepared.ruleset.as_ref().map(AsFd::as_fd),
+        errors: Some(errors.as_fd()),
+        ..Carried::default()
+    };
+    let failure = match begin(prepared, stdio, null) {
+        Err(errno) => Some((0, errno)),
+        Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {
+            let (index, operations) = prepared.service.as_ref()?;
+            match init::fork_with_same_pid(outside) {
+                Err(errno) => Some((*index, errno)),
+                Ok((_, Side::Child)) => child::perform(operations, &mut carried),
+                Ok((pid, Side::Parent { .. })) => match init::reap(pid, status) {
+                    Ok(()) => sys::fork::exit_now(0),
+                    Err(errno) => Some((*index, errno)),
+                },
+            }
+        }),
+    };
+    if let Some(failure) = failure {
+        // If not even this can be written, the parent sees an end without a word.
+        match child::report(carried.errors.unwrap_or(errors.as_fd()), failure) {
+            Ok(_) | Err(_) => {}
+        }
+    }
+    sys::fork::exit_now(SETUP_FAILED)
+}
+
+/// What comes before the first step: signals, cgroup, standard descriptors. Answers with the
+/// child's pid outside.
+fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Result<i32> {
+    sys::signals::reset()?;
+    for join in &prepared.cgroups {
+        rustix::io::write(join, b"0")?;
+    }
+    sys::close::place(null, 0, true)?;
+    if let Stdio::To(output) = stdio {
+        sys::close::place(output, 1, true)?;
+        sys::close::place(output, 2, true)?;
+    }
+    init::pid_outside()
+}
+
+/// Reads what the child says until its side of the error pipe is closed, by execve or by its
+/// end.
+fn await_execution(
+    plan: &Plan,
+    pid: i32,
+    pidfd: OwnedFd,
+    errors: &OwnedFd,
+    status: OwnedFd,
+) -> Result<Launched> {
+    let doing = || format!("start the jail {}", plan.name);
+    let mut message = [0_u8; 8];
+    if read_message(errors, &mut message).doing(doing)? {
+        let [a, b, c, d, e, f, g, h] = message;
+        let step = u32::from_ne_bytes([a, b, c, d]);
+        let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+        return Err(step_failed(plan, step, errno));
+    }
+    if !plan.has_init() {
+        let service = rustix::io::fcntl_dupfd_cloexec(&pidfd, 0).doing(doing)?;
+        return Ok(Launched { child: pidfd, child_pid: pid, service_pid: pid, service, status: None });
+    }
+    let started = read_message(&status, &mut message).doing(doing)?;
+    let Some(Message::Started(service_pid)) =
+        Message::from_bytes(message).filter(|_| started)
+    else {
+        return Err(Error::setup(doing(), "its first process ended without a word"));
+    };
+    let service = Pid::from_raw(service_pid).ok_or_else(|| Error::setup(doing(), "no pid"))?;
+    // Reaped or not, this number stays the service's own while its first process lives: a
+    // service that has ended already answers ESRCH, and its status is in the pipe.
+    let service = rustix::process::pidfd_open(service, PidfdFlags::empty())
+        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(&pidfd, 0))
+        .doing(doing)?;
+    Ok(Launched { child: pidfd, child_pid: pid, service_pid, service, status: Some(status) })
+}
+
+/// Whether a whole message came; `false` at the end of the pipe.
+fn read_message(from: &OwnedFd, message: &mut [u8; 8]) -> rustix::io::Result<bool> {
+    loop {
+        match rustix::io::read(from, &mut message[..]) {
+            Ok(count) => return Ok(count == message.len()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+impl Launched {
+    /// How the service ended, once its side has said so. Does not block when the status pipe or
+    /// the child's pidfd is readable.
+    ///
+    /// # Errors
+    /// The status cannot be read.
+    pub fn ended(&self) -> Result<Ended> {
+        let doing = || "learn how the service ended";
+        if let Some(status) = &self.status {
+            let mut message = [0_u8; 8];
+            let whole = read_message(status, &mut message).doing(doing)?;
+            return Ok(match Message::from_bytes(message).filter(|_| whole) {
+                Some(Message::Exited(code)) => Ended::Exited(code),
+                Some(Message::Killed(signal)) => Ended::Killed(signal),
+                // The first process was killed, and the kernel killed the service with it.
+                Some(Message::Started(_)) | None => Ended::Killed(9),
+            });
+        }
+        let pid = Pid::from_raw(self.child_pid);
+        let waited = rustix::process::waitpid(pid, WaitOptions::empty()).doing(doing)?;
+        Ok(match waited.map(|(_, how)| Message::ended(how)) {
+            Some(Message::Exited(code)) => Ended::Exited(code),
+            Some(Message::Killed(signal)) => Ended::Killed(signal),
+            Some(Message::Started(_)) | None => Ended::Killed(9),
+        })
+    }
+
+    /// Ends what is left of the jail and waits for it.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)` and `waitpid(2)`.
+    pub fn finish(&self) -> Result<()> {
+        if self.status.is_none() {
+            return Ok(());
+        }
+        match sys::signals::send(&self.child, 9) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
+        }
+        match rustix::process::waitpid(Pid::from_raw(self.child_pid), WaitOptions::empty()) {
+            Ok(_) | Err(Errno::CHILD) => Ok(()),
+            Err(errno) => Err(errno).doing(|| "wait for the jail's first process"),
+        }
+    }
+}
+
+fn fork_failed(plan: &Plan, errno: Errno) -> Error {
+    let step = plan
+        .steps
+        .iter()
+        .find(|planned| matches!(planned.step, Step::NewNamespaces(_)))
+        .map_or_else(|| "fork".to_owned(), |planned| planned.step.to_string());
+    Error::setup(format!("start the jail {}: {step}", plan.name), errno)
+        .hint("namespaces need root, and a kernel and container that allow them")
+}
+
+/// The words for a step that failed.
+fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
+    let why = crate::error::explain(&std::io::Error::from(errno));
+    let planned = usize::try_from(index).ok().and_then(|index| plan.steps.get(index));
+    let Some(planned) = planned else {
+        return Error::setup(format!("start the jail {}", plan.name), why);
+    };
+    let error =
+        Error::setup(format!("start the jail {}: {}", plan.name, planned.step), why);
+    match (&planned.step, errno) {
+        (Step::Bind { source, .. }, Errno::NOENT) => error.hint(format!(
+            "create {} on the host, or take it out of binds in the spec",
+            source.display()
+        )),
+        (Step::Bind { source, .. }, Errno::LOOP) => error.hint(format!(
+            "{} has a symbolic link in it, which could lead anywhere: name the place it leads to",
+            source.display()
+        )),
+        (Step::Execute { .. } | Step::OpenProgram { .. }, Errno::NOENT) => {
+            error.hint("the program or its interpreter is not in the jail: build it again")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,248 @@
+//! From a plan to operations that the child can perform without allocating: every string is
+//! made, every descriptor that needs the host is opened.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::thread::Gid;
+
+use super::{cgroup, landlock};
+use crate::plan::step::{Namespaces, Resource};
+use crate::plan::{Plan, Step};
+use crate::sys::exec::StringArray;
+use crate::sys::fork;
+use crate::sys::mount::MountAttributes;
+use crate::{Doing, Error, Result};
+
+/// Descriptors that the child still needs at the end are kept above this number until they get
+/// their own, so that none is overwritten before its turn.
+const HIGH: i32 = 64;
+
+/// One thing that the child does. The index of its step comes with it, for the error.
+#[derive(Debug)]
+pub(super) enum Operation {
+    StopPropagation,
+    MountRoot { tree: CString },
+    Bind { source: CString, target: CString, attributes: MountAttributes },
+    MountScratch { mount: OwnedFd, target: CString },
+    PivotRoot,
+    DetachOldRoot,
+    Chroot { tree: CString },
+    EnterRoot,
+    NewSession,
+    OpenProgram { path: CString },
+    ChangeDirectory { path: CString },
+    CloseRest,
+    Limit { resource: rustix::process::Resource, value: u64 },
+    Umask { mask: u32 },
+    DropBoundingSet { keep: u64, last: u8 },
+    SetGroups { groups: Vec<Gid> },
+    SetGids { gid: u32 },
+    SetUids { uid: u32 },
+    SetCapabilities { keep: u64 },
+    SetAmbient { keep: u64 },
+    VerifyIds { uid: u32, gid: u32, groups: Vec<u32>, capabilities: u64, ambient: u64 },
+    NoNewPrivs,
+    Landlock,
+    Seccomp { program: Vec<crate::sys::seccomp::Instruction> },
+    Execute { arguments: StringArray, environment: StringArray },
+}
+
+/// A plan, ready to be executed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Namespaces for the child.
+    pub namespaces: fork::Namespaces,
+    /// What the first process does.
+    pub first: Vec<(u32, Operation)>,
+    /// What the service's process does, if it is another one; the index of its step.
+    pub service: Option<(u32, Vec<(u32, Operation)>)>,
+    /// `cgroup.procs` of each cgroup to join.
+    pub cgroups: Vec<OwnedFd>,
+    /// The Landlock ruleset, open.
+    pub ruleset: Option<OwnedFd>,
+}
+
+/// Prepares everything; changes nothing but cgroups, which [`cgroup::remove`] undoes.
+pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
+    let mut prepared = Prepared {
+        namespaces: fork::Namespaces::default(),
+        first: Vec::new(),
+        service: None,
+        cgroups: Vec::new(),
+        ruleset: None,
+    };
+    let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
+    for (planned, index) in plan.steps.iter().zip(0_u32..) {
+        let doing = || format!("prepare to {}", planned.step);
+        let operation = match &planned.step {
+            Step::CloseInherited
+            | Step::ClearEnvironment
+            | Step::ResetSignals
+            | Step::ResolveIds { .. }
+            | Step::OpenLogSocket { .. } => None,
+            Step::JoinCgroup { directories, limits } => {
+                prepared.cgroups = cgroup::make(directories, limits)?;
+                None
+            }
+            Step::MakeScratch { path, size_kib, uid, gid, mode } => {
+                let mount = make_scratch(*size_kib, *uid, *gid, *mode).doing(doing)?;
+                scratch.push((path.clone(), mount));
+                None
+            }
+            Step::NewNamespaces(kinds) => {
+                prepared.namespaces = namespaces(*kinds);
+                None
+            }
+            Step::ForkService => {
+                prepared.service = Some((index, Vec::new()));
+                None
+            }
+            Step::Landlock(rules) => {
+                let ruleset = landlock::ruleset(rules, &scratch)?;
+                let ruleset = rustix::io::fcntl_dupfd_cloexec(&ruleset, HIGH).doing(doing)?;
+                prepared.ruleset = Some(ruleset);
+                Some(Operation::Landlock)
+            }
+            Step::MountScratch { path } => {
+                let mount = scratch
+                    .iter()
+                    .find(|(made, _)| made == path)
+                    .ok_or_else(|| Error::setup(doing(), "no step makes it"))?;
+                let mount = rustix::io::fcntl_dupfd_cloexec(&mount.1, HIGH).doing(doing)?;
+                Some(Operation::MountScratch { mount, target: relative(path)? })
+            }
+            step => Some(direct(step)?),
+        };
+        if let Some(operation) = operation {
+            let list = match &mut prepared.service {
+                Some((_, list)) => list,
+                None => &mut prepared.first,
+            };
+            list.push((index, operation));
+        }
+    }
+    Ok(prepared)
+}
+
+/// The steps whose operation needs nothing but the step.
+fn direct(step: &Step) -> Result<Operation> {
+    Ok(match step {
+        Step::StopPropagation => Operation::StopPropagation,
+        Step::MountRoot { tree } => Operation::MountRoot { tree: text(tree)? },
+        Step::Bind { path, source, writable } => Operation::Bind {
+            source: text(source)?,
+            target: relative(path)?,
+            attributes: MountAttributes {
+                read_only: !writable,
+                no_suid: true,
+                no_device: true,
+                no_exec: true,
+            },
+        },
+        Step::PivotRoot => Operation::PivotRoot,
+        Step::DetachOldRoot => Operation::DetachOldRoot,
+        Step::Chroot { tree } => Operation::Chroot { tree: text(tree)? },
+        Step::EnterRoot => Operation::EnterRoot,
+        Step::NewSession => Operation::NewSession,
+        Step::OpenProgram { path } => Operation::OpenProgram { path: text(path)? },
+        Step::ChangeDirectory { path } => Operation::ChangeDirectory { path: text(path)? },
+        Step::CloseRest => Operation::CloseRest,
+        Step::Limit { resource, value } => Operation::Limit {
+            resource: match resource {
+                Resource::CoreFile => rustix::process::Resource::Core,
+                Resource::Descriptors => rustix::process::Resource::Nofile,
+                Resource::FileSize => rustix::process::Resource::Fsize,
+            },
+            value: *value,
+        },
+        Step::Umask { mask } => Operation::Umask { mask: *mask },
+        Step::DropBoundingSet { keep, last } => {
+            Operation::DropBoundingSet { keep: *keep, last: *last }
+        }
+        Step::SetGroups { groups } => Operation::SetGroups {
+            groups: groups.iter().map(|gid| Gid::from_raw(*gid)).collect(),
+        },
+        Step::SetGids { gid } => Operation::SetGids { gid: *gid },
+        Step::SetUids { uid } => Operation::SetUids { uid: *uid },
+        Step::SetCapabilities { keep } => Operation::SetCapabilities { keep: *keep },
+        Step::SetAmbient { keep } => Operation::SetAmbient { keep: *keep },
+        Step::VerifyIds { uid, gid, groups, capabilities, ambient } => Operation::VerifyIds {
+            uid: *uid,
+            gid: *gid,
+            groups: {
+                let mut sorted = groups.clone();
+                sorted.sort_unstable();
+                sorted
+            },
+            capabilities: *capabilities,
+            ambient: *ambient,
+        },
+        Step::NoNewPrivs => Operation::NoNewPrivs,
+        Step::Seccomp { program } => Operation::Seccomp {
+            program: program.clone(),
+        },
+        Step::Execute { arguments, environment } => Operation::Execute {
+            arguments: strings(arguments)?,
+            environment: strings(environment)?,
+        },
+        other => {
+            return Err(Error::setup(format!("prepare to {other}"), "it is no step of the child"));
+        }
+    })
+}
+
+fn namespaces(kinds: Namespaces) -> fork::Namespaces {
+    fork::Namespaces { mount: kinds.mount, pid: kinds.pid, ipc: kinds.ipc, uts: kinds.uts }
+}
+
+/// An empty tmpfs that is mounted nowhere yet (`fsopen(2)`).
+fn make_scratch(size_kib: u32, uid: u32, gid: u32, mode: u32) -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let options = [
+        ("size", format!("{size_kib}k")),
+        ("uid", uid.to_string()),
+        ("gid", gid.to_string()),
+        ("mode", format!("{mode:o}")),
+    ];
+    for (name, value) in options {
+        rustix::mount::fsconfig_set_string(&context, name, value)?;
+    }
+    rustix::mount::fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+fn text(path: &Path) -> Result<CString> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|error| Error::setup(format!("use the path {}", path.display()), error))
+}
+
+/// The path below the root, without the leading slash.
+fn relative(path: &Path) -> Result<CString> {
+    text(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn strings(texts: &[String]) -> Result<StringArray> {
+    if texts.iter().any(|text| text.contains('\0')) {
+        return Err(Error::setup("use the arguments", "one of them has a NUL byte in it"));
+    }
+    StringArray::new(texts).map_err(|error| Error::setup("use the arguments", error))
+}
+
+/// Moves a descriptor out of the way of the fixed numbers.
+pub(super) fn high(descriptor: &OwnedFd) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(descriptor, HIGH).doing(|| "duplicate a descriptor")
+}
+
+/// `/dev/null`, for standard input.
+pub(super) fn null() -> Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(c"/dev/null", flags, Mode::empty()).doing(|| "open /dev/null")
+}

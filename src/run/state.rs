@@ -1,0 +1,128 @@
+//! What is known about a running jail, in its directory below `/run/gaoler`: who wrote it is
+//! root, and a process is always named by its pid and its start time.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::host::process;
+use crate::{Doing, Error, Result};
+
+/// The file's name.
+const FILE: &str = "state.json";
+
+/// One process for good: a pid alone may be somebody else by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessName {
+    /// Its pid on the host.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+}
+
+impl ProcessName {
+    /// The process that has this pid now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of(pid: i32) -> Result<Self> {
+        Ok(Self { pid, start_time: process::start_time(pid)? })
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(self) -> bool {
+        process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
+            && process::status(self.pid).is_ok_and(|status| !['Z', 'X'].contains(&status.state))
+    }
+}
+
+/// A started jail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The jail's name.
+    pub name: String,
+    /// The generation that was started.
+    pub generation: u64,
+    /// The service.
+    pub service: ProcessName,
+    /// The first process of its pid namespace, where it has one.
+    pub init: Option<ProcessName>,
+    /// The supervisor; `None` after `run --exec`.
+    pub supervisor: Option<ProcessName>,
+    /// Its cgroup directories.
+    pub cgroups: Vec<PathBuf>,
+}
+
+impl State {
+    /// Writes the state in one rename.
+    ///
+    /// # Errors
+    /// The directory is not there or not writable.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        let beside = directory.join(".state.json.new");
+        let doing = || format!("write {}", path.display());
+        let text = serde_json::to_string(self).map_err(|error| Error::new(doing(), error))?;
+        fs::write(&beside, text).doing(doing)?;
+        fs::rename(&beside, &path).doing(doing)
+    }
+
+    /// Reads the state, if there is one.
+    ///
+    /// # Errors
+    /// A file that somebody else owns or that is no state.
+    pub fn load(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(FILE);
+        let doing = || format!("read {}", path.display());
+        let metadata = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).doing(doing),
+        };
+        let own = rustix::process::geteuid().as_raw();
+        if !metadata.is_file() || metadata.uid() != own || metadata.mode() & 0o022 != 0 {
+            return Err(Error::new(doing(), "somebody else could have written it")
+                .hint("remove it, and look who can write in that directory"));
+        }
+        let text = fs::read_to_string(&path).doing(doing)?;
+        serde_json::from_str(&text).map(Some).map_err(|error| Error::new(doing(), error))
+    }
+
+    /// Forgets the state.
+    ///
+    /// # Errors
+    /// The directory is not writable.
+    pub fn remove(directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).doing(|| format!("remove {}", path.display())),
+        }
+    }
+
+    /// The state of a jail that runs; one whose service has ended is as good as none.
+    ///
+    /// # Errors
+    /// As [`State::load`].
+    pub fn running(directory: &Path) -> Result<Option<Self>> {
+        Ok(Self::load(directory)?.filter(|state| state.service.is_alive()))
+    }
+}
+
+/// Makes the jail's directory, root's own and closed to writing by others.
+///
+/// # Errors
+/// It exists and is not like that.
+pub fn make_directory(directory: &Path) -> Result<()> {
+    let doing = || format!("make {}", directory.display());
+    fs::create_dir_all(directory).doing(doing)?;
+    let metadata = fs::symlink_metadata(directory).doing(doing)?;
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_dir() || metadata.uid() != own {
+        return Err(Error::setup(doing(), "it is there and belongs to somebody else"));
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).doing(doing)
+}
