@@ -1,3 +1,7 @@
 //! Every `unsafe` and raw system call, a file per facility. Knows neither spec nor plan.
 
+pub mod calls;
 pub mod caps;
+pub mod errno;
+pub mod families;
+pub mod seccomp;
