@@ -23,7 +23,8 @@ pub use explain::explain;
 /// The most instructions that the kernel takes in one program (`linux/bpf_common.h`).
 pub const MAXIMUM_INSTRUCTIONS: usize = 4096;
 
-/// Set in the numbers of x32's calls, which share x86_64's `AUDIT_ARCH` (`asm/unistd.h`).
+/// Set in the numbers of x32's calls, which share x86_64's `AUDIT_ARCH` (`asm/unistd.h`). No
+/// call of x86_64 itself has this number or a higher one.
 const X32_BIT: u32 = 0x4000_0000;
 
 /// The largest error number that the kernel passes on (`MAX_ERRNO`, `linux/err.h`).
@@ -190,7 +191,7 @@ fn validate(policy: &Policy) -> Result<()> {
         if !seen.insert(call) {
             return Err(refused(&format!("system call {call} has two rules")));
         }
-        if policy.architecture == Architecture::X86_64 && call & X32_BIT != 0 {
+        if policy.architecture == Architecture::X86_64 && call >= X32_BIT {
             return Err(refused(&format!("system call {call} is an x32 call")));
         }
         validate_action(rule.otherwise)?;

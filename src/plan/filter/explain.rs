@@ -43,7 +43,7 @@ fn word(offset: u32) -> String {
         NUMBER => "number".to_owned(),
         ARCHITECTURE => "architecture".to_owned(),
         ARGUMENTS..64 => {
-            let half = if (offset - ARGUMENTS) % 8 == 0 {
+            let half = if (offset - ARGUMENTS).is_multiple_of(8) {
                 "low"
             } else {
                 "high"

@@ -69,11 +69,20 @@ fn bisect(graph: &mut Graph, ranges: &[Range]) -> Id {
             graph.test(Test::Equal, single.start, single.answer, before.answer)
         }
         _ => {
-            let (below, above) = ranges.split_at(ranges.len() / 2);
+            let (below, above) = ranges.split_at(middle(ranges.len()));
             let first_above = above.first().map_or(0, |range| range.start);
             let below = bisect(graph, below);
             let above = bisect(graph, above);
             graph.test(Test::AtLeast, first_above, above, below)
         }
+    }
+}
+
+/// Where to split so many ranges: near the middle, and so that ranges remain in threes, which
+/// one test can tell apart where single numbers interrupt.
+fn middle(count: usize) -> usize {
+    match count / 2 {
+        half @ 0..3 => half,
+        half => (half + 1) / 3 * 3,
     }
 }

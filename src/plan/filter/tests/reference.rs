@@ -73,7 +73,7 @@ proptest! {
         let (ours, theirs) = (compile(&policy).unwrap(), reference(&policy.rules));
         for call in calls {
             // seccompiler does not know x32.
-            if call.architecture == policy.architecture.audit() && call.number & X32_BIT != 0 {
+            if call.architecture == policy.architecture.audit() && call.number >= X32_BIT {
                 continue;
             }
             prop_assert_eq!(run(&ours, &call).answer, run(&theirs, &call).answer);
