@@ -69,6 +69,8 @@ pub struct Service {
     pub pid_file: Option<PathBuf>,
     /// The service goes to the background by itself: its first process exits at once.
     pub forks: bool,
+    /// It maps memory writable and executable at once (a just-in-time compiler).
+    pub writable_executable: bool,
 }
 
 /// A sign that the service is ready.
