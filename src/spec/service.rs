@@ -1,9 +1,28 @@
 //! What gaoler knows about services before it has seen them run: `services/*.toml`.
+mod config_paths;
+mod environment;
+mod read;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
+pub use config_paths::{IsDirectory, config_paths};
+pub use resolve::Resolved;
+
 use super::{Exercise, Ready, Reload};
+use crate::Result;
+
+/// The files that ship inside the program, with the names they are found under in errors.
+const SHIPPED: [(&str, &str); 1] =
+    [("services/named.toml", include_str!("../../services/named.toml"))];
 
 /// What is known about one service.
+///
+/// Its commands may hold `$CONFIG` (the configuration file that the service was given) and
+/// `$ROOT` (the directory that it changes its root to). A word in brackets, as in
+/// `[-t $ROOT]`, stands for several words, and for none if a variable in it has no value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Knowledge {
     /// Its name, as in `gaoler up NAME`.
@@ -17,11 +36,24 @@ pub struct Knowledge {
     pub environment_files: Vec<PathBuf>,
     /// The user it runs as if its command does not say.
     pub user: String,
+    /// The option of its command that names the user.
+    pub user_option: Option<String>,
+    /// The option of its command that names the configuration file.
+    pub config_option: Option<String>,
+    /// The configuration file without that option.
+    pub config_default: Option<PathBuf>,
+    /// The option of its command that makes it change its root directory.
+    pub root_option: Option<String>,
+    /// The option of its command that names its main port.
+    pub port_option: Option<String>,
+    /// Its main port without that option.
+    pub port_default: Option<u16>,
     /// Tests the configuration.
     pub config_test: Vec<String>,
     /// When it is ready, until learning shows its real ports.
     pub ready: Vec<Ready>,
-    /// What shows that it works.
+    /// What shows that it works. `$PORT` stands for its main port: see
+    /// [`Knowledge::exercises_on`].
     pub exercises: Vec<Exercise>,
     /// How it re-reads its configuration.
     pub reload: Option<Reload>,
@@ -38,6 +70,21 @@ pub struct Knowledge {
     pub ports: Vec<super::PortRule>,
     /// System calls that it may need beyond those seen: name, reason.
     pub calls: Vec<super::CallRule>,
+}
+
+impl Knowledge {
+    /// The exercises with `$PORT` replaced.
+    pub fn exercises_on(&self, port: u16) -> Vec<Exercise> {
+        let port = port.to_string();
+        let replaced = |word: &String| word.replace("$PORT", &port);
+        self.exercises
+            .iter()
+            .map(|exercise| Exercise {
+                command: exercise.command.iter().map(replaced).collect(),
+                ..exercise.clone()
+            })
+            .collect()
+    }
 }
 
 /// A place on the host that belongs to a service.
@@ -58,6 +105,8 @@ pub struct ConfigPaths {
     pub command: Vec<String>,
     /// The keyword whose argument relative paths start from.
     pub base: String,
+    /// Where relative paths start from if the configuration does not say.
+    pub base_default: PathBuf,
     /// Keywords whose quoted argument is a file that the service may write, or beside which it
     /// writes.
     pub files: Vec<String>,
@@ -67,10 +116,16 @@ pub struct ConfigPaths {
     pub because: String,
 }
 
-/// The shipped knowledge about `name`, if there is any.
+/// The shipped knowledge about `name`, which may be an alias, if there is any.
 ///
 /// # Errors
 /// A mistake in the shipped file itself.
-pub fn shipped(_name: &str) -> crate::Result<Option<Knowledge>> {
+pub fn shipped(name: &str) -> Result<Option<Knowledge>> {
+    for (origin, text) in SHIPPED {
+        let knowledge = read::knowledge(text, origin)?;
+        if knowledge.name == name || knowledge.aliases.iter().any(|alias| alias == name) {
+            return Ok(Some(knowledge));
+        }
+    }
     Ok(None)
 }

@@ -2,26 +2,4 @@
 
 pub mod calls;
 pub mod caps;
-pub mod close;
-pub mod directory;
-pub mod errno;
-pub mod exec;
 pub mod families;
-pub mod fork;
-pub mod ids;
-pub mod landlock;
-pub mod mount;
-pub mod seccomp;
-pub mod signals;
-
-/// Turns the -1 of a raw system call into the thread's errno.
-fn check(result: libc::c_long) -> rustix::io::Result<libc::c_long> {
-    if result < 0 { Err(last_errno()) } else { Ok(result) }
-}
-
-/// The calling thread's errno.
-fn last_errno() -> rustix::io::Errno {
-    // SAFETY: __errno_location returns the address of this thread's errno, which lives as long
-    // as the thread and is read here by that thread only.
-    rustix::io::Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
-}

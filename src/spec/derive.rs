@@ -1,0 +1,182 @@
+//! From what was observed to a spec. Pure: what has to be known about the host comes in as
+//! [`Facts`].
+mod allow;
+mod network;
+mod paths;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Exercise, Knowledge, Limits, Protections, Service, Spec};
+use crate::learn::Trace;
+use crate::learn::trace::Use;
+
+/// The mask of a derived spec: others may read, only the owner writes.
+const UMASK: u32 = 0o022;
+/// Seconds between the service's own way to stop, TERM and KILL.
+const STOP_TIMEOUT_S: u32 = 10;
+
+/// What the host is like, as far as a spec depends on it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// The jail's name.
+    pub name: String,
+    /// The user that the service shall run as.
+    pub user: String,
+    /// Its primary group.
+    pub group: String,
+    /// Its supplementary groups.
+    pub groups: Vec<String>,
+    /// The user's number.
+    pub uid: u32,
+    /// The primary group's number.
+    pub gid: u32,
+    /// The supplementary groups' numbers.
+    pub group_ids: Vec<u32>,
+    /// Every directory that exists among the paths of the trace, `config_paths` and the
+    /// knowledge's places, and among their ancestors.
+    pub directories: BTreeMap<PathBuf, DirectoryFacts>,
+    /// The host's paths that the service's configuration names, and whether as a directory.
+    pub config_paths: Vec<(PathBuf, bool)>,
+    /// The first port that everybody may bind (`net.ipv4.ip_unprivileged_port_start`, ip(7)).
+    pub unprivileged_port_start: u16,
+    /// The service's working directory; empty for `/`.
+    pub workdir: PathBuf,
+    /// The service's whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// Exercises beyond those of the knowledge; one with the same name replaces it.
+    pub exercises: Vec<Exercise>,
+}
+
+/// Who may do what in a directory (`inode(7)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryFacts {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits, sticky bit included.
+    pub mode: u32,
+}
+
+/// A spec, and what was seen but not put into it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Derived {
+    /// The spec.
+    pub spec: Spec,
+    /// What was left out and why, one sentence each, sorted: for a person to read.
+    pub notes: Vec<String>,
+}
+
+/// The smallest spec that gives `trace` what it needed. `knowledge` is that of
+/// [`super::Resolved`], in which the variables have their values.
+pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Derived {
+    let mut notes = doubts(trace);
+    let tree = tree::tree(trace, knowledge, facts, &mut notes);
+    let ready = network::ready(trace, knowledge);
+    let mut spec = Spec {
+        name: facts.name.clone(),
+        service: service(trace, knowledge, facts),
+        exercises: exercises(trace, knowledge, facts, network::main_port(&ready, knowledge)),
+        files: tree.files,
+        binds: tree.binds,
+        scratch: tree.scratch,
+        devices: tree.devices,
+        capabilities: allow::capabilities(trace, facts, &mut notes),
+        calls: allow::calls(trace, knowledge, &mut notes),
+        families: network::families(trace, &mut notes),
+        ports: network::ports(trace, knowledge),
+        limits: Limits::default(),
+        protections: Protections::default(),
+    };
+    spec.service.ready = ready;
+    notes.sort();
+    notes.dedup();
+    Derived { spec, notes }
+}
+
+/// Why the trace may not be the whole truth.
+fn doubts(trace: &Trace) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !trace.certificate.complete {
+        let gaps = trace.certificate.gaps.join("; ");
+        notes.push(format!("the trace is incomplete: {gaps}"));
+    }
+    if trace.blind {
+        notes.push("io_uring was used: what ran inside a ring was not seen".to_owned());
+    }
+    for (architecture, number) in &trace.foreign_calls {
+        notes.push(format!("called {number} of {architecture}, not given: only native calls are"));
+    }
+    for path in trace.paths.iter().filter(|path| path.uses.contains(&Use::Root)) {
+        let root = path.host.display();
+        notes.push(format!("made {root} its root directory by itself"));
+    }
+    notes
+}
+
+fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Service {
+    let workdir = &facts.workdir;
+    let root = Path::new("/");
+    Service {
+        command: command(trace),
+        user: facts.user.clone(),
+        group: facts.group.clone(),
+        groups: facts.groups.clone(),
+        start_as_root: false,
+        workdir: if workdir.is_absolute() { workdir.clone() } else { root.to_owned() },
+        environment: facts.environment.clone(),
+        umask: UMASK,
+        config_test: knowledge.map(|known| known.config_test.clone()).unwrap_or_default(),
+        ready: Vec::new(),
+        reload: knowledge.and_then(|known| known.reload.clone()),
+        stop: knowledge.map(|known| known.stop.clone()).unwrap_or_default(),
+        stop_timeout_s: STOP_TIMEOUT_S,
+        pid_file: knowledge.and_then(|known| known.pid_file.clone()),
+        forks: trace.certificate.forked,
+        writable_executable: trace.writable_executable,
+    }
+}
+
+/// The command with the absolute path of its program, which was searched in PATH if need be.
+fn command(trace: &Trace) -> Vec<String> {
+    let mut command = trace.command.clone();
+    if let Some(program) = command.first_mut().filter(|program| !program.starts_with('/')) {
+        let name = Path::new(program.as_str()).file_name().map(ToOwned::to_owned);
+        let executed = trace.paths.iter().filter(|path| path.uses.contains(&Use::Execute));
+        let found = executed
+            .flat_map(|path| path.asked.iter().chain([&path.host]))
+            .find(|path| path.is_absolute() && path.file_name() == name.as_deref());
+        if let Some(path) = found.and_then(|path| path.to_str()) {
+            *program = path.to_owned();
+        }
+    }
+    command
+}
+
+/// The knowledge's exercises that worked here, and those that came with the facts.
+fn exercises(
+    trace: &Trace,
+    knowledge: Option<&Knowledge>,
+    facts: &Facts,
+    port: Option<u16>,
+) -> Vec<Exercise> {
+    let failed = |name: &str| {
+        trace.certificate.exercises.iter().any(|run| run.name == name && !run.passed)
+    };
+    let replaced = |name: &str| facts.exercises.iter().any(|given| given.name == name);
+    let known = match (knowledge, port) {
+        (Some(known), Some(port)) => known.exercises_on(port),
+        (Some(known), None) => known.exercises.clone(),
+        (None, _) => Vec::new(),
+    };
+    known
+        .into_iter()
+        .filter(|exercise| !failed(&exercise.name) && !replaced(&exercise.name))
+        .chain(facts.exercises.iter().cloned())
+        .collect()
+}

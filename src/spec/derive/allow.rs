@@ -1,0 +1,110 @@
+//! System calls and capabilities.
+use std::collections::BTreeMap;
+
+use super::Facts;
+use crate::learn::Trace;
+use crate::learn::trace::{Phase, SocketUse};
+use crate::spec::{CallRule, CapabilityRule, Knowledge};
+use crate::sys::{calls, caps};
+
+/// CAP_NET_BIND_SERVICE (`capabilities(7)`).
+const NET_BIND_SERVICE: u8 = 10;
+/// CAP_SYS_ADMIN.
+const SYS_ADMIN: u8 = 21;
+/// Capabilities that only the change from root to a user needs, or that only make up for not
+/// being that user: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, KILL (its own
+/// children need none), SETGID, SETUID, SETPCAP, SYS_RESOURCE (limits are set before the
+/// start), MKNOD and SETFCAP (devices and files are made before the start).
+const NEEDED_BY_ROOT_ONLY: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 24, 27, 31];
+/// Calls named in one reason.
+const CALLS_NAMED: usize = 3;
+
+/// Every call that was seen, and those that are known to be rare.
+pub(super) fn calls(
+    trace: &Trace,
+    knowledge: Option<&Knowledge>,
+    notes: &mut Vec<String>,
+) -> Vec<CallRule> {
+    let mut seen: BTreeMap<&str, (u32, u64, u64)> = BTreeMap::new();
+    for call in &trace.calls {
+        let Some(name) = calls::name(call.number) else {
+            notes.push(format!("called system call {}, not given: it has no name", call.number));
+            continue;
+        };
+        let (_, start, serve) = seen.entry(name).or_insert((call.number, 0, 0));
+        let count = if call.phase == Phase::Start { start } else { serve };
+        *count = count.saturating_add(call.count);
+    }
+    let observed = seen.values().map(|(number, start, serve)| CallRule {
+        number: *number,
+        because: counts(*start, *serve),
+    });
+    let known = knowledge.iter().flat_map(|known| &known.calls);
+    let rare = known.filter(|rule| !seen.values().any(|(number, ..)| *number == rule.number));
+    observed.chain(rare.cloned()).collect()
+}
+
+fn counts(start: u64, serve: u64) -> String {
+    match (start, serve) {
+        (start, 0) => format!("observed: start {start}"),
+        (0, serve) => format!("observed: serve {serve}"),
+        (start, serve) => format!("observed: start {start}, serve {serve}"),
+    }
+}
+
+/// The capabilities that the service still needs if it runs as its user from the start.
+pub(super) fn capabilities(
+    trace: &Trace,
+    facts: &Facts,
+    notes: &mut Vec<String>,
+) -> Vec<CapabilityRule> {
+    let mut needed: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    for seen in &trace.capabilities {
+        match caps::name(seen.capability) {
+            None => notes.push(format!(
+                "needed capability {} for {}, not given: it has no name",
+                seen.capability, seen.call
+            )),
+            Some(_) if NEEDED_BY_ROOT_ONLY.contains(&seen.capability) => {}
+            Some(_) => {
+                let calls = needed.entry(seen.capability).or_default();
+                if !calls.contains(&seen.call) {
+                    calls.push(seen.call.clone());
+                }
+            }
+        }
+    }
+    add_low_ports(trace, facts, &mut needed);
+    if needed.contains_key(&SYS_ADMIN) {
+        notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());
+    }
+    needed
+        .into_iter()
+        .map(|(capability, calls)| {
+            let named: Vec<String> = calls.iter().take(CALLS_NAMED).cloned().collect();
+            CapabilityRule { capability, because: format!("observed: {}", named.join(", ")) }
+        })
+        .collect()
+}
+
+/// A low port needs CAP_NET_BIND_SERVICE whatever the traced user had, and no other port does.
+fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<String>>) {
+    if facts.unprivileged_port_start == 0 {
+        needed.remove(&NET_BIND_SERVICE);
+    }
+    if needed.contains_key(&NET_BIND_SERVICE) {
+        return;
+    }
+    let low = trace.sockets.iter().filter(|socket| {
+        socket.action == SocketUse::Bind
+            && super::network::is_internet(socket.family)
+            && (1..facts.unprivileged_port_start).contains(&socket.port)
+    });
+    let mut binds: Vec<String> =
+        low.map(|socket| format!("bind({}:{})", socket.address, socket.port)).collect();
+    binds.sort();
+    binds.dedup();
+    if !binds.is_empty() {
+        needed.insert(NET_BIND_SERVICE, binds);
+    }
+}

@@ -1,0 +1,173 @@
+//! Sockets: families, ports, and how one sees that the service is ready.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::learn::Trace;
+use crate::learn::trace::{Phase, SocketSeen, SocketUse, Use};
+use crate::spec::{Direction, FamilyRule, Knowledge, PortRule, Protocol, Ready};
+use crate::sys::families as names;
+
+/// AF_INET (`ip(7)`).
+const INET: u16 = 2;
+/// AF_INET6 (`ipv6(7)`).
+const INET6: u16 = 10;
+/// SOCK_STREAM (`socket(2)`).
+const STREAM: u16 = 1;
+/// SOCK_DGRAM.
+const DATAGRAM: u16 = 2;
+/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
+/// a datagram port is one that somebody picked at random.
+const FIRST_EPHEMERAL: u16 = 32768;
+/// More ports than this are not a list but a habit: one rule for all of them.
+const MOST_CONNECTED: usize = 16;
+/// Milliseconds without an end that stand for ready, if no port does.
+const QUIET_MS: u32 = 500;
+
+/// Whether the family has ports.
+pub(super) fn is_internet(family: u16) -> bool {
+    family == INET || family == INET6
+}
+
+fn protocol(socket: &SocketSeen) -> Option<Protocol> {
+    match socket.kind {
+        STREAM if is_internet(socket.family) => Some(Protocol::Tcp),
+        DATAGRAM if is_internet(socket.family) => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+/// The families of the sockets that were made.
+pub(super) fn families(trace: &Trace, notes: &mut Vec<String>) -> Vec<FamilyRule> {
+    let mut seen: BTreeMap<u16, BTreeSet<Phase>> = BTreeMap::new();
+    for socket in trace.sockets.iter().filter(|socket| socket.action == SocketUse::Create) {
+        if names::name(socket.family).is_some() {
+            seen.entry(socket.family).or_default().insert(socket.phase);
+        } else {
+            notes.push(format!("made a socket of family {}, not given: no name", socket.family));
+        }
+    }
+    let rule = |(family, phases): (u16, BTreeSet<Phase>)| {
+        let phases: Vec<&str> = phases.into_iter().map(phase_name).collect();
+        FamilyRule { family, because: format!("observed: socket in {}", phases.join(" and ")) }
+    };
+    seen.into_iter().map(rule).collect()
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Start => "start",
+        Phase::Serve => "serve",
+    }
+}
+
+/// The ports that were bound and connected to, and those that the service is known to need.
+pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRule> {
+    let answers = has_fixed_datagram_port(trace);
+    let mut seen: BTreeMap<(Direction, Protocol, u16), String> = BTreeMap::new();
+    for socket in &trace.sockets {
+        let Some(protocol) = protocol(socket) else { continue };
+        let random = protocol == Protocol::Udp && socket.port >= FIRST_EPHEMERAL;
+        let (direction, port) = match socket.action {
+            SocketUse::Bind if random => (Direction::Bind, 0),
+            SocketUse::Bind => (Direction::Bind, socket.port),
+            SocketUse::Connect if random && answers => continue,
+            SocketUse::Connect if socket.port == 0 => continue,
+            SocketUse::Connect => (Direction::Connect, socket.port),
+            SocketUse::Create | SocketUse::Listen | SocketUse::BindFailed(_) => continue,
+        };
+        let verb = if direction == Direction::Bind { "bound" } else { "connected to" };
+        seen.entry((direction, protocol, port))
+            .or_insert_with(|| format!("observed: {verb} {}", endpoint(socket)));
+    }
+    collapse_connects(&mut seen);
+    let known = knowledge.iter().flat_map(|known| &known.ports);
+    let unseen: Vec<PortRule> = known
+        .filter(|rule| {
+            !seen.contains_key(&(rule.direction, rule.protocol, rule.port))
+                && !seen.contains_key(&(rule.direction, rule.protocol, 0))
+        })
+        .cloned()
+        .collect();
+    let rule = |((direction, protocol, port), because)| PortRule { direction, protocol, port, because };
+    seen.into_iter().map(rule).chain(unseen).collect()
+}
+
+fn endpoint(socket: &SocketSeen) -> String {
+    if socket.family == INET6 {
+        format!("[{}]:{}", socket.address, socket.port)
+    } else {
+        format!("{}:{}", socket.address, socket.port)
+    }
+}
+
+/// A service with a port of its own sends its answers to whatever port the client picked.
+fn has_fixed_datagram_port(trace: &Trace) -> bool {
+    trace.sockets.iter().any(|socket| {
+        socket.action == SocketUse::Bind
+            && protocol(socket) == Some(Protocol::Udp)
+            && (1..FIRST_EPHEMERAL).contains(&socket.port)
+    })
+}
+
+/// Many different ports of one protocol become port 0, which is all of them.
+fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), String>) {
+    for protocol in [Protocol::Tcp, Protocol::Udp] {
+        let is_one = |key: &(Direction, Protocol, u16)| (key.0, key.1) == (Direction::Connect, protocol);
+        let count = seen.keys().filter(|key| is_one(key)).count();
+        if count > MOST_CONNECTED {
+            seen.retain(|key, _| !is_one(key));
+            let because = format!("observed: connected to {count} different ports");
+            seen.insert((Direction::Connect, protocol, 0), because);
+        }
+    }
+}
+
+/// The signs that the service is ready: its lowest port, and what is known if it was seen.
+pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> {
+    let at_start = trace.sockets.iter().filter(|socket| socket.phase == Phase::Start && socket.port != 0);
+    let bound: BTreeSet<Ready> = at_start
+        .filter_map(|socket| match (protocol(socket)?, &socket.action) {
+            (Protocol::Tcp, SocketUse::Listen) => Some(Ready::Tcp(socket.port)),
+            (Protocol::Udp, SocketUse::Bind) if socket.port < FIRST_EPHEMERAL => {
+                Some(Ready::Udp(socket.port))
+            }
+            _ => None,
+        })
+        .collect();
+    let lowest = bound.iter().filter_map(port).min();
+    let known = knowledge.iter().flat_map(|known| &known.ready);
+    let mut ready: BTreeSet<Ready> =
+        bound.iter().filter(|sign| port(sign) == lowest).cloned().collect();
+    ready.extend(known.filter(|sign| bound.contains(sign) || was_made(sign, trace)).cloned());
+    if ready.is_empty() {
+        ready.insert(Ready::Quiet(QUIET_MS));
+    }
+    ready.into_iter().collect()
+}
+
+fn port(ready: &Ready) -> Option<u16> {
+    match ready {
+        Ready::Tcp(port) | Ready::Udp(port) => Some(*port),
+        Ready::File(_) | Ready::Quiet(_) => None,
+    }
+}
+
+/// Whether the sign is a file that the service made.
+fn was_made(ready: &Ready, trace: &Trace) -> bool {
+    let Ready::File(file) = ready else { return false };
+    trace.paths.iter().any(|path| path.host == *file && path.uses.contains(&Use::Create))
+}
+
+/// The port that exercises talk to: the known one if it was seen; else one that has both
+/// protocols; else the lowest; else the known one.
+pub(super) fn main_port(ready: &[Ready], knowledge: Option<&Knowledge>) -> Option<u16> {
+    let known = knowledge.and_then(|known| {
+        known.port_default.or_else(|| known.ready.iter().find_map(port))
+    });
+    let seen: Vec<u16> = ready.iter().filter_map(port).collect();
+    let both = |port: &&u16| ready.contains(&Ready::Tcp(**port)) && ready.contains(&Ready::Udp(**port));
+    known
+        .filter(|port| seen.contains(port))
+        .or_else(|| seen.iter().find(both).copied())
+        .or_else(|| seen.iter().min().copied())
+        .or(known)
+}

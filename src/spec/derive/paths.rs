@@ -1,0 +1,78 @@
+//! Questions about one observed path.
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use crate::learn::trace::{PathSeen, Phase, Use};
+
+/// Uses that change a directory or what is in it.
+const WRITES: [Use; 4] = [Use::Write, Use::Create, Use::Delete, Use::Change];
+/// Uses that add a name to a directory or take one away.
+const NAMES: [Use; 2] = [Use::Create, Use::Delete];
+
+/// Something was changed.
+pub(super) fn is_written(seen: &PathSeen) -> bool {
+    WRITES.iter().any(|kind| seen.uses.contains(kind))
+}
+
+/// A name came or went.
+pub(super) fn is_made_or_removed(seen: &PathSeen) -> bool {
+    NAMES.iter().any(|kind| seen.uses.contains(kind))
+}
+
+/// It was executed or loaded.
+pub(super) fn is_code(seen: &PathSeen) -> bool {
+    seen.uses.contains(&Use::Execute) || seen.uses.contains(&Use::Map)
+}
+
+/// Under which names the jail needs it: as asked, so that symlinks are made too; as the host
+/// has it if `asked` cannot be used.
+pub(super) fn names(seen: &PathSeen, own_root: Option<&Path>) -> BTreeSet<PathBuf> {
+    let in_own_root = own_root.is_some_and(|root| seen.host.starts_with(root));
+    let usable: BTreeSet<PathBuf> =
+        seen.asked.iter().filter(|path| is_usable(path) && !in_own_root).cloned().collect();
+    if usable.is_empty() { BTreeSet::from([seen.host.clone()]) } else { usable }
+}
+
+/// Absolute, UTF-8, without `..`, and no way round by /proc or /dev/fd.
+fn is_usable(path: &Path) -> bool {
+    path.is_absolute()
+        && is_utf8(path)
+        && path != Path::new("/")
+        && !path.components().any(|component| component == Component::ParentDir)
+        && !["/proc", "/sys", "/dev/fd"].iter().any(|tree| path.starts_with(tree))
+}
+
+/// Whether a TOML file can hold it.
+pub(super) fn is_utf8(path: &Path) -> bool {
+    path.to_str().is_some_and(|text| !text.contains('\0'))
+}
+
+/// What was done, and how often, for a reason.
+pub(super) fn reason(seen: &PathSeen) -> String {
+    let phase = match seen.phase {
+        Phase::Start => "start",
+        Phase::Serve => "serve",
+    };
+    let times = if seen.count == 1 { "once".to_owned() } else { format!("{} times", seen.count) };
+    format!("observed: {} {times} from {phase}", verbs(seen))
+}
+
+/// What was done with it, most telling first.
+pub(super) fn verbs(seen: &PathSeen) -> String {
+    let known = [
+        (Use::Execute, "executed"),
+        (Use::Map, "loaded"),
+        (Use::Create, "made"),
+        (Use::Write, "written"),
+        (Use::Delete, "removed"),
+        (Use::Change, "changed"),
+        (Use::Connect, "connected to"),
+        (Use::Read, "read"),
+        (Use::List, "listed"),
+        (Use::Enter, "entered"),
+        (Use::Root, "made root"),
+        (Use::Look, "looked at"),
+    ];
+    let done = known.iter().filter(|(kind, _)| seen.uses.contains(kind));
+    done.take(2).map(|(_, verb)| *verb).collect::<Vec<_>>().join(" and ")
+}

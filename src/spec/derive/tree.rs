@@ -1,0 +1,267 @@
+//! The file tree: what is copied, what is mounted, what is made in memory.
+mod binds;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use binds::Bind;
+
+use super::Facts;
+use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, reason, verbs};
+use super::shared::{is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky};
+use crate::learn::Trace;
+use crate::learn::trace::{PathKind, PathSeen, Use};
+use crate::spec::{
+    BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, ScratchRule,
+};
+
+/// Size of a private directory in memory, KiB.
+const SCRATCH_KIB: u32 = 16384;
+/// The log socket, which every jail gets from gaoler itself.
+const LOG_SOCKET: &str = "/dev/log";
+
+/// `[tree]` of a spec.
+pub(super) struct Tree {
+    pub files: Vec<FileRule>,
+    pub binds: Vec<BindRule>,
+    pub scratch: Vec<ScratchRule>,
+    pub devices: Vec<DeviceRule>,
+}
+
+/// The tree that gives `trace` and the configuration what they need.
+pub(super) fn tree(
+    trace: &Trace,
+    knowledge: Option<&Knowledge>,
+    facts: &Facts,
+    notes: &mut Vec<String>,
+) -> Tree {
+    let mut grower = Grower::new(trace, facts, notes);
+    for seen in trace.paths.iter().filter(|seen| !seen.uses.is_empty()) {
+        grower.add(seen);
+    }
+    if let Some(knowledge) = knowledge {
+        grower.add_known(knowledge);
+    }
+    grower.into_tree()
+}
+
+/// The tree so far, by path.
+struct Grower<'a> {
+    facts: &'a Facts,
+    notes: &'a mut Vec<String>,
+    /// Observed host paths that exist.
+    existing: BTreeSet<&'a Path>,
+    /// Host paths of programs and libraries.
+    code: Vec<&'a Path>,
+    /// Directories that the service made where everybody may: private with all below them.
+    made: Vec<&'a Path>,
+    /// What the service made its root directory.
+    own_root: Option<&'a Path>,
+    files: BTreeMap<PathBuf, FileRule>,
+    binds: BTreeMap<PathBuf, Bind>,
+    scratch: BTreeMap<PathBuf, ScratchRule>,
+    devices: BTreeMap<PathBuf, DeviceRule>,
+}
+
+impl<'a> Grower<'a> {
+    fn new(trace: &'a Trace, facts: &'a Facts, notes: &'a mut Vec<String>) -> Self {
+        let used = || trace.paths.iter().filter(|seen| !seen.uses.is_empty());
+        let is_made = |seen: &&PathSeen| {
+            let parent = seen.host.parent().unwrap_or(Path::new("/"));
+            let for_all = is_scratch(parent, facts) && parent != Path::new("/run");
+            seen.kind == PathKind::Directory && seen.uses.contains(&Use::Create) && for_all
+        };
+        let host = |seen: &'a PathSeen| seen.host.as_path();
+        Self {
+            facts,
+            notes,
+            existing: used().filter(|seen| seen.kind != PathKind::Missing).map(host).collect(),
+            code: used().filter(|seen| is_code(seen)).map(host).collect(),
+            made: used().filter(is_made).map(host).collect(),
+            own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
+            files: BTreeMap::new(),
+            binds: BTreeMap::new(),
+            scratch: BTreeMap::new(),
+            devices: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, seen: &'a PathSeen) {
+        let host = seen.host.as_path();
+        let is_log = host == Path::new(LOG_SOCKET) || seen.asked.contains(Path::new(LOG_SOCKET));
+        if host == Path::new("/") || is_log {
+            return;
+        }
+        if !is_utf8(host) {
+            self.note(seen, "its name is not UTF-8");
+        } else if is_kernel(host) {
+            self.note(seen, "it belongs to the kernel");
+        } else if is_secret(host) {
+            self.note(seen, "it holds everybody's passwords");
+        } else if self.made.iter().any(|made| host.starts_with(made)) {
+            self.add_scratch(seen);
+        } else {
+            self.add_by_kind(seen);
+        }
+    }
+
+    fn add_by_kind(&mut self, seen: &'a PathSeen) {
+        match seen.kind {
+            PathKind::Character | PathKind::Block => self.add_device(seen),
+            PathKind::Directory => self.add_directory(seen),
+            _ if is_code(seen) => self.add_code(seen),
+            PathKind::File | PathKind::Fifo | PathKind::Socket | PathKind::Missing => {
+                self.add_entry(seen);
+            }
+        }
+    }
+
+    fn note(&mut self, seen: &PathSeen, why: &str) {
+        let path = seen.host.display();
+        self.notes.push(format!("{path} ({}), not given: {why}", verbs(seen)));
+    }
+
+    fn add_device(&mut self, seen: &PathSeen) {
+        match seen.device.and_then(|(major, minor)| Device::from_number(major, minor)) {
+            Some(device) => {
+                for path in names(seen, self.own_root) {
+                    let because = reason(seen);
+                    self.devices.insert(path.clone(), DeviceRule { path, device, because });
+                }
+            }
+            None => self.note(seen, "no jail has this device"),
+        }
+    }
+
+    fn add_code(&mut self, seen: &PathSeen) {
+        let executed = seen.uses.contains(&Use::Execute);
+        let kind = if executed { FileKind::Program } else { FileKind::Library };
+        if is_written(seen) {
+            self.note(seen, "it is read-only in the jail, because it is also executed");
+        }
+        if seen.kind == PathKind::Missing {
+            self.note(seen, "it is gone");
+        } else {
+            self.copy(seen, kind);
+        }
+    }
+
+    fn copy(&mut self, seen: &PathSeen, kind: FileKind) {
+        for path in names(seen, self.own_root) {
+            let because = reason(seen);
+            self.files.insert(path.clone(), FileRule { path, kind, because });
+        }
+    }
+
+    fn add_directory(&mut self, seen: &'a PathSeen) {
+        let host = seen.host.as_path();
+        if is_made_or_removed(seen) {
+            self.add_to_parent(seen);
+        }
+        if !self.is_shared(host) {
+            self.bind(host).see(seen, host);
+        } else if is_written(seen) {
+            self.note(seen, "the directory is shared");
+        } else if !host.starts_with("/dev") {
+            if seen.uses.contains(&Use::List) {
+                self.note(seen, "the directory is shared, so the jail has an empty one");
+            }
+            self.copy(seen, FileKind::Directory);
+        }
+    }
+
+    /// A directory that comes or goes changes the one above it, if that is the service's own.
+    fn add_to_parent(&mut self, seen: &'a PathSeen) {
+        let parent = self.holder(&seen.host);
+        if !self.is_shared(parent) {
+            self.bind(parent).see(seen, parent);
+        }
+    }
+
+    /// A file, socket or FIFO, or what was one.
+    fn add_entry(&mut self, seen: &'a PathSeen) {
+        let holder = self.holder(&seen.host);
+        if !self.is_shared(holder) {
+            self.bind(holder).see(seen, holder);
+        } else if is_made_or_removed(seen) && is_scratch(holder, self.facts) {
+            self.add_scratch(seen);
+        } else if is_written(seen) {
+            self.add_shared_write(seen);
+        } else {
+            self.add_shared_read(seen);
+        }
+    }
+
+    fn add_shared_write(&mut self, seen: &'a PathSeen) {
+        let host = seen.host.as_path();
+        if is_ruling(host) {
+            self.note(seen, "who writes there rules the host");
+        } else if seen.kind == PathKind::File {
+            if seen.uses.contains(&Use::Delete) {
+                self.note(seen, "it can be written in the jail but neither removed nor renamed");
+            }
+            self.bind(host).see(seen, host);
+        } else {
+            self.note(seen, "the directory is shared and the file does not exist");
+        }
+    }
+
+    fn add_shared_read(&mut self, seen: &PathSeen) {
+        match seen.kind {
+            PathKind::File => self.copy(seen, FileKind::Data),
+            PathKind::Socket if !seen.uses.contains(&Use::Connect) => {}
+            PathKind::Missing => {}
+            _ => self.note(seen, "another process is at its other end"),
+        }
+    }
+
+    /// Memory in place of the shared directory that holds the path.
+    fn add_scratch(&mut self, seen: &PathSeen) {
+        let top = self.made.iter().find(|made| seen.host.starts_with(made));
+        let place = self.holder(top.map_or(seen.host.as_path(), |top| top)).to_owned();
+        if seen.kind == PathKind::Socket {
+            self.note(seen, "only the jail sees this socket");
+        }
+        let name = seen.host.strip_prefix(&place).unwrap_or(&seen.host).display();
+        let because = format!("observed: {name} {}", verbs(seen));
+        let rule = ScratchRule { path: place.clone(), size_kib: SCRATCH_KIB, because };
+        self.scratch.entry(place).or_insert(rule);
+    }
+
+    /// The nearest directory above `path` that exists.
+    fn holder<'p>(&self, path: &'p Path) -> &'p Path {
+        let exists = |directory: &&Path| {
+            self.existing.contains(path)
+                || self.facts.directories.contains_key(*directory)
+                || is_shared_place(directory)
+        };
+        path.ancestors().skip(1).find(exists).unwrap_or(Path::new("/"))
+    }
+
+    /// Shared by its place, because everybody may write, or because code lies in it: a bind is
+    /// mounted noexec.
+    fn is_shared(&self, directory: &Path) -> bool {
+        is_shared_place(directory)
+            || is_sticky(directory, self.facts)
+            || self.code.iter().any(|code| code.starts_with(directory))
+    }
+
+    fn bind(&mut self, path: &Path) -> &mut Bind {
+        self.binds.entry(path.to_owned()).or_default()
+    }
+
+    /// A path is one thing only: mounted rather than copied, in memory rather than empty.
+    fn into_tree(mut self) -> Tree {
+        let binds = binds::collapsed(self.binds);
+        let files = &mut self.files;
+        for path in binds.iter().map(|bind| &bind.path).chain(self.scratch.keys()) {
+            files.remove(path);
+        }
+        Tree {
+            files: self.files.into_values().collect(),
+            binds,
+            scratch: self.scratch.into_values().collect(),
+            devices: self.devices.into_values().collect(),
+        }
+    }
+}

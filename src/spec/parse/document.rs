@@ -1,0 +1,172 @@
+//! The file as serde sees it: every value that is looked up later keeps its place in the text.
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::spec::{Demand, Device, Direction, FileKind, Protocol};
+
+/// Text and where it stands.
+pub(in crate::spec) type Text = Spanned<String>;
+/// Words and where they stand.
+pub(in crate::spec) type Words = Spanned<Vec<Text>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub format: Spanned<i64>,
+    pub name: Text,
+    pub service: ServiceTable,
+    #[serde(default)]
+    pub exercise: Vec<ExerciseTable>,
+    #[serde(default)]
+    pub tree: TreeTable,
+    #[serde(default)]
+    pub allow: AllowTable,
+    #[serde(default)]
+    pub limits: LimitsTable,
+    #[serde(default)]
+    pub protections: ProtectionsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServiceTable {
+    pub command: Words,
+    pub user: Text,
+    pub group: Text,
+    #[serde(default)]
+    pub groups: Vec<Text>,
+    #[serde(default)]
+    pub start_as_root: bool,
+    pub workdir: Option<Text>,
+    #[serde(default)]
+    pub environment: BTreeMap<Text, Text>,
+    pub umask: Option<Text>,
+    pub config_test: Option<Words>,
+    #[serde(default)]
+    pub ready: Vec<Text>,
+    pub reload_command: Option<Words>,
+    pub reload_signal: Option<Text>,
+    pub stop: Option<Words>,
+    pub stop_timeout_s: Option<u32>,
+    pub pid_file: Option<Text>,
+    #[serde(default)]
+    pub forks: bool,
+    #[serde(default)]
+    pub writable_executable: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::spec) struct ExerciseTable {
+    pub name: Text,
+    pub command: Words,
+    #[serde(default)]
+    pub expect: i32,
+    pub output: Option<Text>,
+    pub because: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TreeTable {
+    pub files: Vec<FileTable>,
+    pub binds: Vec<BindTable>,
+    pub scratch: Vec<ScratchTable>,
+    pub devices: Vec<DeviceTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileTable {
+    pub path: Text,
+    pub kind: FileKind,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::spec) struct BindTable {
+    pub path: Text,
+    #[serde(default)]
+    pub writable: bool,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScratchTable {
+    pub path: Text,
+    pub size_kib: Spanned<u32>,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeviceTable {
+    pub path: Text,
+    pub device: Device,
+    pub because: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AllowTable {
+    pub capabilities: Vec<CapabilityTable>,
+    pub calls: Vec<CallTable>,
+    pub families: Vec<FamilyTable>,
+    pub ports: Vec<PortTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CapabilityTable {
+    pub capability: Text,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::spec) struct CallTable {
+    pub call: Text,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FamilyTable {
+    pub family: Text,
+    pub because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::spec) struct PortTable {
+    pub direction: Direction,
+    pub protocol: Protocol,
+    pub port: Spanned<u16>,
+    pub because: Text,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsTable {
+    pub core_bytes: Option<u64>,
+    pub descriptors: Option<u64>,
+    pub file_size_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub processes: Option<u64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ProtectionsTable {
+    pub cgroup: Demand,
+    pub ipc_namespace: Demand,
+    pub landlock: Demand,
+    pub mount_namespace: Demand,
+    pub pid_namespace: Demand,
+    pub seccomp: Demand,
+    pub uts_namespace: Demand,
+}

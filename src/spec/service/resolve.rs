@@ -1,0 +1,162 @@
+//! From what is known about a service to what it is on this host: its real command, with the
+//! options that the administrator set, and what follows from them.
+use std::path::{Path, PathBuf};
+
+use super::environment::{Unreadable, value_of, words};
+use super::{ConfigPaths, Knowledge};
+use crate::spec::names::is_plain_absolute;
+use crate::spec::{Exercise, Reload};
+use crate::{Error, Result};
+
+/// A service as this host runs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// The knowledge with its variables replaced, except `$PORT` in the exercises: `command`
+    /// and `user` are the real ones.
+    pub knowledge: Knowledge,
+    /// The configuration file, as the service names it: below `root` if that is set.
+    pub config: Option<PathBuf>,
+    /// The directory that it makes its root by itself.
+    pub root: Option<PathBuf>,
+    /// The port that it was told to use, unless its configuration says otherwise.
+    pub port: Option<u16>,
+}
+
+impl Knowledge {
+    /// Replaces the variables by what this host sets. `read_file` gives the text of a file,
+    /// or nothing if it does not exist.
+    ///
+    /// # Errors
+    /// A file of variables that cannot be understood (with its line), or an option with a
+    /// path that is not absolute.
+    pub fn resolve(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<Resolved> {
+        let command = self.real_command(read_file)?;
+        let config = match option(&command, self.config_option.as_deref()) {
+            Some(path) => Some(absolute(path, "configuration file", &command)?),
+            None => self.config_default.clone(),
+        };
+        let root = match option(&command, self.root_option.as_deref()) {
+            Some(path) => Some(absolute(path, "root directory", &command)?),
+            None => None,
+        };
+        let port = option(&command, self.port_option.as_deref())
+            .and_then(|port| port.parse().ok())
+            .or(self.port_default);
+        let user = option(&command, self.user_option.as_deref()).unwrap_or(&self.user).to_owned();
+        let knowledge =
+            Variables { config: config.as_deref(), root: root.as_deref() }.fill(self);
+        Ok(Resolved { knowledge: Knowledge { command, user, ..knowledge }, config, root, port })
+    }
+
+    fn real_command(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<Vec<String>> {
+        let mut command = Vec::new();
+        for word in &self.command {
+            match word.strip_prefix('$') {
+                Some(variable) => command.extend(self.variable(variable, read_file)?),
+                None => command.push(word.clone()),
+            }
+        }
+        Ok(command)
+    }
+
+    /// The words of a variable; none if no file sets it, as for systemd.
+    fn variable(
+        &self,
+        name: &str,
+        read_file: &dyn Fn(&Path) -> Option<String>,
+    ) -> Result<Vec<String>> {
+        for path in &self.environment_files {
+            let Some(text) = read_file(path) else { continue };
+            let value = value_of(&text, name).map_err(|error| unreadable(path, &error))?;
+            if let Some(value) = value {
+                return words(&value).map_err(|error| {
+                    Error::usage(format!("split {name} of {} into words", path.display()), error.why)
+                });
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn unreadable(path: &Path, error: &Unreadable) -> Error {
+    Error::usage(format!("read {}:{}", path.display(), error.line), error.why)
+        .hint("write NAME=\"VALUE\" without substitutions")
+}
+
+/// The value of an option: the word after it, or the rest of its word. The last one counts.
+fn option<'a>(command: &'a [String], option: Option<&str>) -> Option<&'a str> {
+    let option = option?;
+    let mut value = None;
+    let mut words = command.iter().skip(1);
+    while let Some(word) = words.next() {
+        match word.strip_prefix(option) {
+            Some("") => value = words.next().map(String::as_str),
+            Some(rest) => value = Some(rest),
+            None => {}
+        }
+    }
+    value
+}
+
+fn absolute(path: &str, what: &str, command: &[String]) -> Result<PathBuf> {
+    let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    if is_plain_absolute(Path::new(trimmed)) {
+        return Ok(PathBuf::from(trimmed));
+    }
+    Err(Error::usage(format!("find the {what} of {}", command.join(" ")), format!("{path} is not an absolute path"))
+        .hint("name it from the root, without `..`"))
+}
+
+/// What the variables in commands stand for.
+struct Variables<'a> {
+    config: Option<&'a Path>,
+    root: Option<&'a Path>,
+}
+
+impl Variables<'_> {
+    fn fill(&self, knowledge: &Knowledge) -> Knowledge {
+        Knowledge {
+            config_test: self.command(&knowledge.config_test),
+            stop: self.command(&knowledge.stop),
+            reload: knowledge.reload.as_ref().map(|reload| match reload {
+                Reload::Command(command) => Reload::Command(self.command(command)),
+                Reload::Signal(signal) => Reload::Signal(*signal),
+            }),
+            exercises: knowledge
+                .exercises
+                .iter()
+                .map(|exercise| Exercise {
+                    command: self.command(&exercise.command),
+                    ..exercise.clone()
+                })
+                .collect(),
+            config_paths: knowledge.config_paths.as_ref().map(|paths| ConfigPaths {
+                command: self.command(&paths.command),
+                ..paths.clone()
+            }),
+            ..knowledge.clone()
+        }
+    }
+
+    fn command(&self, words: &[String]) -> Vec<String> {
+        words.iter().flat_map(|word| self.word(word)).collect()
+    }
+
+    /// One word, or the words in its brackets. One that asks for a missing value is left out.
+    fn word(&self, word: &str) -> Vec<String> {
+        let group = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
+        let words = match group {
+            Some(group) => group.split_whitespace().map(|word| self.replaced(word)).collect(),
+            None => self.replaced(word).map(|word| vec![word]),
+        };
+        words.unwrap_or_default()
+    }
+
+    fn replaced(&self, word: &str) -> Option<String> {
+        match word {
+            "$CONFIG" => self.config.map(|path| path.display().to_string()),
+            "$ROOT" => self.root.map(|path| path.display().to_string()),
+            _ => Some(word.to_owned()),
+        }
+    }
+}
