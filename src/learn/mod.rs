@@ -2,6 +2,12 @@
 //! with its evidence. Never writes a spec.
 #![forbid(unsafe_code)]
 
+pub mod address;
+pub mod calls;
+pub mod capabilities;
+pub mod paths;
+pub mod process;
+pub mod record;
 pub mod trace;
 
 pub use trace::Trace;
