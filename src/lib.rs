@@ -12,5 +12,6 @@ pub mod plan;
 pub mod run;
 pub mod spec;
 pub mod sys;
+pub mod verbs;
 
 pub use error::{Doing, Error, Result};

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod command;
 pub mod process;
 pub mod sockets;
 

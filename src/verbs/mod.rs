@@ -1,0 +1,110 @@
+//! The verbs: each a sequence of what the modules do, without printing. [`crate::cli`] calls
+//! them and shows what they answer.
+#![forbid(unsafe_code)]
+
+mod check;
+mod jail;
+mod learn;
+mod lifecycle;
+mod preflight;
+mod up;
+mod user;
+
+use std::path::{Path, PathBuf};
+
+pub use check::{Report, check};
+pub use jail::{Jail, build, plan};
+pub use learn::{LearnOptions, Learned, learn};
+pub use lifecycle::{Status, reload, run, start, status, stop, supervise};
+pub use up::{Up, UpOptions, up};
+
+use crate::{Error, Result};
+
+/// The longest name of a jail, in bytes: it becomes part of paths and of log lines.
+const LONGEST_NAME: usize = 64;
+
+/// Where everything is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Places {
+    /// The specs: `/etc/gaoler`.
+    pub etc: PathBuf,
+    /// The root trees: `/var/lib/gaoler`.
+    pub state: PathBuf,
+    /// Running jails: `/run/gaoler`.
+    pub run: PathBuf,
+}
+
+impl Places {
+    /// The spec of a jail.
+    pub fn spec(&self, name: &str) -> PathBuf {
+        self.etc.join(format!("{name}.toml"))
+    }
+
+    /// The directory of a running jail.
+    pub fn runtime(&self, name: &str) -> PathBuf {
+        self.run.join(name)
+    }
+}
+
+/// What a verb is doing, for whoever shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Something began that may take a while.
+    Doing(String),
+    /// Something worth a line was done.
+    Did(String),
+    /// Something the user should know.
+    Note(String),
+}
+
+/// Where events go.
+pub type Report<'a> = dyn Fn(Event) + Sync + 'a;
+
+/// Refuses what could not be a jail's name, before it becomes part of a path.
+pub(crate) fn valid_name(name: &str) -> Result<()> {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let fine = !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && !name.starts_with(['.', '-'])
+        && name.bytes().all(good);
+    if fine {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("use {name:?} as the name of a jail"),
+        "a name has letters, digits, '-', '_' and '.', begins with neither '.' nor '-', and is at \
+         most 64 bytes long",
+    ))
+}
+
+/// Everything here changes the machine or reads what is root's.
+pub(crate) fn must_be_root(doing: &str) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    Err(Error::setup(doing, "it needs root").hint("run it with sudo"))
+}
+
+/// Refuses a file or directory through which somebody else could change a policy or a jail.
+pub(crate) fn must_be_ours(path: &Path, doing: &str) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::symlink_metadata(path)
+        .map_err(|error| Error::setup(doing, crate::error::explain(&error)))?;
+    let own = rustix::process::geteuid().as_raw();
+    if metadata.is_symlink() {
+        return Err(Error::setup(doing, format!("{} is a symbolic link", path.display())));
+    }
+    if metadata.uid() != own {
+        let why = format!("{} belongs to uid {}", path.display(), metadata.uid());
+        return Err(Error::setup(doing, why).hint("chown it to root"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        let why = format!(
+            "others can write to {} (mode {:04o})",
+            path.display(),
+            metadata.mode() & 0o7777
+        );
+        return Err(Error::setup(doing, why).hint(format!("chmod go-w {}", path.display())));
+    }
+    Ok(())
+}
