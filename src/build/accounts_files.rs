@@ -12,13 +12,22 @@ const LD_CACHE: &str = "/etc/ld.so.cache";
 
 /// Whether gaoler writes the file at `path` itself.
 pub(super) fn is_generated(path: &Path) -> bool {
-    GENERATED.iter().any(|generated| path == Path::new(generated))
+    GENERATED
+        .iter()
+        .any(|generated| path == Path::new(generated))
 }
 
 /// Adds what the entries so far need.
 pub(super) fn add(planner: &mut Planner<'_>) -> Result<()> {
-    let libc = planner.objects.get("libc.so.6").and_then(|paths| paths.first().cloned());
-    let listed = planner.spec.files.iter().any(|rule| is_generated(&rule.path));
+    let libc = planner
+        .objects
+        .get("libc.so.6")
+        .and_then(|paths| paths.first().cloned());
+    let listed = planner
+        .spec
+        .files
+        .iter()
+        .any(|rule| is_generated(&rule.path));
     if libc.is_some() || listed {
         add_accounts(planner)?;
     }
@@ -32,22 +41,44 @@ fn add_accounts(planner: &mut Planner<'_>) -> Result<()> {
     let passwd = users::passwd(planner.spec, planner.account);
     let group = users::group(planner.spec, planner.account);
     let nsswitch = users::nsswitch(|path| has(planner, path));
-    generate(planner, "/etc/passwd", passwd.into(), "the service's user and nobody else")?;
-    generate(planner, "/etc/group", group.into(), "the service's groups and no others")?;
-    generate(planner, "/etc/nsswitch.conf", nsswitch.into(), "the C library looks names up in files")
+    generate(
+        planner,
+        "/etc/passwd",
+        passwd.into(),
+        "the service's user and nobody else",
+    )?;
+    generate(
+        planner,
+        "/etc/group",
+        group.into(),
+        "the service's groups and no others",
+    )?;
+    generate(
+        planner,
+        "/etc/nsswitch.conf",
+        nsswitch.into(),
+        "the C library looks names up in files",
+    )
 }
 
 /// Whether `path` is in the jail, copied or by a mount.
 fn has(planner: &Planner<'_>, path: &str) -> bool {
     let path = Path::new(path);
     planner.inventory.wanted.contains_key(path)
-        || planner.spec.binds.iter().any(|bind| path.starts_with(&bind.path))
+        || planner
+            .spec
+            .binds
+            .iter()
+            .any(|bind| path.starts_with(&bind.path))
 }
 
 /// The modules of a C library that does not have them inside, from the directory it is in.
 fn add_modules(planner: &mut Planner<'_>, libc: &Path) -> Result<()> {
     let real = planner.host.find(libc, planner.account)?.real;
-    let version = real.file_name().and_then(|name| name.to_str()).and_then(users::libc_version);
+    let version = real
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(users::libc_version);
     for module in users::modules(version, has(planner, "/etc/resolv.conf")) {
         let path = libc.with_file_name(module);
         if planner.host.find(&path, planner.account)?.stat.is_some() {
@@ -89,6 +120,16 @@ fn generate(planner: &mut Planner<'_>, path: &str, content: Vec<u8>, reason: &st
     if planner.comes_with_a_mount(path) {
         return Ok(());
     }
-    planner.add(Path::new("/etc"), Wanted::of_root(What::Directory, 0o755, format!("leads to {}", path.display())))?;
-    planner.add(path, Wanted::of_root(What::Generated(content), 0o444, reason))
+    planner.add(
+        Path::new("/etc"),
+        Wanted::of_root(
+            What::Directory,
+            0o755,
+            format!("leads to {}", path.display()),
+        ),
+    )?;
+    planner.add(
+        path,
+        Wanted::of_root(What::Generated(content), 0o444, reason),
+    )
 }

@@ -53,7 +53,10 @@ pub fn drift(root: &Path, manifest: &Manifest) -> Result<Vec<Drift>> {
     let mut drifts = Vec::new();
     for entry in &manifest.entries {
         let differences = compare(&root, entry)?;
-        drifts.extend(differences.into_iter().map(|what| Drift { path: entry.path.clone(), what }));
+        drifts.extend(differences.into_iter().map(|what| Drift {
+            path: entry.path.clone(),
+            what,
+        }));
     }
     drifts.extend(extra(&root, manifest)?);
     drifts.sort();
@@ -71,7 +74,10 @@ fn compare(root: &Beneath, entry: &Entry) -> Result<Vec<Difference>> {
     let mut differences = Vec::new();
     let (wanted, found) = (kind_of(entry), file_type(&stat));
     if wanted != found {
-        return Ok(vec![Difference::Kind(word(wanted).into(), word(found).into())]);
+        return Ok(vec![Difference::Kind(
+            word(wanted).into(),
+            word(found).into(),
+        )]);
     }
     let owner = |uid: u32, gid: u32| format!("{uid}:{gid}");
     let (wanted, found) = (owner(entry.uid, entry.gid), owner(stat.st_uid, stat.st_gid));
@@ -95,9 +101,11 @@ fn wanted_content(entry: &Entry) -> String {
     match entry.kind {
         EntryKind::Device => entry.device.clone().unwrap_or_default(),
         EntryKind::File => entry.sha256.clone().unwrap_or_default(),
-        EntryKind::Symlink => {
-            entry.target.as_ref().map(|target| target.display().to_string()).unwrap_or_default()
-        }
+        EntryKind::Symlink => entry
+            .target
+            .as_ref()
+            .map(|target| target.display().to_string())
+            .unwrap_or_default(),
         EntryKind::Directory | EntryKind::Mountpoint => String::new(),
     }
 }
@@ -114,9 +122,11 @@ fn content(root: &Beneath, entry: &Entry, stat: &Stat) -> Result<String> {
             let mut file = File::from(root.file(&entry.path).doing(reading)?);
             copy::hash(&mut file).doing(reading)
         }
-        EntryKind::Symlink => {
-            Ok(root.read_link(&entry.path).doing(reading)?.display().to_string())
-        }
+        EntryKind::Symlink => Ok(root
+            .read_link(&entry.path)
+            .doing(reading)?
+            .display()
+            .to_string()),
         EntryKind::Directory | EntryKind::Mountpoint => Ok(String::new()),
     }
 }
@@ -124,9 +134,17 @@ fn content(root: &Beneath, entry: &Entry, stat: &Stat) -> Result<String> {
 /// What is in the tree and not in the manifest. A directory that should not be there is
 /// reported and not entered.
 fn extra(root: &Beneath, manifest: &Manifest) -> Result<Vec<Drift>> {
-    let known: BTreeSet<&Path> = manifest.entries.iter().map(|entry| entry.path.as_path()).collect();
+    let known: BTreeSet<&Path> = manifest
+        .entries
+        .iter()
+        .map(|entry| entry.path.as_path())
+        .collect();
     let mut extra = Vec::new();
-    for entry in manifest.entries.iter().filter(|entry| kind_of(entry) == FileType::Directory) {
+    for entry in manifest
+        .entries
+        .iter()
+        .filter(|entry| kind_of(entry) == FileType::Directory)
+    {
         let names = match root.names(&entry.path, MOST_NAMES) {
             Ok(names) => names,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
@@ -138,7 +156,10 @@ fn extra(root: &Beneath, manifest: &Manifest) -> Result<Vec<Drift>> {
         };
         let paths = names.into_iter().map(|name| entry.path.join(name));
         let unknown = paths.filter(|path| !known.contains(path.as_path()));
-        extra.extend(unknown.map(|path| Drift { path, what: Difference::Extra }));
+        extra.extend(unknown.map(|path| Drift {
+            path,
+            what: Difference::Extra,
+        }));
     }
     Ok(extra)
 }

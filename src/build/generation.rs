@@ -71,12 +71,18 @@ impl State {
     fn open(path: &Path) -> Result<Self> {
         let directory = trusted::open(path)?;
         trusted::open(&path.join(GENERATIONS))?;
-        Ok(Self { path: path.to_owned(), directory })
+        Ok(Self {
+            path: path.to_owned(),
+            directory,
+        })
     }
 
     /// The root directory of a generation.
     pub fn root(&self, generation: u64) -> PathBuf {
-        self.path.join(GENERATIONS).join(generation.to_string()).join("root")
+        self.path
+            .join(GENERATIONS)
+            .join(generation.to_string())
+            .join("root")
     }
 
     /// The manifest of a generation.
@@ -84,9 +90,14 @@ impl State {
     /// # Errors
     /// There is no such generation, or its manifest is damaged.
     pub fn manifest(&self, generation: u64) -> Result<Manifest> {
-        let relative = Path::new(GENERATIONS).join(generation.to_string()).join(MANIFEST);
+        let relative = Path::new(GENERATIONS)
+            .join(generation.to_string())
+            .join(MANIFEST);
         let path = self.path.join(&relative);
-        let file = self.directory.file(&relative).doing(|| format!("open {}", path.display()))?;
+        let file = self
+            .directory
+            .file(&relative)
+            .doing(|| format!("open {}", path.display()))?;
         Manifest::read(file.into(), &path)
     }
 
@@ -115,8 +126,10 @@ impl State {
     /// `readdir(3)`'s.
     pub fn generations(&self) -> Result<Vec<u64>> {
         let names = self.names()?;
-        let mut numbers: Vec<u64> =
-            names.iter().filter_map(|name| number(Path::new(name))).collect();
+        let mut numbers: Vec<u64> = names
+            .iter()
+            .filter_map(|name| number(Path::new(name)))
+            .collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -148,16 +161,25 @@ impl State {
             }
         }
         write_holder(&mut file).doing(doing)?;
-        Ok(Lock { state: self, _file: file })
+        Ok(Lock {
+            state: self,
+            _file: file,
+        })
     }
 
     /// Makes `generation` the current one.
     fn switch(&self, generation: u64) -> Result<()> {
         let doing = || format!("make generation {generation} current");
         let target = Path::new(GENERATIONS).join(generation.to_string());
-        self.directory.remove_tree(Path::new(NEW_CURRENT)).doing(doing)?;
-        self.directory.make_symlink(Path::new(NEW_CURRENT), &target).doing(doing)?;
-        self.directory.rename(Path::new(NEW_CURRENT), Path::new(CURRENT)).doing(doing)?;
+        self.directory
+            .remove_tree(Path::new(NEW_CURRENT))
+            .doing(doing)?;
+        self.directory
+            .make_symlink(Path::new(NEW_CURRENT), &target)
+            .doing(doing)?;
+        self.directory
+            .rename(Path::new(NEW_CURRENT), Path::new(CURRENT))
+            .doing(doing)?;
         rustix::fs::fsync(self.directory.fd()).doing(doing)
     }
 
@@ -174,7 +196,9 @@ impl State {
     }
 
     fn names(&self) -> Result<Vec<std::ffi::OsString>> {
-        let names = self.directory.names(Path::new(GENERATIONS), MOST_GENERATIONS);
+        let names = self
+            .directory
+            .names(Path::new(GENERATIONS), MOST_GENERATIONS);
         names.doing(|| format!("read {}", self.path.join(GENERATIONS).display()))
     }
 }
@@ -198,7 +222,12 @@ impl Lock<'_> {
             if text.starts_with(BUILDING) || text.starts_with(REMOVING) {
                 let path = Path::new(GENERATIONS).join(&name);
                 let removed = self.state.directory.remove_tree(&path);
-                removed.doing(|| format!("remove the leftover {}", self.state.path.join(&path).display()))?;
+                removed.doing(|| {
+                    format!(
+                        "remove the leftover {}",
+                        self.state.path.join(&path).display()
+                    )
+                })?;
             }
         }
         Ok(())
@@ -214,9 +243,15 @@ impl Lock<'_> {
         let directory = &self.state.directory;
         directory.make_directory(&name, 0o700).doing(doing)?;
         let root = name.join("root");
-        let opened = directory.make_directory(&root, 0o700).and_then(|()| directory.beneath(&root));
+        let opened = directory
+            .make_directory(&root, 0o700)
+            .and_then(|()| directory.beneath(&root));
         match opened.doing(doing) {
-            Ok(root) => Ok(New { state: self.state, name, root }),
+            Ok(root) => Ok(New {
+                state: self.state,
+                name,
+                root,
+            }),
             Err(error) => Err(self.state.remove_partial(&name, error)),
         }
     }
@@ -290,11 +325,22 @@ impl New<'_> {
     /// # Errors
     /// `rename(2)`'s.
     pub fn publish(self) -> Result<u64> {
-        let generation = self.state.generations()?.last().map_or(1, |last| last.saturating_add(1));
+        let generation = self
+            .state
+            .generations()?
+            .last()
+            .map_or(1, |last| last.saturating_add(1));
         let doing = || format!("finish generation {generation}");
         let path = Path::new(GENERATIONS).join(generation.to_string());
-        self.state.directory.rename(&self.name, &path).doing(doing)?;
-        let generations = self.state.directory.directory(Path::new(GENERATIONS)).doing(doing)?;
+        self.state
+            .directory
+            .rename(&self.name, &path)
+            .doing(doing)?;
+        let generations = self
+            .state
+            .directory
+            .directory(Path::new(GENERATIONS))
+            .doing(doing)?;
         rustix::fs::fsync(generations).doing(doing)?;
         self.state.switch(generation)?;
         Ok(generation)
@@ -326,7 +372,8 @@ fn number(name: &Path) -> Option<u64> {
 /// A name that is one component and no option.
 fn jail_name(name: &str) -> Result<&str> {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(good) || name.starts_with(['.', '-']) {
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(good) || name.starts_with(['.', '-'])
+    {
         return Err(Error::usage(
             format!("build {name:?}"),
             "a jail's name is letters, digits, '-', '_' and '.', at most 64, and begins with no '-' or '.'",
@@ -339,8 +386,12 @@ fn jail_name(name: &str) -> Result<&str> {
 fn holder(file: &mut File) -> u32 {
     use std::io::Seek;
     let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.take(16).read_to_string(&mut text));
-    read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
+    let read = file
+        .rewind()
+        .and_then(|()| file.take(16).read_to_string(&mut text));
+    read.ok()
+        .and_then(|_| text.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 fn write_holder(file: &mut File) -> std::io::Result<()> {

@@ -59,7 +59,9 @@ impl HostTree {
     /// # Errors
     /// `root` is no directory.
     pub fn open(root: &Path) -> Result<Self> {
-        Ok(Self { root: Beneath::open(root).doing(|| format!("open {}", root.display()))? })
+        Ok(Self {
+            root: Beneath::open(root).doing(|| format!("open {}", root.display()))?,
+        })
     }
 
     /// The host's root directory. What [`HostTree::find`] gave as `real` is opened beneath it.
@@ -88,8 +90,13 @@ impl HostTree {
             }
             self.enter(&mut found, &name, path, account)?;
             if let Some((link, target)) = self.link(&found)? {
-                walk.follow(&target).map_err(|why| Error::new(doing(path), why))?;
-                let base = if target.has_root() { Path::new("/") } else { parent(&link) };
+                walk.follow(&target)
+                    .map_err(|why| Error::new(doing(path), why))?;
+                let base = if target.has_root() {
+                    Path::new("/")
+                } else {
+                    parent(&link)
+                };
                 found.real = base.to_owned();
                 found.stat = self.look(&found.real)?;
                 found.steps.push(Step::Symlink(link, target));
@@ -99,7 +106,13 @@ impl HostTree {
     }
 
     /// Goes from the directory of `found` to `name` in it.
-    fn enter(&self, found: &mut Found, name: &OsString, path: &Path, account: &Account) -> Result<()> {
+    fn enter(
+        &self,
+        found: &mut Found,
+        name: &OsString,
+        path: &Path,
+        account: &Account,
+    ) -> Result<()> {
         if let Some(directory) = &found.stat {
             if file_type(directory) != FileType::Directory {
                 let why = format!("{} is not a directory", found.real.display());
@@ -148,7 +161,10 @@ struct Walk {
 
 impl Walk {
     fn new(path: &Path) -> Self {
-        let mut walk = Self { names: Vec::new(), links: 0 };
+        let mut walk = Self {
+            names: Vec::new(),
+            links: 0,
+        };
         walk.push(path);
         walk
     }
@@ -168,11 +184,15 @@ impl Walk {
     }
 
     fn push(&mut self, path: &Path) {
-        self.names.extend(path.components().rev().filter_map(|component| match component {
-            Component::Normal(name) => Some(name.to_owned()),
-            Component::ParentDir => Some(OsString::from("..")),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-        }));
+        self.names.extend(
+            path.components()
+                .rev()
+                .filter_map(|component| match component {
+                    Component::Normal(name) => Some(name.to_owned()),
+                    Component::ParentDir => Some(OsString::from("..")),
+                    Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+                }),
+        );
     }
 }
 
@@ -188,7 +208,11 @@ pub fn reach(stat: &Stat, account: &Account, bit: u32) -> Reach {
     if stat.st_mode & bit != 0 && !owner {
         Reach::Everyone
     } else if owner && stat.st_mode & (bit << 6) != 0 {
-        if stat.st_mode & bit != 0 { Reach::Everyone } else { Reach::Service }
+        if stat.st_mode & bit != 0 {
+            Reach::Everyone
+        } else {
+            Reach::Service
+        }
     } else if !owner && account.has_group(stat.st_gid) && stat.st_mode & (bit << 3) != 0 {
         Reach::Service
     } else {
@@ -221,8 +245,16 @@ mod tests {
             home: "/".into(),
             shell: String::new(),
         };
-        let group = |name: &str, gid| Group { name: name.into(), gid, members: Vec::new() };
-        Account { user, group: group("g", 8), groups: vec![group("h", 9)] }
+        let group = |name: &str, gid| Group {
+            name: name.into(),
+            gid,
+            members: Vec::new(),
+        };
+        Account {
+            user,
+            group: group("g", 8),
+            groups: vec![group("h", 9)],
+        }
     }
 
     fn host(make: impl Fn(&Path)) -> (tempfile::TempDir, HostTree) {
@@ -240,7 +272,9 @@ mod tests {
             symlink("liba.so.1.2", root.join("usr/lib/x/liba.so.1")).unwrap();
             symlink("usr/lib", root.join("lib")).unwrap();
         });
-        let found = host.find(Path::new("/lib/x/liba.so.1"), &account()).unwrap();
+        let found = host
+            .find(Path::new("/lib/x/liba.so.1"), &account())
+            .unwrap();
         assert_eq!(found.real, Path::new("/usr/lib/x/liba.so.1.2"));
         assert!(found.stat.is_some());
         let links = [
@@ -281,7 +315,9 @@ mod tests {
             fs::create_dir(root.join("var")).unwrap();
             symlink("/run", root.join("var/run")).unwrap();
         });
-        let found = host.find(Path::new("/var/run/new/deeper"), &account()).unwrap();
+        let found = host
+            .find(Path::new("/var/run/new/deeper"), &account())
+            .unwrap();
         assert_eq!(found.real, Path::new("/run/new/deeper"));
         assert!(found.stat.is_none());
         assert!(found.steps.contains(&Step::Directory("/run/new".into())));
@@ -292,7 +328,11 @@ mod tests {
         let mut stat = rustix::fs::stat("/").unwrap();
         let mut check = |uid, gid, mode, expected| {
             (stat.st_uid, stat.st_gid, stat.st_mode) = (uid, gid, mode);
-            assert_eq!(reach(&stat, &account(), 4), expected, "{uid} {gid} {mode:o}");
+            assert_eq!(
+                reach(&stat, &account(), 4),
+                expected,
+                "{uid} {gid} {mode:o}"
+            );
         };
         check(0, 0, 0o644, Reach::Everyone);
         check(0, 0, 0o640, Reach::Root);

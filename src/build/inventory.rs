@@ -31,12 +31,19 @@ pub struct Inventory {
 impl Inventory {
     /// Files that will be in the tree, and their bytes.
     pub fn size(&self) -> (usize, u64) {
-        let sizes = self.wanted.values().filter_map(|wanted| match &wanted.what {
-            What::File(identity) => Some(identity.size),
-            What::Generated(content) => Some(content.len() as u64),
-            What::Device(_) | What::Directory | What::Mountpoint { .. } | What::Symlink(_) => None,
-        });
-        sizes.fold((0, 0), |(files, bytes), size| (files + 1, u64::saturating_add(bytes, size)))
+        let sizes = self
+            .wanted
+            .values()
+            .filter_map(|wanted| match &wanted.what {
+                What::File(identity) => Some(identity.size),
+                What::Generated(content) => Some(content.len() as u64),
+                What::Device(_) | What::Directory | What::Mountpoint { .. } | What::Symlink(_) => {
+                    None
+                }
+            });
+        sizes.fold((0, 0), |(files, bytes), size| {
+            (files + 1, u64::saturating_add(bytes, size))
+        })
     }
 }
 
@@ -80,7 +87,14 @@ pub enum What {
 impl Wanted {
     /// An entry that belongs to root.
     pub fn of_root(what: What, mode: u32, reason: impl Into<String>) -> Self {
-        Self { what, source: None, uid: 0, gid: 0, mode, reason: reason.into() }
+        Self {
+            what,
+            source: None,
+            uid: 0,
+            gid: 0,
+            mode,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -143,7 +157,10 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     /// The root directory.
     fn start(&mut self) -> Result<()> {
-        self.add(Path::new("/"), Wanted::of_root(What::Directory, 0o755, "the root directory"))
+        self.add(
+            Path::new("/"),
+            Wanted::of_root(What::Directory, 0o755, "the root directory"),
+        )
     }
 
     /// One rule of `[[file]]`.
@@ -189,7 +206,10 @@ impl Planner<'_> {
         }
         for bind in &spec.binds {
             let found = self.way_to(&bind.path, &bind.because)?;
-            let stat = found.stat.as_ref().ok_or_else(|| vanished(&bind.path, &bind.because))?;
+            let stat = found
+                .stat
+                .as_ref()
+                .ok_or_else(|| vanished(&bind.path, &bind.because))?;
             let directory = file_type(stat) == FileType::Directory;
             self.mountpoint(&found.real, directory, &bind.because)?;
         }
@@ -198,7 +218,11 @@ impl Planner<'_> {
             self.mountpoint(&real, true, &scratch.because)?;
         }
         self.add(Path::new("/dev"), dev("holds /dev/log"))?;
-        self.mountpoint(Path::new("/dev/log"), false, "gaoler's log socket is mounted here")
+        self.mountpoint(
+            Path::new("/dev/log"),
+            false,
+            "gaoler's log socket is mounted here",
+        )
     }
 
     fn mountpoint(&mut self, path: &Path, directory: bool, reason: &str) -> Result<()> {
@@ -206,7 +230,10 @@ impl Planner<'_> {
             return Ok(());
         }
         let mode = if directory { 0o755 } else { 0o444 };
-        self.add(path, Wanted::of_root(What::Mountpoint { directory }, mode, reason))
+        self.add(
+            path,
+            Wanted::of_root(What::Mountpoint { directory }, mode, reason),
+        )
     }
 
     /// A file as it is.
@@ -217,13 +244,23 @@ impl Planner<'_> {
     /// An empty directory.
     fn directory(&mut self, path: &Path, because: &str) -> Result<()> {
         let found = self.way_to(path, because)?;
-        if found.stat.as_ref().is_some_and(|stat| file_type(stat) != FileType::Directory) {
-            return Err(Error::usage(copying(path), "the spec calls it a directory, and it is none"));
+        if found
+            .stat
+            .as_ref()
+            .is_some_and(|stat| file_type(stat) != FileType::Directory)
+        {
+            return Err(Error::usage(
+                copying(path),
+                "the spec calls it a directory, and it is none",
+            ));
         }
         if found.real == Path::new("/") || self.comes_with_a_mount(&found.real) {
             return Ok(());
         }
-        self.add(&found.real, Wanted::of_root(What::Directory, directory_mode(&found.real), because))
+        self.add(
+            &found.real,
+            Wanted::of_root(What::Directory, directory_mode(&found.real), because),
+        )
     }
 
     /// A shared object and its closure.
@@ -250,9 +287,15 @@ impl Planner<'_> {
                 }
                 self.closure(path)
             }
-            Inspected::Script { interpreter, argument } => {
+            Inspected::Script {
+                interpreter,
+                argument,
+            } => {
                 if depth == DEEPEST_SCRIPT {
-                    return Err(Error::new(copying(path), "its interpreters are scripts in turn, without end"));
+                    return Err(Error::new(
+                        copying(path),
+                        "its interpreters are scripts in turn, without end",
+                    ));
                 }
                 let reason = format!("the interpreter of {}", path.display());
                 self.executable(&interpreter, &reason, depth + 1)?;
@@ -264,7 +307,9 @@ impl Planner<'_> {
             Inspected::ForeignElf { .. } => Err(foreign(path, because)),
             Inspected::Data => Err(Error::usage(
                 copying(path),
-                format!("the spec calls it a program ({because}), and it is neither ELF nor a script"),
+                format!(
+                    "the spec calls it a program ({because}), and it is neither ELF nor a script"
+                ),
             )),
         }
     }
@@ -272,9 +317,16 @@ impl Planner<'_> {
     /// The shared objects that ld.so loads with the file at `path`.
     fn closure(&mut self, path: &Path) -> Result<()> {
         for object in self.resolver.closure(path)? {
-            let reason = format!("needed by {} as {}", object.needed_by.display(), object.name);
+            let reason = format!(
+                "needed by {} as {}",
+                object.needed_by.display(),
+                object.name
+            );
             self.copy(&object.path, &reason, Use::Data)?;
-            self.objects.entry(object.name).or_default().insert(object.path);
+            self.objects
+                .entry(object.name)
+                .or_default()
+                .insert(object.path);
         }
         Ok(())
     }
@@ -291,7 +343,10 @@ impl Planner<'_> {
         let bits = match used_as {
             Use::Data => 0o444,
             Use::Program if reach(&stat, self.account, 0o1) == Reach::Root => {
-                return Err(Error::new(copying(path), "it is not executable for the service's user"));
+                return Err(Error::new(
+                    copying(path),
+                    "it is not executable for the service's user",
+                ));
             }
             Use::Program => 0o555,
         };
@@ -309,12 +364,23 @@ impl Planner<'_> {
     }
 
     /// Group and mode of a copy: as open as on the host for the service, and never more.
-    fn permission(&self, path: &Path, stat: &Stat, readable: Reach, bits: u32) -> Result<(u32, u32)> {
+    fn permission(
+        &self,
+        path: &Path,
+        stat: &Stat,
+        readable: Reach,
+        bits: u32,
+    ) -> Result<(u32, u32)> {
         match readable {
             Reach::Everyone => Ok((0, bits)),
             Reach::Service => {
-                let by_group = self.account.has_group(stat.st_gid) && stat.st_uid != self.account.user.uid;
-                let gid = if by_group { stat.st_gid } else { self.account.group.gid };
+                let by_group =
+                    self.account.has_group(stat.st_gid) && stat.st_uid != self.account.user.uid;
+                let gid = if by_group {
+                    stat.st_gid
+                } else {
+                    self.account.group.gid
+                };
                 Ok((gid, bits & 0o550))
             }
             Reach::Root if self.spec.service.start_as_root => Ok((0, bits & 0o500)),
@@ -345,12 +411,24 @@ impl Planner<'_> {
             let (at, wanted) = match step {
                 Step::Directory(at) => {
                     let reason = format!("leads to {} ({because})", path.display());
-                    (at, Wanted::of_root(What::Directory, directory_mode(at), reason))
+                    (
+                        at,
+                        Wanted::of_root(What::Directory, directory_mode(at), reason),
+                    )
                 }
                 Step::Symlink(at, target) => {
-                    let reason = format!("a link of the host on the way to {} ({because})", path.display());
+                    let reason = format!(
+                        "a link of the host on the way to {} ({because})",
+                        path.display()
+                    );
                     let link = What::Symlink(target.clone());
-                    (at, Wanted { source: Some(at.clone()), ..Wanted::of_root(link, 0o777, reason) })
+                    (
+                        at,
+                        Wanted {
+                            source: Some(at.clone()),
+                            ..Wanted::of_root(link, 0o777, reason)
+                        },
+                    )
                 }
             };
             if !self.is_below_a_mount(at) {
@@ -377,7 +455,9 @@ impl Planner<'_> {
                     format!("build {}", self.spec.name),
                     format!(
                         "{} is wanted as two different things: \"{}\" and \"{}\"",
-                        path.display(), there.reason, wanted.reason
+                        path.display(),
+                        there.reason,
+                        wanted.reason
                     ),
                 ));
             }
@@ -399,12 +479,19 @@ impl Planner<'_> {
     /// Whether `path` lies deeper than a mount, and so would be hidden by it.
     fn is_below_a_mount(&self, path: &Path) -> bool {
         self.layout == Layout::Jail
-            && self.mounts().any(|mount| path != mount && path.starts_with(mount))
+            && self
+                .mounts()
+                .any(|mount| path != mount && path.starts_with(mount))
     }
 
     fn mounts(&self) -> impl Iterator<Item = &Path> {
         let binds = self.spec.binds.iter().map(|bind| bind.path.as_path());
-        binds.chain(self.spec.scratch.iter().map(|scratch| scratch.path.as_path()))
+        binds.chain(
+            self.spec
+                .scratch
+                .iter()
+                .map(|scratch| scratch.path.as_path()),
+        )
     }
 
     /// Mounts are noexec: code under one could not run, and saying so now saves a riddle later.
@@ -429,7 +516,11 @@ enum Use {
 
 /// `/dev` can be passed through, not listed: whatever appears there is not advertised.
 fn directory_mode(path: &Path) -> u32 {
-    if path.starts_with("/dev") { 0o111 } else { 0o755 }
+    if path.starts_with("/dev") {
+        0o111
+    } else {
+        0o755
+    }
 }
 
 fn dev(reason: &str) -> Wanted {
@@ -439,14 +530,25 @@ fn dev(reason: &str) -> Wanted {
 /// Only regular files are copied.
 fn refuse_special(path: &Path, real: &Path, stat: &Stat) -> Result<()> {
     let (what, hint) = match file_type(stat) {
-        FileType::RegularFile if real.starts_with("/proc") || real.starts_with("/sys") => {
-            ("the kernel makes it when it is read: a copy would be wrong", "take it out of the spec")
-        }
+        FileType::RegularFile if real.starts_with("/proc") || real.starts_with("/sys") => (
+            "the kernel makes it when it is read: a copy would be wrong",
+            "take it out of the spec",
+        ),
         FileType::RegularFile => return Ok(()),
-        FileType::Directory => ("it is a directory", "list the files in it, make it an empty one (kind = \"directory\"), or bind it"),
-        FileType::CharacterDevice | FileType::BlockDevice => ("it is a device", "list it under [[device]]"),
-        FileType::Socket | FileType::Fifo => ("it is a socket or pipe, which lives on the host", "bind it"),
-        FileType::Symlink | FileType::Unknown => ("it is of a kind that cannot be copied", "take it out of the spec"),
+        FileType::Directory => (
+            "it is a directory",
+            "list the files in it, make it an empty one (kind = \"directory\"), or bind it",
+        ),
+        FileType::CharacterDevice | FileType::BlockDevice => {
+            ("it is a device", "list it under [[device]]")
+        }
+        FileType::Socket | FileType::Fifo => {
+            ("it is a socket or pipe, which lives on the host", "bind it")
+        }
+        FileType::Symlink | FileType::Unknown => (
+            "it is of a kind that cannot be copied",
+            "take it out of the spec",
+        ),
     };
     Err(Error::usage(copying(path), what).hint(hint))
 }
@@ -464,8 +566,11 @@ fn vanished(path: &Path, because: &str) -> Error {
 }
 
 fn foreign(path: &Path, because: &str) -> Error {
-    Error::new(copying(path), format!("it is made for another kind of machine ({because})"))
-        .hint("is the right architecture's package installed?")
+    Error::new(
+        copying(path),
+        format!("it is made for another kind of machine ({because})"),
+    )
+    .hint("is the right architecture's package installed?")
 }
 
 #[cfg(test)]

@@ -33,8 +33,11 @@ const LARGEST_LINKER: u64 = 16 * 1024 * 1024;
 /// The machine's flag in the cache is not known, or there is too much for the format.
 pub fn cache(objects: &[(String, PathBuf)]) -> Result<Vec<u8>> {
     let flags = FLAGS.ok_or_else(|| {
-        Error::new("write /etc/ld.so.cache", "its format is not known for this architecture")
-            .hint("put the libraries into the dynamic linker's own directories, or set LD_LIBRARY_PATH")
+        Error::new(
+            "write /etc/ld.so.cache",
+            "its format is not known for this architecture",
+        )
+        .hint("put the libraries into the dynamic linker's own directories, or set LD_LIBRARY_PATH")
     })?;
     let mut sorted: Vec<&(String, PathBuf)> = objects.iter().collect();
     sorted.sort_by(|a, b| compare(b.0.as_bytes(), a.0.as_bytes()));
@@ -131,7 +134,9 @@ impl DefaultDirectories {
         needle.extend_from_slice(b"/\0");
         let is_whole = |at: usize| at == 0 || self.linker.get(at - 1) == Some(&0);
         let windows = self.linker.windows(needle.len()).enumerate();
-        windows.into_iter().any(|(at, window)| window == needle && is_whole(at))
+        windows
+            .into_iter()
+            .any(|(at, window)| window == needle && is_whole(at))
     }
 }
 
@@ -155,7 +160,12 @@ mod tests {
         ];
         let cache = cache(&objects).unwrap();
         let word = |at: usize| u32::from_ne_bytes(cache[at..at + 4].try_into().unwrap());
-        let text = |at: u32| cache[at as usize..].split(|byte| *byte == 0).next().unwrap();
+        let text = |at: u32| {
+            cache[at as usize..]
+                .split(|byte| *byte == 0)
+                .next()
+                .unwrap()
+        };
         assert_eq!(&cache[..20], MAGIC);
         assert_eq!(word(20), 2);
         assert_eq!(cache.len(), HEADER + 2 * ENTRY + word(24) as usize);

@@ -82,12 +82,17 @@ impl Manifest {
 
     /// The bytes in those files.
     pub fn bytes(&self) -> u64 {
-        self.regular_files().filter_map(|entry| entry.size).fold(0, u64::saturating_add)
+        self.regular_files()
+            .filter_map(|entry| entry.size)
+            .fold(0, u64::saturating_add)
     }
 
     /// The entry at `path`.
     pub fn entry(&self, path: &Path) -> Option<&Entry> {
-        let index = self.entries.binary_search_by(|entry| entry.path.as_path().cmp(path)).ok()?;
+        let index = self
+            .entries
+            .binary_search_by(|entry| entry.path.as_path().cmp(path))
+            .ok()?;
         self.entries.get(index)
     }
 
@@ -99,7 +104,10 @@ impl Manifest {
         let mut text = String::new();
         for entry in &self.entries {
             let line = serde_json::to_string(entry).map_err(|error| {
-                Error::new(format!("list {} in the manifest", entry.path.display()), error)
+                Error::new(
+                    format!("list {} in the manifest", entry.path.display()),
+                    error,
+                )
             })?;
             text.push_str(&line);
             text.push('\n');
@@ -122,7 +130,8 @@ impl Manifest {
     /// `write(2)`'s, and those of [`Manifest::to_json_lines`].
     pub fn write(&self, mut file: File) -> Result<()> {
         let text = self.to_json_lines()?;
-        file.write_all(text.as_bytes()).doing(|| "write the manifest")
+        file.write_all(text.as_bytes())
+            .doing(|| "write the manifest")
     }
 
     /// Reads a manifest. `origin` names the file in errors.
@@ -138,7 +147,10 @@ impl Manifest {
             let line = line.doing(doing)?;
             length += line.len() as u64 + 1;
             if length > LARGEST {
-                return Err(Error::new(doing(), format!("it is larger than {LARGEST} bytes")));
+                return Err(Error::new(
+                    doing(),
+                    format!("it is larger than {LARGEST} bytes"),
+                ));
             }
             let wrong = |why: String| Error::new(doing(), format!("line {}: {why}", number + 1));
             let entry: Entry = serde_json::from_str(&line).map_err(|e| wrong(e.to_string()))?;
@@ -155,7 +167,10 @@ impl Manifest {
         use rustix::fs::{Mode, OFlags};
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = rustix::fs::open(path, flags, Mode::empty());
-        Self::read(file.doing(|| format!("open {}", path.display()))?.into(), path)
+        Self::read(
+            file.doing(|| format!("open {}", path.display()))?.into(),
+            path,
+        )
     }
 
     /// Adds an entry that has been read, if it can be one.
@@ -164,7 +179,11 @@ impl Manifest {
         if !entry.path.has_root() || !entry.path.components().all(plain) {
             return Err("its path is not an absolute one");
         }
-        if self.entries.last().is_some_and(|last| last.path >= entry.path) {
+        if self
+            .entries
+            .last()
+            .is_some_and(|last| last.path >= entry.path)
+        {
             return Err("it is not sorted by path");
         }
         if entry.mode_bits().is_none() {
@@ -175,7 +194,9 @@ impl Manifest {
     }
 
     fn regular_files(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.kind == EntryKind::File)
+        self.entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::File)
     }
 }
 
@@ -253,7 +274,11 @@ mod tests {
             "[".repeat(100_000),
             "\n".into(),
         ] {
-            assert!(read(bad.as_bytes()).is_err(), "{}", &bad[..bad.len().min(100)]);
+            assert!(
+                read(bad.as_bytes()).is_err(),
+                "{}",
+                &bad[..bad.len().min(100)]
+            );
         }
     }
 

@@ -75,7 +75,12 @@ pub struct Built {
 
 impl Built {
     fn new(generation: u64, changed: bool, manifest: &Manifest) -> Self {
-        Self { generation, changed, files: manifest.files(), bytes: manifest.bytes() }
+        Self {
+            generation,
+            changed,
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+        }
     }
 }
 

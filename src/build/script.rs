@@ -17,15 +17,24 @@ pub(super) fn run_by_env(
     if interpreter.file_name()? != "env" {
         return None;
     }
-    let mut words = argument?.split_whitespace().skip_while(|word| word.starts_with('-'));
+    let mut words = argument?
+        .split_whitespace()
+        .skip_while(|word| word.starts_with('-'));
     let name = words.find(|word| !word.contains('='))?;
     if name.contains('/') {
         return Some(PathBuf::from(name));
     }
-    let path = planner.spec.service.environment.get("PATH").map_or(DEFAULT_PATH, String::as_str);
-    path.split(':').filter(|directory| directory.starts_with('/')).find_map(|directory| {
-        let candidate = Path::new(directory).join(name);
-        let found = planner.host.find(&candidate, planner.account).ok()?;
-        found.stat.is_some().then_some(candidate)
-    })
+    let path = planner
+        .spec
+        .service
+        .environment
+        .get("PATH")
+        .map_or(DEFAULT_PATH, String::as_str);
+    path.split(':')
+        .filter(|directory| directory.starts_with('/'))
+        .find_map(|directory| {
+            let candidate = Path::new(directory).join(name);
+            let found = planner.host.find(&candidate, planner.account).ok()?;
+            found.stat.is_some().then_some(candidate)
+        })
 }

@@ -89,19 +89,27 @@ impl Target {
         let mut building = std::ffi::OsString::from(".");
         building.push(&name);
         building.push(format!(".building-{}", std::process::id()));
-        Ok(Self { parent, name, building: building.into() })
+        Ok(Self {
+            parent,
+            name,
+            building: building.into(),
+        })
     }
 
     fn begin(&self) -> Result<Beneath> {
         let doing = || format!("make {}", self.building.display());
-        self.parent.make_directory(&self.building, 0o700).doing(doing)?;
+        self.parent
+            .make_directory(&self.building, 0o700)
+            .doing(doing)?;
         self.parent.beneath(&self.building).doing(doing)
     }
 
     /// rename(2) puts it in the place of an empty directory, too.
     fn publish(&self) -> Result<()> {
         let doing = || format!("put the tree at {}", self.name.display());
-        self.parent.rename(&self.building, &self.name).doing(doing)?;
+        self.parent
+            .rename(&self.building, &self.name)
+            .doing(doing)?;
         rustix::fs::fsync(self.parent.fd()).doing(doing)
     }
 
@@ -126,10 +134,17 @@ pub(super) fn places(planner: &mut Planner<'_>) -> Result<()> {
         let Some(stat) = found.stat else {
             return Err(Error::new(
                 format!("copy {} into the tree", bind.path.display()),
-                format!("it is in the spec ({}) and no longer exists on the host", bind.because),
+                format!(
+                    "it is in the spec ({}) and no longer exists on the host",
+                    bind.because
+                ),
             ));
         };
-        Bind { rule: bind, left: MOST_ENTRIES }.copy(planner, &found.real, &stat, found.reach, 0)?;
+        Bind {
+            rule: bind,
+            left: MOST_ENTRIES,
+        }
+        .copy(planner, &found.real, &stat, found.reach, 0)?;
     }
     for scratch in &spec.scratch {
         let real = planner.way_to(&scratch.path, &scratch.because)?.real;
@@ -158,10 +173,17 @@ impl Bind<'_> {
         depth: usize,
     ) -> Result<()> {
         let doing = || format!("copy {} into the tree", path.display());
-        self.left = self.left.checked_sub(1).filter(|_| depth < DEEPEST).ok_or_else(|| {
-            Error::new(doing(), format!("there is too much under {}", self.rule.path.display()))
+        self.left = self
+            .left
+            .checked_sub(1)
+            .filter(|_| depth < DEEPEST)
+            .ok_or_else(|| {
+                Error::new(
+                    doing(),
+                    format!("there is too much under {}", self.rule.path.display()),
+                )
                 .hint("bind something smaller, or build a jail that gaoler runs")
-        })?;
+            })?;
         match file_type(stat) {
             FileType::Directory => {
                 let passable = reach(stat, planner.account, 0o1).min(reached);
@@ -179,8 +201,7 @@ impl Bind<'_> {
             }
             FileType::Symlink => {
                 let target = planner.host.root().read_link(path).doing(doing)?;
-                let mut wanted =
-                    Wanted::of_root(What::Symlink(target), 0o777, &self.rule.because);
+                let mut wanted = Wanted::of_root(What::Symlink(target), 0o777, &self.rule.because);
                 wanted.source = Some(path.to_owned());
                 planner.set(path, wanted);
                 Ok(())
@@ -200,7 +221,12 @@ impl Bind<'_> {
         depth: usize,
     ) -> Result<()> {
         let doing = || format!("read {}", directory.display());
-        for name in planner.host.root().names(directory, self.left).doing(doing)? {
+        for name in planner
+            .host
+            .root()
+            .names(directory, self.left)
+            .doing(doing)?
+        {
             let path = directory.join(name);
             let other_bind = planner.spec.binds.iter().any(|bind| bind.path == path);
             if other_bind {
@@ -215,7 +241,14 @@ impl Bind<'_> {
     /// A writable bind's content becomes the service's, with the host's mode; a read-only bind's
     /// becomes root's, readable for the service if it is so on the host. Nobody else may write,
     /// and no set-id bit comes along.
-    fn wanted(&self, account: &Account, what: What, stat: &Stat, reach: Reach, bits: u32) -> Wanted {
+    fn wanted(
+        &self,
+        account: &Account,
+        what: What,
+        stat: &Stat,
+        reach: Reach,
+        bits: u32,
+    ) -> Wanted {
         let mut wanted = Wanted::of_root(what, bits, &self.rule.because);
         if self.rule.writable {
             (wanted.uid, wanted.gid) = (account.user.uid, account.group.gid);

@@ -47,20 +47,26 @@ pub fn write(
         let digest = digests.get(path.as_path()).cloned();
         entry(path, wanted, digest)
     });
-    Ok(Manifest { entries: entries.collect() })
+    Ok(Manifest {
+        entries: entries.collect(),
+    })
 }
 
 /// Whether the tree of `manifest` can be that of `inventory`: all but the content of copied files
 /// is compared, which costs no reading.
 pub fn may_equal(inventory: &Inventory, manifest: &Manifest) -> bool {
     inventory.wanted.len() == manifest.entries.len()
-        && inventory.wanted.iter().zip(&manifest.entries).all(|((path, wanted), there)| {
-            let digest = match wanted.what {
-                What::File(_) => there.sha256.clone(),
-                _ => None,
-            };
-            entry(path, wanted, digest) == *there
-        })
+        && inventory
+            .wanted
+            .iter()
+            .zip(&manifest.entries)
+            .all(|((path, wanted), there)| {
+                let digest = match wanted.what {
+                    What::File(_) => there.sha256.clone(),
+                    _ => None,
+                };
+                entry(path, wanted, digest) == *there
+            })
 }
 
 /// The manifest that [`write`] would give, without writing anything: the sources are read.
@@ -79,7 +85,9 @@ pub fn foresee(inventory: &Inventory, host: &HostTree) -> Result<Manifest> {
         .wanted
         .iter()
         .map(|(path, wanted)| entry(path, wanted, digests.get(path.as_path()).cloned()));
-    Ok(Manifest { entries: entries.collect() })
+    Ok(Manifest {
+        entries: entries.collect(),
+    })
 }
 
 /// Makes what is no copy: parents come before what is in them, since the paths are sorted.
@@ -96,10 +104,11 @@ fn make(root: &Beneath, path: &Path, wanted: &Wanted) -> Result<()> {
         }
         What::Symlink(target) => root.make_symlink(path, target).doing(doing)?,
         What::Device(device) => {
-            root.make_device(path, device.number(), wanted.mode).map_err(|errno| {
-                let error = Error::new(doing(), crate::error::explain(&errno.into()));
-                error.hint("device nodes need root: CAP_MKNOD outside of user namespaces")
-            })?;
+            root.make_device(path, device.number(), wanted.mode)
+                .map_err(|errno| {
+                    let error = Error::new(doing(), crate::error::explain(&errno.into()));
+                    error.hint("device nodes need root: CAP_MKNOD outside of user namespaces")
+                })?;
         }
         What::Generated(content) => {
             let mut file = File::from(root.create(path, wanted.mode).doing(doing)?);
@@ -131,7 +140,10 @@ fn changes_owner(wanted: &Wanted) -> bool {
 /// the time, and a directory that is not root's could not be written to by a caller who is not.
 fn finish_directories(root: &Beneath, inventory: &Inventory) -> Result<()> {
     for (path, wanted) in inventory.wanted.iter().rev() {
-        let directory = matches!(wanted.what, What::Directory | What::Mountpoint { directory: true });
+        let directory = matches!(
+            wanted.what,
+            What::Directory | What::Mountpoint { directory: true }
+        );
         if directory {
             let mode = root.chmod(path, wanted.mode);
             mode.doing(|| format!("set the mode of {}", path.display()))?;
@@ -169,7 +181,10 @@ fn copy_files<'a>(
     let files = files_of(inventory);
     let digests = in_parallel(&files, |(path, source, wanted)| {
         let What::File(identity) = &wanted.what else {
-            return Err(Error::new(format!("copy {}", path.display()), "it is no file"));
+            return Err(Error::new(
+                format!("copy {}", path.display()),
+                "it is no file",
+            ));
         };
         let digest = copy_file(root, path, source, wanted, identity, host)?;
         copied(identity.size);
@@ -207,7 +222,9 @@ fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
+    let workers = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(MOST_WORKERS);
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(None);
     let run = || {
@@ -249,9 +266,11 @@ fn entry(path: &Path, wanted: &Wanted, digest: Option<String>) -> Entry {
         What::Device(_) => (EntryKind::Device, None, None),
         What::Directory => (EntryKind::Directory, None, None),
         What::File(identity) => (EntryKind::File, Some(identity.size), digest),
-        What::Generated(content) => {
-            (EntryKind::File, Some(content.len() as u64), Some(copy::hash_bytes(content)))
-        }
+        What::Generated(content) => (
+            EntryKind::File,
+            Some(content.len() as u64),
+            Some(copy::hash_bytes(content)),
+        ),
         What::Mountpoint { directory } => (EntryKind::Mountpoint, (!directory).then_some(0), None),
         What::Symlink(_) => (EntryKind::Symlink, None, None),
     };
@@ -283,8 +302,14 @@ fn entry(path: &Path, wanted: &Wanted, digest: Option<String>) -> Entry {
 /// built.
 fn at(seconds: i64, nanoseconds: u64) -> Timestamps {
     let nanoseconds = i64::try_from(nanoseconds).unwrap_or(0);
-    let time = Timespec { tv_sec: seconds, tv_nsec: nanoseconds };
-    Timestamps { last_access: time, last_modification: time }
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
 }
 
 /// Says what to do about a full disk.

@@ -43,7 +43,11 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
         _ => return Err(Error::usage(doing(), "it is not an absolute path")),
     };
     if !parent.is_dir() {
-        DirBuilder::new().recursive(true).mode(0o755).create(parent).doing(doing)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(parent)
+            .doing(doing)?;
     }
     match open(parent)?.make_directory(&name, mode) {
         // Another build was faster.
@@ -81,7 +85,10 @@ fn objection(stat: &Stat, above: bool, caller: u32) -> Option<String> {
             0o020 => format!("its group, gid {},", stat.st_gid),
             _ => "everybody".to_owned(),
         };
-        return Some(format!("{who} can write to it (mode {:04o})", stat.st_mode & 0o7777));
+        return Some(format!(
+            "{who} can write to it (mode {:04o})",
+            stat.st_mode & 0o7777
+        ));
     }
     None
 }
@@ -106,7 +113,11 @@ mod tests {
         assert_eq!(check(0, 0o1777, true), None);
         assert!(check(0, 0o1777, false).unwrap().starts_with("everybody"));
         assert!(check(0, 0o777, true).unwrap().starts_with("everybody"));
-        assert!(check(0, 0o775, true).unwrap().starts_with("its group, gid 5,"));
+        assert!(
+            check(0, 0o775, true)
+                .unwrap()
+                .starts_with("its group, gid 5,")
+        );
     }
 
     #[test]
@@ -118,7 +129,10 @@ mod tests {
         let outer = directory.path().join("open");
         fs::set_permissions(&outer, fs::Permissions::from_mode(0o777)).unwrap();
         let error = open(&inner).unwrap_err();
-        assert!(error.to_string().contains("everybody can write to it"), "{error}");
+        assert!(
+            error.to_string().contains("everybody can write to it"),
+            "{error}"
+        );
         assert!(make_directory(&outer.join("new"), 0o700).is_err());
         assert!(!outer.join("new").exists());
     }
@@ -129,7 +143,10 @@ mod tests {
         let path = directory.path().join("a/b/c");
         make_directory(&path, 0o711).unwrap();
         make_directory(&path, 0o711).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o711);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o711
+        );
         assert!(make_directory(Path::new("relative/x"), 0o700).is_err());
     }
 }

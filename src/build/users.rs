@@ -64,7 +64,10 @@ pub fn passwd(spec: &Spec, account: &Account) -> String {
         _ => "/",
     };
     let user = &account.user;
-    lines += &format!("{}:*:{}:{}::{home}:{NO_SHELL}\n", user.name, user.uid, account.group.gid);
+    lines += &format!(
+        "{}:*:{}:{}::{home}:{NO_SHELL}\n",
+        user.name, user.uid, account.group.gid
+    );
     lines
 }
 
@@ -75,7 +78,11 @@ pub fn group(spec: &Spec, account: &Account) -> String {
         lines += "root:*:0:\n";
     }
     lines += &format!("{}:*:{}:\n", account.group.name, account.group.gid);
-    for group in account.groups.iter().filter(|group| group.gid != account.group.gid) {
+    for group in account
+        .groups
+        .iter()
+        .filter(|group| group.gid != account.group.gid)
+    {
         lines += &format!("{}:*:{}:{}\n", group.name, group.gid, account.user.name);
     }
     lines
@@ -85,7 +92,11 @@ pub fn group(spec: &Spec, account: &Account) -> String {
 /// resolver's configuration. `has` tells whether a path is in the jail.
 pub fn nsswitch(has: impl Fn(&str) -> bool) -> String {
     let mut lines = String::from("passwd: files\ngroup: files\n");
-    lines += if has("/etc/resolv.conf") { "hosts: files dns\n" } else { "hosts: files\n" };
+    lines += if has("/etc/resolv.conf") {
+        "hosts: files dns\n"
+    } else {
+        "hosts: files\n"
+    };
     for database in ["services", "protocols", "networks"] {
         if has(&format!("/etc/{database}")) {
             lines += &format!("{database}: files\n");
@@ -122,7 +133,10 @@ mod tests {
     use super::*;
 
     fn named() -> (Spec, Account) {
-        let mut spec = Spec { name: "named".into(), ..Spec::default() };
+        let mut spec = Spec {
+            name: "named".into(),
+            ..Spec::default()
+        };
         spec.service.user = "bind".into();
         spec.service.workdir = "/var/cache/bind".into();
         let user = User {
@@ -133,15 +147,33 @@ mod tests {
             home: "/home/bind".into(),
             shell: "/bin/bash".into(),
         };
-        let group = Group { name: "bind".into(), gid: 105, members: vec!["admin".into()] };
-        let certs = Group { name: "ssl-cert".into(), gid: 110, members: vec!["postgres".into()] };
-        (spec, Account { user, group: group.clone(), groups: vec![group, certs] })
+        let group = Group {
+            name: "bind".into(),
+            gid: 105,
+            members: vec!["admin".into()],
+        };
+        let certs = Group {
+            name: "ssl-cert".into(),
+            gid: 110,
+            members: vec!["postgres".into()],
+        };
+        (
+            spec,
+            Account {
+                user,
+                group: group.clone(),
+                groups: vec![group, certs],
+            },
+        )
     }
 
     #[test]
     fn only_the_services_account_is_there() {
         let (mut spec, account) = named();
-        assert_eq!(passwd(&spec, &account), "bind:*:102:105::/var/cache/bind:/usr/sbin/nologin\n");
+        assert_eq!(
+            passwd(&spec, &account),
+            "bind:*:102:105::/var/cache/bind:/usr/sbin/nologin\n"
+        );
         assert_eq!(group(&spec, &account), "bind:*:105:\nssl-cert:*:110:bind\n");
         spec.service.start_as_root = true;
         spec.service.workdir = "/a:b\n".into();
@@ -154,7 +186,10 @@ mod tests {
 
     #[test]
     fn nsswitch_names_what_is_there() {
-        assert_eq!(nsswitch(|_| false), "passwd: files\ngroup: files\nhosts: files\n");
+        assert_eq!(
+            nsswitch(|_| false),
+            "passwd: files\ngroup: files\nhosts: files\n"
+        );
         let all = nsswitch(|_| true);
         assert!(all.contains("hosts: files dns\n") && all.contains("services: files\n"));
     }
@@ -163,7 +198,10 @@ mod tests {
     fn an_old_libc_needs_its_modules() {
         assert!(modules(None, true).is_empty());
         assert!(modules(Some((2, 36)), true).is_empty());
-        assert_eq!(modules(Some((2, 31)), true), ["libnss_files.so.2", "libnss_dns.so.2"]);
+        assert_eq!(
+            modules(Some((2, 31)), true),
+            ["libnss_files.so.2", "libnss_dns.so.2"]
+        );
     }
 
     #[test]

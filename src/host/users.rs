@@ -136,8 +136,15 @@ pub fn parse_groups(text: &str) -> impl Iterator<Item = Group> + '_ {
         let name = account_name(fields.next()?)?;
         let _password = fields.next()?;
         let gid = id(fields.next()?)?;
-        let members = fields.next()?.split(',').filter(|member| !member.is_empty());
-        let group = Group { name, gid, members: members.map(str::to_owned).collect() };
+        let members = fields
+            .next()?
+            .split(',')
+            .filter(|member| !member.is_empty());
+        let group = Group {
+            name,
+            gid,
+            members: members.map(str::to_owned).collect(),
+        };
         fields.next().is_none().then_some(group)
     })
 }
@@ -146,14 +153,17 @@ pub fn parse_groups(text: &str) -> impl Iterator<Item = Group> + '_ {
 fn account_name(name: &str) -> Option<String> {
     let first = name.chars().next()?;
     let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | ',' | '/');
-    let good = !matches!(first, '-' | '+' | '#') && !name.contains(odd) && name.len() <= LONGEST_NAME;
+    let good =
+        !matches!(first, '-' | '+' | '#') && !name.contains(odd) && name.len() <= LONGEST_NAME;
     good.then(|| name.to_owned())
 }
 
 /// A user or group number. The last one means "no change" to `chown(2)` and `setresuid(2)`.
 fn id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok())?.filter(|id| *id != u32::MAX)
+    digits
+        .then(|| text.parse().ok())?
+        .filter(|id| *id != u32::MAX)
 }
 
 /// A whole file, within the bound; bytes that are no UTF-8 are replaced, which makes their names
@@ -162,9 +172,14 @@ fn read(path: &Path) -> Result<String> {
     let doing = || format!("read {}", path.display());
     let mut bytes = Vec::new();
     let file = File::open(path).doing(doing)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).doing(doing)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .doing(doing)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::new(doing(), format!("it is larger than {LARGEST} bytes")));
+        return Err(Error::new(
+            doing(),
+            format!("it is larger than {LARGEST} bytes"),
+        ));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -212,7 +227,10 @@ fn wait(child: &Child) -> rustix::io::Result<bool> {
     };
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     let seconds = i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX);
-    let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    let timeout = Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
     let ready = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout))?;
     Ok(ready > 0)
 }
@@ -234,7 +252,13 @@ mod tests {
                     none:x:4294967295:0:::\n\
                     bind:x:102:105::/var/cache/bind:/usr/sbin/nologin\n";
         let users: Vec<_> = parse_users(text).collect();
-        assert_eq!(users.iter().map(|user| user.name.as_str()).collect::<Vec<_>>(), ["root", "bind"]);
+        assert_eq!(
+            users
+                .iter()
+                .map(|user| user.name.as_str())
+                .collect::<Vec<_>>(),
+            ["root", "bind"]
+        );
         assert_eq!((users[1].uid, users[1].gid), (102, 105));
         assert_eq!(users[1].home, "/var/cache/bind");
     }
@@ -256,7 +280,11 @@ mod tests {
         assert_eq!(user("0").unwrap(), None);
         assert_eq!(user_by_id(0).unwrap().unwrap().name, "root");
         assert_eq!(group_by_id(0).unwrap().unwrap().name, "root");
-        assert!(supplementary_groups("no-such-user-here").unwrap().is_empty());
+        assert!(
+            supplementary_groups("no-such-user-here")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     proptest! {
