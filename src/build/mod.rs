@@ -1,11 +1,150 @@
-//! From a [`Spec`](crate::spec::Spec) and the host to a root tree and its [`Manifest`]: ELF
-//! closure, users, devices, permissions; built beside, then swapped in one rename.
+//! From a [`Spec`] and the host to a root tree and its [`Manifest`]: ELF closure, users, devices,
+//! permissions; built beside, then swapped in one rename.
 #![forbid(unsafe_code)]
 
+mod accounts_files;
+pub mod drift;
 pub mod elf;
+pub mod generation;
+mod host_tree;
+mod inventory;
+mod ldcache;
 pub mod manifest;
+mod script;
+mod standalone;
+mod tree;
+mod trusted;
+pub mod users;
 
+use std::path::Path;
+
+pub use drift::{Difference, Drift, drift};
+pub use generation::{State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
+pub use standalone::{Standalone, standalone};
+pub use users::Account;
 
-/// Where the directory with the log socket is mounted in a jail; `/dev/log` leads there.
-pub const LOG_DIRECTORY: &str = "/run/gaoler";
+use crate::error::Result;
+use crate::spec::Spec;
+use host_tree::HostTree;
+use inventory::{Inventory, Layout};
+
+/// What is to be built.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The policy.
+    pub spec: &'a Spec,
+    /// Whom the service runs as: [`Account::of`] the spec.
+    pub account: &'a Account,
+    /// The directory of all jails' state, as `/var/lib/gaoler`.
+    pub state: &'a Path,
+    /// Generations that something runs from: they are not pruned.
+    pub in_use: &'a [u64],
+}
+
+/// What a build is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Another build of the same jail runs, in the process with this id (0 if it is not known).
+    Waiting(u32),
+    /// The plan is made: so many files and bytes are to be copied.
+    Planned {
+        /// Files.
+        files: usize,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// One more file of so many bytes has been copied.
+    Copied(u64),
+    /// Everything is being written out to the disk.
+    Syncing,
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The generation that is current now; 0 for a standalone tree.
+    pub generation: u64,
+    /// False if the current generation is equal already, and was kept.
+    pub changed: bool,
+    /// Regular files in the tree.
+    pub files: usize,
+    /// Bytes in them.
+    pub bytes: u64,
+}
+
+impl Built {
+    fn new(generation: u64, changed: bool, manifest: &Manifest) -> Self {
+        Self {
+            generation,
+            changed,
+            files: manifest.files(),
+            bytes: manifest.bytes(),
+        }
+    }
+}
+
+/// Builds the next generation of a jail and makes it the current one. If it would be equal to
+/// the current one, and that is still as it was built, nothing changes.
+///
+/// # Errors
+/// The spec asks for something that is not there or that its user cannot read; the state
+/// directory could be changed by others; another build goes on; the disk is full. Whatever the
+/// error, and at whatever instant the process is killed, the current generation stays.
+pub fn build(request: &Request<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Built> {
+    let host = HostTree::open(Path::new("/"))?;
+    let state = State::create(request.state, &request.spec.name)?;
+    let lock = state.lock(progress)?;
+    lock.remove_leftovers()?;
+    let inventory = plan(request.spec, &host, request.account, Layout::Jail, progress)?;
+    if let Some(built) = unchanged(&state, &inventory, &host)? {
+        return Ok(built);
+    }
+    let new = lock.begin()?;
+    let copied = |bytes| progress(Progress::Copied(bytes));
+    let written = tree::write(new.root(), &inventory, &host, &copied)
+        .and_then(|manifest| new.write_manifest(&manifest).map(|()| manifest))
+        .and_then(|manifest| {
+            progress(Progress::Syncing);
+            new.sync().map(|()| manifest)
+        });
+    let manifest = match written {
+        Ok(manifest) => manifest,
+        Err(error) => return Err(new.abandon(error)),
+    };
+    let generation = new.publish()?;
+    lock.prune(request.in_use)?;
+    Ok(Built::new(generation, true, &manifest))
+}
+
+/// What is to be in the tree, with the news of it.
+fn plan(
+    spec: &Spec,
+    host: &HostTree,
+    account: &Account,
+    layout: Layout,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Inventory> {
+    let mut resolver = elf::Resolver::new(Path::new("/"))?;
+    let inventory = inventory::inventory(spec, host, &mut resolver, account, layout)?;
+    let (files, bytes) = inventory.size();
+    progress(Progress::Planned { files, bytes });
+    Ok(inventory)
+}
+
+/// The current generation, if building again would give the same. The sources are only read when
+/// everything else is equal.
+fn unchanged(state: &State, inventory: &Inventory, host: &HostTree) -> Result<Option<Built>> {
+    let Some(generation) = state.current()? else {
+        return Ok(None);
+    };
+    // A manifest that is damaged is no reason to refuse: a new build is what mends it.
+    let Ok(manifest) = state.manifest(generation) else {
+        return Ok(None);
+    };
+    if !tree::may_equal(inventory, &manifest) || tree::foresee(inventory, host)? != manifest {
+        return Ok(None);
+    }
+    let intact = drift(&state.root(generation), &manifest)?.is_empty();
+    Ok(intact.then(|| Built::new(generation, false, &manifest)))
+}

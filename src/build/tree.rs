@@ -1,0 +1,321 @@
+//! Writing an [`Inventory`] into a new, empty directory.
+//!
+//! Copied files keep their source's time of last change: programs compare such times (Python
+//! takes its compiled modules for stale otherwise). Everything else has time 0, so that equal
+//! inputs give an equal tree.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::fs::{Gid, Timespec, Timestamps, Uid};
+
+use super::host_tree::HostTree;
+use super::inventory::{Inventory, Wanted, What};
+use super::manifest::{Entry, EntryKind, Manifest};
+use crate::error::{Doing, Error, Result};
+use crate::sys::beneath::Beneath;
+use crate::sys::copy::{self, Identity};
+
+/// Files copied at once: more only queue up at the disk.
+const MOST_WORKERS: usize = 4;
+
+/// Makes everything of `inventory` beneath `root`, which must be a new and empty directory that
+/// nobody else can write to. `copied` is told the size of each file when it is done.
+///
+/// Nothing is synced yet.
+///
+/// # Errors
+/// A file of the host changed meanwhile, or the disk is full or read-only.
+pub fn write(
+    root: &Beneath,
+    inventory: &Inventory,
+    host: &HostTree,
+    copied: &(dyn Fn(u64) + Sync),
+) -> Result<Manifest> {
+    for (path, wanted) in &inventory.wanted {
+        make(root, path, wanted).map_err(disk)?;
+    }
+    let digests = copy_files(root, inventory, host, copied).map_err(disk)?;
+    finish_directories(root, inventory)?;
+    let entries = inventory.wanted.iter().map(|(path, wanted)| {
+        let digest = digests.get(path.as_path()).cloned();
+        entry(path, wanted, digest)
+    });
+    Ok(Manifest {
+        entries: entries.collect(),
+    })
+}
+
+/// Whether the tree of `manifest` can be that of `inventory`: all but the content of copied files
+/// is compared, which costs no reading.
+pub fn may_equal(inventory: &Inventory, manifest: &Manifest) -> bool {
+    inventory.wanted.len() == manifest.entries.len()
+        && inventory
+            .wanted
+            .iter()
+            .zip(&manifest.entries)
+            .all(|((path, wanted), there)| {
+                let digest = match wanted.what {
+                    What::File(_) => there.sha256.clone(),
+                    _ => None,
+                };
+                entry(path, wanted, digest) == *there
+            })
+}
+
+/// The manifest that [`write`] would give, without writing anything: the sources are read.
+///
+/// # Errors
+/// A source cannot be read.
+pub fn foresee(inventory: &Inventory, host: &HostTree) -> Result<Manifest> {
+    let files = files_of(inventory);
+    let digests = in_parallel(&files, |(path, source, _)| {
+        let doing = || format!("read {}", source.display());
+        let mut file = File::from(host.root().file(source).doing(doing)?);
+        Ok((*path, copy::hash(&mut file).doing(doing)?))
+    })?;
+    let digests: BTreeMap<&Path, String> = digests.into_iter().collect();
+    let entries = inventory
+        .wanted
+        .iter()
+        .map(|(path, wanted)| entry(path, wanted, digests.get(path.as_path()).cloned()));
+    Ok(Manifest {
+        entries: entries.collect(),
+    })
+}
+
+/// Makes what is no copy: parents come before what is in them, since the paths are sorted.
+fn make(root: &Beneath, path: &Path, wanted: &Wanted) -> Result<()> {
+    let doing = || format!("make {} in the tree", path.display());
+    match &wanted.what {
+        What::File(_) => return Ok(()),
+        What::Directory | What::Mountpoint { directory: true } => {
+            if path != Path::new("/") {
+                root.make_directory(path, 0o700).doing(doing)?;
+            }
+            // Mode and owner come last: see finish_directories.
+            return Ok(());
+        }
+        What::Symlink(target) => root.make_symlink(path, target).doing(doing)?,
+        What::Device(device) => {
+            root.make_device(path, device.number(), wanted.mode)
+                .map_err(|errno| {
+                    let error = Error::new(doing(), crate::error::explain(&errno.into()));
+                    error.hint("device nodes need root: CAP_MKNOD outside of user namespaces")
+                })?;
+        }
+        What::Generated(content) => {
+            let mut file = File::from(root.create(path, wanted.mode).doing(doing)?);
+            file.write_all(content).doing(doing)?;
+        }
+        What::Mountpoint { directory: false } => {
+            drop(root.create(path, wanted.mode).doing(doing)?);
+        }
+    }
+    settle(root, path, wanted)
+}
+
+/// Owner and time of what [`make`] made.
+fn settle(root: &Beneath, path: &Path, wanted: &Wanted) -> Result<()> {
+    let doing = || format!("set owner and time of {}", path.display());
+    if changes_owner(wanted) {
+        root.chown(path, wanted.uid, wanted.gid).doing(doing)?;
+    }
+    root.touch(path, &at(0, 0)).doing(doing)
+}
+
+/// An ordinary user cannot give files to root: in the user namespace of their jail, what is
+/// theirs is root's.
+fn changes_owner(wanted: &Wanted) -> bool {
+    (wanted.uid, wanted.gid) != (0, 0) || rustix::process::geteuid().is_root()
+}
+
+/// Gives directories their owner, mode and time, deepest first: making things in them changes
+/// the time, and a directory that is not root's could not be written to by a caller who is not.
+fn finish_directories(root: &Beneath, inventory: &Inventory) -> Result<()> {
+    for (path, wanted) in inventory.wanted.iter().rev() {
+        let directory = matches!(
+            wanted.what,
+            What::Directory | What::Mountpoint { directory: true }
+        );
+        if directory {
+            let mode = root.chmod(path, wanted.mode);
+            mode.doing(|| format!("set the mode of {}", path.display()))?;
+            settle(root, path, wanted)?;
+        }
+    }
+    Ok(())
+}
+
+/// One file that is copied: path in the tree, source, and what it was when it was planned.
+type Copy<'a> = (&'a Path, &'a Path, &'a Wanted);
+
+/// The files to copy, largest first, so that the last one to end is a small one.
+fn files_of(inventory: &Inventory) -> Vec<Copy<'_>> {
+    let mut files: Vec<(u64, Copy<'_>)> = inventory
+        .wanted
+        .iter()
+        .filter_map(|(path, wanted)| match (&wanted.what, &wanted.source) {
+            (What::File(identity), Some(source)) => {
+                Some((identity.size, (path.as_path(), source.as_path(), wanted)))
+            }
+            _ => None,
+        })
+        .collect();
+    files.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.0.cmp(b.1.0)));
+    files.into_iter().map(|(_, copy)| copy).collect()
+}
+
+fn copy_files<'a>(
+    root: &Beneath,
+    inventory: &'a Inventory,
+    host: &HostTree,
+    copied: &(dyn Fn(u64) + Sync),
+) -> Result<BTreeMap<&'a Path, String>> {
+    let files = files_of(inventory);
+    let digests = in_parallel(&files, |(path, source, wanted)| {
+        let What::File(identity) = &wanted.what else {
+            return Err(Error::new(
+                format!("copy {}", path.display()),
+                "it is no file",
+            ));
+        };
+        let digest = copy_file(root, path, source, wanted, identity, host)?;
+        copied(identity.size);
+        Ok((*path, digest))
+    })?;
+    Ok(digests.into_iter().collect())
+}
+
+fn copy_file(
+    root: &Beneath,
+    path: &Path,
+    source: &Path,
+    wanted: &Wanted,
+    identity: &Identity,
+    host: &HostTree,
+) -> Result<String> {
+    let name = source.display().to_string();
+    let opened = host.root().file(source).doing(|| format!("open {name}"))?;
+    let doing = || format!("make {} in the tree", path.display());
+    let mut target = File::from(root.create(path, wanted.mode).doing(doing)?);
+    let digest = copy::copy(&mut File::from(opened), &mut target, identity, &name)?;
+    if changes_owner(wanted) {
+        let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+        rustix::fs::fchown(&target, Some(uid), Some(gid)).doing(doing)?;
+    }
+    // After the owner: chown(2) clears bits of the mode.
+    rustix::fs::fchmod(&target, rustix::fs::Mode::from_raw_mode(wanted.mode)).doing(doing)?;
+    let (seconds, nanoseconds) = identity.modified;
+    rustix::fs::futimens(&target, &at(seconds, nanoseconds)).doing(doing)?;
+    Ok(digest)
+}
+
+/// Runs `work` over `items` on a few threads; the first error ends it.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let workers = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(MOST_WORKERS);
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(None);
+    let run = || {
+        let mut results = Vec::new();
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match work(item) {
+                Ok(result) => results.push(result),
+                Err(error) => {
+                    next.store(items.len(), Ordering::Relaxed);
+                    if let Ok(mut failed) = failed.lock() {
+                        failed.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        results
+    };
+    let results = thread::scope(|scope| {
+        let handles: Vec<_> = (1..workers).map(|_| scope.spawn(run)).collect();
+        let mut results = run();
+        for handle in handles {
+            match handle.join() {
+                Ok(more) => results.extend(more),
+                Err(_) => return Err(Error::new("copy files", "a worker thread ended early")),
+            }
+        }
+        Ok(results)
+    })?;
+    match failed.into_inner() {
+        Ok(None) => Ok(results),
+        Ok(Some(error)) => Err(error),
+        Err(_) => Err(Error::new("copy files", "a worker thread ended early")),
+    }
+}
+
+/// The manifest's line for one entry.
+fn entry(path: &Path, wanted: &Wanted, digest: Option<String>) -> Entry {
+    let (kind, size, sha256) = match &wanted.what {
+        What::Device(_) => (EntryKind::Device, None, None),
+        What::Directory => (EntryKind::Directory, None, None),
+        What::File(identity) => (EntryKind::File, Some(identity.size), digest),
+        What::Generated(content) => (
+            EntryKind::File,
+            Some(content.len() as u64),
+            Some(copy::hash_bytes(content)),
+        ),
+        What::Mountpoint { directory } => (EntryKind::Mountpoint, (!directory).then_some(0), None),
+        What::Symlink(_) => (EntryKind::Symlink, None, None),
+    };
+    Entry {
+        path: path.to_owned(),
+        kind,
+        source: wanted.source.clone(),
+        sha256,
+        uid: wanted.uid,
+        gid: wanted.gid,
+        mode: format!("{:04o}", wanted.mode),
+        target: match &wanted.what {
+            What::Symlink(target) => Some(PathBuf::clone(target)),
+            _ => None,
+        },
+        device: match &wanted.what {
+            What::Device(device) => {
+                let (major, minor) = device.number();
+                Some(format!("{major}:{minor}"))
+            }
+            _ => None,
+        },
+        size,
+        reason: wanted.reason.clone(),
+    }
+}
+
+/// A time of last change; the access time is the same, so that nothing depends on when it was
+/// built.
+fn at(seconds: i64, nanoseconds: u64) -> Timestamps {
+    let nanoseconds = i64::try_from(nanoseconds).unwrap_or(0);
+    let time = Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanoseconds,
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+/// Says what to do about a full disk.
+fn disk(error: Error) -> Error {
+    if error.why().contains("No space left") || error.why().contains("quota") {
+        return error.hint("free some space there, or keep the state elsewhere (--state)");
+    }
+    error
+}
