@@ -10,7 +10,7 @@ use super::accounts_files;
 use super::elf::{Inspected, Resolver};
 use super::host_tree::{Found, HostTree, Reach, Step, file_type, reach};
 use super::users::Account;
-use super::{script, standalone};
+use super::{LOG_DIRECTORY, script, standalone};
 use crate::error::{Error, Result};
 use crate::spec::{Device, FileKind, FileRule, Spec};
 use crate::sys::copy::Identity;
@@ -218,10 +218,12 @@ impl Planner<'_> {
             self.mountpoint(&real, true, &scratch.because)?;
         }
         self.add(Path::new("/dev"), dev("holds /dev/log"))?;
-        self.mountpoint(
+        let log = "the supervisor's socket appears here, also a new supervisor's";
+        self.mountpoint(Path::new(LOG_DIRECTORY), true, log)?;
+        let target = PathBuf::from("gaoler/log");
+        self.add(
             Path::new("/dev/log"),
-            false,
-            "gaoler's log socket is mounted here",
+            Wanted::of_root(What::Symlink(target), 0o777, "syslog(3) connects here"),
         )
     }
 

@@ -29,6 +29,9 @@ use crate::spec::Spec;
 use host_tree::HostTree;
 use inventory::{Inventory, Layout};
 
+/// Where the directory with the log socket is mounted in a jail; `/dev/log` leads there.
+pub const LOG_DIRECTORY: &str = "/dev/gaoler";
+
 /// What is to be built.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -147,4 +150,21 @@ fn unchanged(state: &State, inventory: &Inventory, host: &HostTree) -> Result<Op
     }
     let intact = drift(&state.root(generation), &manifest)?.is_empty();
     Ok(intact.then(|| Built::new(generation, false, &manifest)))
+}
+
+/// What the service's program has to be handed to if it is a script: its interpreter and that
+/// one's argument. The kernel cannot execute a script through a descriptor that is closed by
+/// execve (`execveat(2)`, BUGS). Empty for an ELF program.
+///
+/// # Errors
+/// The program is not there or is for another machine.
+pub fn interpreter_of(spec: &Spec) -> Result<Vec<String>> {
+    let Some(program) = spec.service.command.first() else { return Ok(Vec::new()) };
+    let inspected = elf::Resolver::new(Path::new("/"))?.inspect(Path::new(program))?;
+    Ok(match inspected {
+        elf::Inspected::Script { interpreter, argument } => {
+            std::iter::once(interpreter.display().to_string()).chain(argument).collect()
+        }
+        _ => Vec::new(),
+    })
 }

@@ -16,3 +16,24 @@ pub use service::{
 };
 pub use types::*;
 pub use write::to_toml;
+
+/// Reads a sign of readiness as `--ready` takes it: `tcp:80`, `udp:53`, `file:/run/x`,
+/// `quiet:500`.
+///
+/// # Errors
+/// It is none of these.
+pub fn ready(text: &str) -> crate::Result<Ready> {
+    names::ready(text).ok_or_else(|| {
+        crate::Error::usage(format!("use {text:?} as a sign of readiness"), "it is none").hint(
+            "tcp:PORT, udp:PORT, file:PATH (absolute) or quiet:MILLISECONDS",
+        )
+    })
+}
+
+/// Splits a command line into words as a shell would, without its expansions.
+///
+/// # Errors
+/// An open quote, or something that only a shell could carry out.
+pub fn words(text: &str) -> crate::Result<Vec<String>> {
+    service::words(text).map_err(|why| crate::Error::usage(format!("read the command {text:?}"), why))
+}

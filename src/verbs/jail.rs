@@ -1,0 +1,287 @@
+//! One jail on disk: its spec, its current generation, its compiled plan.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Places, Report, must_be_ours, must_be_root, valid_name};
+use crate::build::{self, Account, Built, Manifest, Request};
+use crate::host::Host;
+use crate::plan::{Inputs, Mode, Plan, assemble};
+use crate::run::state::State;
+use crate::spec::{self, Spec};
+use crate::{Doing, Error, Result};
+
+/// The copy of the spec that a generation was built from, and its compiled plan.
+const SPEC_COPY: &str = "spec.toml";
+const COMPILED: &str = "plan.json";
+
+/// A jail that has been built.
+#[derive(Debug)]
+pub struct Jail {
+    /// Its policy.
+    pub spec: Spec,
+    /// Whom it runs as.
+    pub account: Account,
+    /// The current generation.
+    pub generation: u64,
+    /// Its root tree.
+    pub tree: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+    /// The compiled plan.
+    pub plan: Plan,
+}
+
+/// What a compiled plan depends on: if none of it has changed, the plan holds.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Stamp {
+    spec: FileStamp,
+    passwd: FileStamp,
+    group: FileStamp,
+    kernel: String,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct FileStamp {
+    inode: u64,
+    size: u64,
+    modified_ns: i128,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Compiled {
+    stamp: Stamp,
+    plan: Plan,
+}
+
+impl FileStamp {
+    fn of(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).doing(|| format!("look at {}", path.display()))?;
+        Ok(Self {
+            inode: metadata.ino(),
+            size: metadata.len(),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
+        })
+    }
+}
+
+impl Stamp {
+    fn now(places: &Places, name: &str) -> Result<Self> {
+        Ok(Self {
+            spec: FileStamp::of(&places.spec(name))?,
+            passwd: FileStamp::of(Path::new("/etc/passwd"))?,
+            group: FileStamp::of(Path::new("/etc/group"))?,
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        })
+    }
+}
+
+/// Reads the spec of a jail.
+///
+/// # Errors
+/// There is none; others could have written it; it says what is not known.
+pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
+    valid_name(name)?;
+    let path = places.spec(name);
+    let doing = || format!("read the spec {}", path.display());
+    if !path.exists() {
+        return Err(Error::usage(doing(), "there is none")
+            .hint(format!("learn the service first: gaoler up {name}")));
+    }
+    must_be_ours(&places.etc, &doing())?;
+    must_be_ours(&path, &doing())?;
+    let text = fs::read_to_string(&path).doing(doing)?;
+    let spec = spec::parse(&text, &path.display().to_string())?;
+    if spec.name == name {
+        return Ok(spec);
+    }
+    Err(Error::usage(doing(), format!("it says that its name is {:?}", spec.name))
+        .hint(format!("call the file {}.toml, or change the name in it", spec.name)))
+}
+
+/// Builds the jail's tree if it would differ from the current one.
+///
+/// # Errors
+/// As [`build::build`].
+pub fn build(places: &Places, name: &str, report: &Report<'_>) -> Result<(Jail, Built)> {
+    must_be_root(&format!("build the jail {name}"))?;
+    let spec = load_spec(places, name)?;
+    build_spec(places, spec, report)
+}
+
+fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail, Built)> {
+    let account = Account::of(&spec)?;
+    let running = State::running(&places.runtime(&spec.name))?;
+    let in_use: Vec<u64> = running.iter().map(|state| state.generation).collect();
+    let request =
+        Request { spec: &spec, account: &account, state: &places.state, in_use: &in_use };
+    let progress = |progress| {
+        if let build::Progress::Waiting(pid) = progress {
+            report(Event::Note(format!("another build of it goes on in process {pid}: waiting")));
+        }
+    };
+    let built = build::build(&request, &progress)?;
+    let text = fs::read_to_string(places.spec(&spec.name))
+        .doing(|| format!("read the spec of {}", spec.name))?;
+    let jail = compile(places, spec, account, built.generation, Some(&text))?;
+    Ok((jail, built))
+}
+
+/// Makes the plan of a generation and leaves it, with the spec, beside the manifest.
+fn compile(
+    places: &Places,
+    spec: Spec,
+    account: Account,
+    generation: u64,
+    spec_text: Option<&str>,
+) -> Result<Jail> {
+    let stamp = Stamp::now(places, &spec.name)?;
+    let state = build::State::create(&places.state, &spec.name)?;
+    let manifest = state.manifest(generation)?;
+    let tree = state.root(generation);
+    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, Mode::Supervised)?;
+    let directory = directory_of(&tree)?;
+    let compiled = Compiled { stamp, plan };
+    let text = serde_json::to_string(&compiled)
+        .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
+    replace(&directory.join(COMPILED), &text)?;
+    if let Some(spec_text) = spec_text {
+        replace(&directory.join(SPEC_COPY), spec_text)?;
+    }
+    Ok(Jail { spec, account, generation, tree, manifest, plan: compiled.plan })
+}
+
+/// Makes a plan without leaving anything.
+fn make_plan(
+    places: &Places,
+    spec: &Spec,
+    account: &Account,
+    manifest: &Manifest,
+    tree: &Path,
+    generation: u64,
+    mode: Mode,
+) -> Result<Plan> {
+    let host = Host::probe()?;
+    let groups: Vec<u32> = account.groups.iter().map(|group| group.gid).collect();
+    let interpreter = build::interpreter_of(spec)?;
+    assemble(Inputs {
+        spec,
+        manifest,
+        generation,
+        tree,
+        runtime: &places.runtime(&spec.name),
+        host: &host,
+        uid: account.user.uid,
+        gid: account.group.gid,
+        groups: &groups,
+        interpreter: &interpreter,
+        mode,
+    })
+}
+
+/// The jail as it is to be started: built again if the spec has changed since, planned again if
+/// the host has.
+///
+/// # Errors
+/// As [`build()`], and a user whose numbers are no longer those that the tree was built with.
+pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Result<Jail> {
+    must_be_root(&format!("start the jail {name}"))?;
+    let spec = load_spec(places, name)?;
+    let text = fs::read_to_string(places.spec(name)).doing(|| format!("read the spec of {name}"))?;
+    let current = match build::state_of(&places.state, name)? {
+        Some(state) => state.current()?.map(|generation| (state.root(generation), generation)),
+        None => None,
+    };
+    let built_from = current
+        .as_ref()
+        .and_then(|(tree, _)| fs::read_to_string(directory_of(tree).ok()?.join(SPEC_COPY)).ok());
+    let jail = match current {
+        Some((_, generation)) if built_from.as_deref() == Some(text.as_str()) => {
+            let account = Account::of(&spec)?;
+            same_numbers(places, name, &account)?;
+            compile(places, spec, account, generation, None)?
+        }
+        _ => {
+            report(Event::Doing(format!("building the jail {name}")));
+            build_spec(places, spec, report)?.0
+        }
+    };
+    if mode == Mode::Supervised {
+        return Ok(jail);
+    }
+    let Jail { spec, account, generation, tree, manifest, .. } = jail;
+    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
+    Ok(Jail { spec, account, generation, tree, manifest, plan })
+}
+
+/// The compiled plan of the current generation, if nothing that it depends on has changed
+/// since: starting then costs neither TOML nor the manifest.
+///
+/// # Errors
+/// The state directory could be changed by others.
+pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
+    valid_name(name)?;
+    must_be_root(&format!("start the jail {name}"))?;
+    let Some(state) = build::state_of(&places.state, name)? else { return Ok(None) };
+    let Some(generation) = state.current()? else { return Ok(None) };
+    let path = directory_of(&state.root(generation))?.join(COMPILED);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else { return Ok(None) };
+    must_be_ours(&places.etc, "use the compiled plan")?;
+    must_be_ours(&places.spec(name), "use the compiled plan")?;
+    Ok((Stamp::now(places, name)? == compiled.stamp).then_some(compiled.plan))
+}
+
+/// The tree's passwd and the files that the service owns have the numbers of the build.
+fn same_numbers(places: &Places, name: &str, account: &Account) -> Result<()> {
+    let Some(state) = build::state_of(&places.state, name)? else { return Ok(()) };
+    let Some(generation) = state.current()? else { return Ok(()) };
+    let path = directory_of(&state.root(generation))?.join(COMPILED);
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else { return Ok(()) };
+    let before = compiled.plan.steps.iter().find_map(|planned| match &planned.step {
+        crate::plan::Step::ResolveIds { uid, gid, .. } => Some((*uid, *gid)),
+        _ => None,
+    });
+    let now = (account.user.uid, account.group.gid);
+    match before {
+        Some(before) if before != now => Err(Error::setup(
+            format!("start the jail {name}"),
+            format!(
+                "{} was uid {}, gid {} when it was built and is uid {}, gid {} now",
+                account.user.name, before.0, before.1, now.0, now.1
+            ),
+        )
+        .hint(format!(
+            "give the service's files to the new number, then: gaoler build {name}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn directory_of(tree: &Path) -> Result<PathBuf> {
+    tree.parent()
+        .map(Path::to_owned)
+        .ok_or_else(|| Error::new("find the generation's directory", "the tree has no parent"))
+}
+
+/// Writes a file beside and renames it: it is whole or it is not there.
+pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
+    let doing = || format!("write {}", path.display());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.new"));
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&beside)
+        .doing(doing)?;
+    use std::io::Write;
+    (&file).write_all(text.as_bytes()).doing(doing)?;
+    file.sync_all().doing(doing)?;
+    fs::rename(&beside, path).doing(doing)
+}

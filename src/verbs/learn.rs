@@ -1,0 +1,374 @@
+//! `learn`: from a name or a command to a spec.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Seek};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::user::{self, Identity, Wish};
+use super::{Event, Places, Report, jail, must_be_root, preflight, valid_name};
+use crate::host::command::{PATH, last_lines};
+use crate::host::{Host, process, sockets};
+use crate::learn::trace::SocketUse;
+use crate::learn::{self, Progress, Request, Trace};
+use crate::spec::{
+    self, DirectoryFacts, Exercise, Facts, Knowledge, Protocol, Ready, Resolved, Spec,
+};
+use crate::{Doing, Error, Result};
+
+/// How long a service may take to become ready under the tracer.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long it may take to stop.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many lines of the service's own words an error shows.
+const LAST_WORDS: usize = 12;
+
+/// What `learn` was told.
+#[derive(Clone, Debug, Default)]
+pub struct LearnOptions {
+    /// The jail's name.
+    pub name: String,
+    /// The service's command; empty for one that gaoler knows.
+    pub command: Vec<String>,
+    /// Exercises as the user wrote them.
+    pub exercises: Vec<String>,
+    /// Seconds to watch after the exercises.
+    pub serve_for: u64,
+    /// Signs of readiness as the user wrote them.
+    pub ready: Vec<String>,
+    /// The user it shall run as.
+    pub user: Option<String>,
+    /// Make the user if there is none.
+    pub create_user: bool,
+    /// Replace a spec that is there.
+    pub again: bool,
+}
+
+/// What `learn` brought.
+#[derive(Debug)]
+pub struct Learned {
+    /// The spec.
+    pub spec: Spec,
+    /// Where it was written.
+    pub path: PathBuf,
+    /// The trace.
+    pub trace: Trace,
+    /// What was seen and not put into the spec, with the reason.
+    pub notes: Vec<String>,
+}
+
+/// Runs the service under the tracer and writes its spec.
+///
+/// # Errors
+/// A spec is there already; the host's copy runs; the configuration is bad; the service does
+/// not start; the trace is incomplete. Nothing is written then.
+pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
+    valid_name(&options.name)?;
+    must_be_root(&format!("learn {}", options.name))?;
+    let path = places.spec(&options.name);
+    if path.exists() && !options.again {
+        return Err(Error::usage(
+            format!("learn {}", options.name),
+            format!("{} is there already and belongs to a person", path.display()),
+        )
+        .hint("--again learns anew and keeps the old spec beside it"));
+    }
+    let subject = Service::find(options)?;
+    subject.preflight(report)?;
+    let trace = subject.trace(options, report)?;
+    let wish = Wish {
+        name: &options.name,
+        asked: subject.user.as_deref(),
+        create: options.create_user,
+    };
+    let identity = user::choose(wish, &trace)?;
+    let facts = subject.facts(&trace, &identity)?;
+    let derived = spec::derive(&trace, subject.knowledge(), &facts);
+    write(places, &path, &derived.spec)?;
+    report(Event::Did(format!("wrote {}", path.display())));
+    Ok(Learned { spec: derived.spec, path, trace, notes: derived.notes })
+}
+
+/// A service that is about to be learned.
+struct Service {
+    name: String,
+    command: Vec<String>,
+    user: Option<String>,
+    ready: Vec<Ready>,
+    exercises: Vec<Exercise>,
+    known: Option<Resolved>,
+}
+
+impl Service {
+    /// From gaoler's own knowledge, or from what the user said.
+    fn find(options: &LearnOptions) -> Result<Self> {
+        let mut exercises = own_exercises(&options.exercises)?;
+        let ready = options.ready.iter().map(|text| spec::ready(text)).collect::<Result<_>>()?;
+        if !options.command.is_empty() {
+            return Ok(Self {
+                name: options.name.clone(),
+                command: absolute_program(&options.command)?,
+                user: options.user.clone(),
+                ready,
+                exercises,
+                known: None,
+            });
+        }
+        let Some(knowledge) = spec::shipped(&options.name)? else {
+            return Err(Error::usage(
+                format!("learn {}", options.name),
+                "gaoler knows no service of that name",
+            )
+            .hint(format!("say how it is started: gaoler learn {} -- COMMAND...", options.name)));
+        };
+        let known = knowledge.resolve(&|path| fs::read_to_string(path).ok())?;
+        let port = known.port.unwrap_or_default();
+        exercises.extend(known.knowledge.exercises_on(port));
+        Ok(Self {
+            name: options.name.clone(),
+            command: absolute_program(&known.knowledge.command)?,
+            user: options.user.clone().or_else(|| Some(known.knowledge.user.clone())),
+            ready: if ready.is_empty() { known.knowledge.ready.clone() } else { ready },
+            exercises,
+            known: Some(known),
+        })
+    }
+
+    fn knowledge(&self) -> Option<&Knowledge> {
+        self.known.as_ref().map(|known| &known.knowledge)
+    }
+
+    fn preflight(&self, report: &Report<'_>) -> Result<()> {
+        if let (Some(knowledge), Some(program)) = (self.knowledge(), self.command.first()) {
+            preflight::host_copy_is_stopped(&self.name, Path::new(program))?;
+            report(Event::Doing("testing the configuration".to_owned()));
+            preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
+        }
+        preflight::ports_are_free(&self.name, &self.ready)
+    }
+
+    fn trace(&self, options: &LearnOptions, report: &Report<'_>) -> Result<Trace> {
+        report(Event::Doing(format!("learning {}: starting it under the tracer", self.name)));
+        self.make_runtime_directories()?;
+        let output = tempfile()?;
+        let handle = output.try_clone().doing(|| "duplicate a descriptor")?;
+        let stop = self.knowledge().map(|known| known.stop.clone()).unwrap_or_default();
+        let request = Request {
+            command: self.command.clone(),
+            environment: environment(),
+            workdir: PathBuf::from("/"),
+            ready: self.ready.clone(),
+            ready_timeout: READY_TIMEOUT,
+            exercises: self.exercises.clone(),
+            serve_for: Duration::from_secs(options.serve_for),
+            stop_command: stop,
+            stop_timeout: STOP_TIMEOUT,
+            output: OwnedFd::from(handle),
+        };
+        let progress = |progress: Progress| match progress {
+            Progress::Ready { .. } => report(Event::Doing(format!("learning {}: it is ready", self.name))),
+            Progress::ExerciseStarted { name } => {
+                report(Event::Doing(format!("learning {}: {name}", self.name)));
+            }
+            Progress::ExerciseEnded(run) if !run.passed => {
+                report(Event::Note(format!("the exercise {} failed", run.name)));
+            }
+            Progress::Stopping => report(Event::Doing(format!("learning {}: stopping it", self.name))),
+            _ => {}
+        };
+        let words = || own_words(&output);
+        let trace = learn::learn(request, &progress).map_err(|error| {
+            let words = words();
+            if words.is_empty() { error } else { error.hint(format!("its last words:\n{words}")) }
+        })?;
+        self.judge(&trace, &words())?;
+        Ok(trace)
+    }
+
+    fn make_runtime_directories(&self) -> Result<()> {
+        let Some(knowledge) = self.knowledge() else { return Ok(()) };
+        let Some(user) = crate::host::users::user(&knowledge.user)? else { return Ok(()) };
+        let places = knowledge.places.iter().filter(|place| place.writable);
+        preflight::make_runtime_directories(
+            places.map(|place| place.path.as_path()),
+            user.uid,
+            user.gid,
+        )
+    }
+
+    /// A trace that must not become a policy.
+    fn judge(&self, trace: &Trace, words: &str) -> Result<()> {
+        let doing = || format!("learn {}", self.name);
+        if let Some(socket) = trace.sockets.iter().find(|seen| {
+            matches!(seen.action, SocketUse::BindFailed(errno) if errno == EADDRINUSE)
+        }) {
+            let protocol = if socket.kind == 1 { Protocol::Tcp } else { Protocol::Udp };
+            let owner = sockets::owner(protocol, socket.port)?;
+            let whose = owner.map_or_else(
+                || "something that has gone away since".to_owned(),
+                |(pid, command)| format!("process {pid} ({})", command.join(" ")),
+            );
+            return Err(Error::setup(
+                doing(),
+                format!("port {} is taken by {whose}", socket.port),
+            )
+            .hint("stop that process, or give the service another port"));
+        }
+        if trace.calls.is_empty() {
+            return Err(Error::setup(doing(), "the trace is empty").hint(words));
+        }
+        if !trace.certificate.complete {
+            return Err(Error::setup(
+                doing(),
+                format!("the trace is incomplete: {}", trace.certificate.gaps.join("; ")),
+            )
+            .hint("run it again; if it stays so, report it"));
+        }
+        Ok(())
+    }
+
+    /// What the spec depends on beside the trace.
+    fn facts(&self, trace: &Trace, identity: &Identity) -> Result<Facts> {
+        let config_paths = self.config_paths()?;
+        let mut paths: BTreeSet<PathBuf> =
+            trace.paths.iter().map(|seen| seen.host.clone()).collect();
+        paths.extend(config_paths.iter().map(|(path, _)| path.clone()));
+        paths.extend(self.knowledge().into_iter().flat_map(|known| {
+            known.places.iter().map(|place| place.path.clone())
+        }));
+        Ok(Facts {
+            name: self.name.clone(),
+            user: identity.user.name.clone(),
+            group: identity.group.name.clone(),
+            groups: identity.groups.iter().map(|group| group.name.clone()).collect(),
+            uid: identity.user.uid,
+            gid: identity.group.gid,
+            group_ids: identity.groups.iter().map(|group| group.gid).collect(),
+            directories: directories(&paths),
+            config_paths,
+            unprivileged_port_start: Host::probe()?.unprivileged_port_start,
+            workdir: PathBuf::from("/"),
+            environment: environment(),
+            exercises: self.exercises.clone(),
+        })
+    }
+
+    /// The paths that the service's configuration names, as the host sees them.
+    fn config_paths(&self) -> Result<Vec<(PathBuf, bool)>> {
+        let Some(known) = &self.known else { return Ok(Vec::new()) };
+        let Some(config) = &known.knowledge.config_paths else { return Ok(Vec::new()) };
+        let outcome = crate::host::command::run(&config.command, Duration::from_secs(30))?;
+        if !outcome.succeeded() {
+            return Err(Error::setup(
+                format!("read the configuration of {}", self.name),
+                outcome.last_lines(5),
+            ));
+        }
+        let root = known.root.clone().unwrap_or_else(|| PathBuf::from("/"));
+        Ok(spec::config_paths(&outcome.output, config)
+            .into_iter()
+            .map(|(path, is_directory)| {
+                let below = root.join(path.strip_prefix("/").unwrap_or(&path));
+                (fs::canonicalize(&below).unwrap_or(below), is_directory)
+            })
+            .collect())
+    }
+}
+
+/// errno of a port that is taken (`bind(2)`).
+const EADDRINUSE: i32 = 98;
+
+/// The whole environment of a jailed service.
+fn environment() -> BTreeMap<String, String> {
+    [("PATH", PATH), ("LC_ALL", "C.UTF-8")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn own_exercises(commands: &[String]) -> Result<Vec<Exercise>> {
+    commands
+        .iter()
+        .zip(1..)
+        .map(|(text, number)| {
+            Ok(Exercise {
+                name: format!("exercise-{number}"),
+                command: spec::words(text)?,
+                expect: 0,
+                output: String::new(),
+                because: "given on the command line".to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The program by its absolute path: a jail has no search path.
+fn absolute_program(command: &[String]) -> Result<Vec<String>> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Error::usage("learn a service", "its command is empty"));
+    };
+    let found = if program.contains('/') {
+        std::path::absolute(program).ok().filter(|path| path.exists())
+    } else {
+        PATH.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
+    };
+    let found = found.ok_or_else(|| {
+        Error::usage(format!("find the program {program}"), "there is no such file")
+            .hint("install it, or give its whole path")
+    })?;
+    Ok(std::iter::once(found.display().to_string()).chain(arguments.iter().cloned()).collect())
+}
+
+/// Every directory among the paths and above them.
+fn directories(paths: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, DirectoryFacts> {
+    paths
+        .iter()
+        .flat_map(|path| path.ancestors())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .filter_map(|path| {
+            let metadata = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
+            let facts = DirectoryFacts {
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                mode: metadata.mode() & 0o7777,
+            };
+            Some((path.to_owned(), facts))
+        })
+        .collect()
+}
+
+/// A file without a name: what the service prints while it is learned.
+fn tempfile() -> Result<fs::File> {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let file = rustix::fs::memfd_create("output", flags).doing(|| "make a file in memory")?;
+    Ok(fs::File::from(file))
+}
+
+fn own_words(mut output: &fs::File) -> String {
+    let mut text = Vec::new();
+    let read = output.rewind().and_then(|()| output.read_to_end(&mut text));
+    match read {
+        Ok(_) => last_lines(&String::from_utf8_lossy(&text), LAST_WORDS),
+        Err(_) => String::new(),
+    }
+}
+
+/// Writes the spec, keeping an old one beside it.
+fn write(places: &Places, path: &Path, spec: &Spec) -> Result<()> {
+    let doing = || format!("make {}", places.etc.display());
+    fs::create_dir_all(&places.etc).doing(doing)?;
+    super::must_be_ours(&places.etc, &doing())?;
+    if path.exists() {
+        let old = path.with_extension("toml.old");
+        fs::rename(path, &old).doing(|| format!("keep the old spec as {}", old.display()))?;
+    }
+    jail::replace(path, &spec::to_toml(spec))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+        .doing(|| format!("set the mode of {}", path.display()))
+}

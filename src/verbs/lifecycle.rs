@@ -1,0 +1,400 @@
+//! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
+//! have them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Jail, Places, Report, jail, preflight};
+use crate::error::Kind;
+use crate::host::{command, process, sockets};
+use crate::plan::{Mode, Plan};
+use crate::run::state::{self, Last, ProcessName, State};
+use crate::run::supervise::{self, Supervision};
+use crate::run::{Ended, launch};
+use crate::spec::{Protocol, Ready, Reload, Spec};
+use crate::sys;
+use crate::{Doing, Error, Result};
+
+/// How long a started service may take to become ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often something that the kernel does not announce is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How long a supervisor may take to clean up after its service.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+
+/// Whether a jail runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// The jail's name.
+    pub name: String,
+    /// `running` or `stopped`.
+    pub state: &'static str,
+    /// The service's pid on the host.
+    pub pid: Option<i32>,
+    /// The generation that runs, or that would.
+    pub generation: Option<u64>,
+    /// Seconds since the service started.
+    pub uptime_s: Option<u64>,
+    /// How it ended last, if it does not run.
+    pub last: Option<String>,
+}
+
+/// What the supervisor tells `start`, as one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Announcement {
+    /// The service runs.
+    Started,
+    /// It could not be started: what, why, hint.
+    Failed(String, String, Option<String>),
+}
+
+/// Starts the service and waits until it is ready. `Ok(None)`: it ran already.
+///
+/// # Errors
+/// The jail could not be set up (125), or the service ended before it was ready (1).
+pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
+    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+    let directory = places.runtime(name);
+    if State::running(&directory)?.is_some() {
+        return Ok(None);
+    }
+    before_start(places, &jail)?;
+    report(Event::Doing(format!("starting {name}")));
+    let service = &jail.spec.service;
+    announce_start(places, name)?;
+    let state = wait_until_ready(&jail.spec, &directory)?;
+    if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
+        crate::run::pid_file::translate(pid_file, &state)?;
+    }
+    Ok(Some(state))
+}
+
+fn before_start(places: &Places, jail: &Jail) -> Result<()> {
+    let Jail { spec, account, .. } = jail;
+    let name = &spec.name;
+    if let Some(program) = spec.service.command.first().filter(|_| spec.service.pid_file.is_some()) {
+        preflight::host_copy_is_stopped(name, Path::new(program))?;
+    }
+    preflight::ports_are_free(name, &spec.service.ready)?;
+    let writable = spec.binds.iter().filter(|bind| bind.writable).map(|bind| bind.path.as_path());
+    preflight::make_runtime_directories(writable, account.user.uid, account.group.gid)?;
+    state::make_directory(&places.runtime(name))
+}
+
+/// Leaves a supervisor running, and waits for its word.
+fn announce_start(places: &Places, name: &str) -> Result<()> {
+    let doing = || format!("start the supervisor of {name}");
+    let child = Command::new("/proc/self/exe")
+        .arg("--etc")
+        .arg(&places.etc)
+        .arg("--state")
+        .arg(&places.state)
+        .arg("--run")
+        .arg(&places.run)
+        .args(["supervise", name])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .doing(doing)?;
+    let mut word = String::new();
+    if let Some(output) = child.stdout {
+        use std::io::{BufRead, BufReader};
+        BufReader::new(output).read_line(&mut word).doing(doing)?;
+    }
+    match serde_json::from_str(&word) {
+        Ok(Announcement::Started) => Ok(()),
+        Ok(Announcement::Failed(doing, why, hint)) => {
+            let error = Error::setup(doing, why);
+            Err(hint.into_iter().fold(error, Error::hint))
+        }
+        Err(_) => Err(Error::setup(doing(), "it ended without a word")),
+    }
+}
+
+/// What the supervisor does. `announce` gets the one line that `start` waits for.
+///
+/// # Errors
+/// As [`supervise::supervise`].
+pub fn supervise(places: &Places, name: &str, announce: &mut dyn FnMut(&Announcement)) -> Result<()> {
+    let result = supervise_announced(places, name, announce);
+    if let Err(error) = &result {
+        let (what, why, hint) = error.parts();
+        announce(&Announcement::Failed(what.to_owned(), why.to_owned(), hint.map(str::to_owned)));
+    }
+    result
+}
+
+fn supervise_announced(
+    places: &Places,
+    name: &str,
+    announce: &mut dyn FnMut(&Announcement),
+) -> Result<()> {
+    rustix::process::setsid().doing(|| "start a session for the supervisor")?;
+    let plan = plan_for(places, name, Mode::Supervised)?;
+    let directory = places.runtime(name);
+    let supervision = Supervision {
+        plan: &plan,
+        directory: &directory,
+        foreground: false,
+        log_file: &log_file(name),
+    };
+    supervise::supervise(&supervision, &mut |_| {
+        announce(&Announcement::Started);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// The compiled plan if it still holds, else a new one.
+fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
+    if mode == Mode::Supervised
+        && let Some(plan) = jail::compiled(places, name)?
+    {
+        return Ok(plan);
+    }
+    Ok(jail::plan(places, name, mode, &|_| ())?.plan)
+}
+
+fn log_file(name: &str) -> std::path::PathBuf {
+    Path::new("/var/log").join(format!("gaoler-{name}.log"))
+}
+
+/// Runs the service in the foreground. With `exec` this process becomes the service, and this
+/// function returns only on failure.
+///
+/// # Errors
+/// It runs already; the jail could not be set up.
+pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
+    let mode = if exec { Mode::Exec } else { Mode::Supervised };
+    let plan = plan_for(places, name, mode)?;
+    let directory = places.runtime(name);
+    if let Some(state) = State::running(&directory)? {
+        let why = format!("it runs already, as process {}", state.service.pid);
+        return Err(Error::setup(format!("run {name}"), why)
+            .hint(format!("stop it first: gaoler stop {name}")));
+    }
+    state::make_directory(&directory)?;
+    if exec {
+        let own = ProcessName::of(std::process::id().cast_signed())?;
+        let state = State {
+            name: name.to_owned(),
+            generation: plan.generation,
+            service: own,
+            init: None,
+            supervisor: None,
+            cgroups: Vec::new(),
+        };
+        state.save(&directory)?;
+        return Err(launch::execute(&plan));
+    }
+    let supervision = Supervision {
+        plan: &plan,
+        directory: &directory,
+        foreground: true,
+        log_file: &log_file(name),
+    };
+    supervise::supervise(&supervision, &mut |_| Ok(()))
+}
+
+/// Waits for every sign of readiness; gives up when the service ends or time is over.
+fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
+    let begun = Instant::now();
+    let doing = || format!("start {}", spec.name);
+    loop {
+        let Some(state) = State::running(directory)? else {
+            let last = Last::load(directory);
+            let how = last.as_ref().map_or("it has ended".to_owned(), |last| last.ended.to_string());
+            let words = last.map(|last| last.words).filter(|words| !words.is_empty());
+            let error = Error::new(doing(), format!("before it was ready, {how}"));
+            return Err(match words {
+                Some(words) => error.hint(format!("its last words:\n{words}")),
+                None => error,
+            });
+        };
+        if is_ready(spec, &state, begun)? {
+            return Ok(state);
+        }
+        if begun.elapsed() > READY_TIMEOUT {
+            return Err(Error::new(doing(), "it runs but is not ready after 60 s")
+                .hint("see what it says in the log; change service.ready if the sign is wrong"));
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
+    let first = state.init.map_or(state.service.pid, |init| init.pid);
+    let mut held: Option<Vec<u64>> = None;
+    for sign in &spec.service.ready {
+        let (protocol, port) = match sign {
+            Ready::Tcp(port) => (Protocol::Tcp, *port),
+            Ready::Udp(port) => (Protocol::Udp, *port),
+            Ready::File(path) if path.exists() => continue,
+            Ready::Quiet(limit) if begun.elapsed() >= Duration::from_millis((*limit).into()) => {
+                continue;
+            }
+            Ready::File(_) | Ready::Quiet(_) => return Ok(false),
+        };
+        let held = held.get_or_insert_with(|| {
+            let pids = process::companions(first).unwrap_or_default();
+            pids.into_iter().flat_map(sockets::held_by).collect()
+        });
+        // A process that has just ended is for the caller to notice.
+        let listening = sockets::listeners(first).unwrap_or_default().into_iter().any(|found| {
+            found.protocol == protocol && found.port == port && held.contains(&found.inode)
+        });
+        if !listening {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.
+///
+/// # Errors
+/// It cannot be signalled, or what is left of the jail cannot be removed.
+pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
+    super::must_be_root(&format!("stop {name}"))?;
+    let spec = jail::load_spec(places, name)?;
+    let directory = places.runtime(name);
+    let Some(state) = State::running(&directory)? else {
+        if let Some(state) = State::load(&directory)? {
+            remove_rest(&directory, &state)?;
+        }
+        return Ok(false);
+    };
+    report(Event::Doing(format!("stopping {name}")));
+    let doing = || format!("stop {name}");
+    let pid = Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
+    let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+    let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
+    if state.service.is_alive() {
+        let asked = !spec.service.stop.is_empty()
+            && command::run(&spec.service.stop, patience)?.succeeded();
+        let gone = asked && wait_for_end(state.service, patience);
+        for (signal, patience) in [(SIGTERM, patience), (SIGKILL, CLEAN_UP_TIMEOUT)] {
+            if gone || !state.service.is_alive() {
+                break;
+            }
+            match sys::signals::send(&handle, signal) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(errno) => return Err(errno).doing(doing),
+            }
+            wait_for_end(state.service, patience);
+        }
+    }
+    if state.service.is_alive() {
+        return Err(Error::new(doing(), "it does not end, not even by SIGKILL"));
+    }
+    match state.supervisor.filter(|supervisor| supervisor.is_alive()) {
+        Some(supervisor) if wait_for_end(supervisor, CLEAN_UP_TIMEOUT) => Ok(true),
+        Some(_) => Err(Error::new(doing(), "its supervisor does not end")),
+        None => remove_rest(&directory, &state).map(|()| true),
+    }
+}
+
+fn wait_for_end(process: ProcessName, patience: Duration) -> bool {
+    let deadline = Instant::now() + patience;
+    while process.is_alive() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
+}
+
+/// After a supervisor that was killed: what it would have removed.
+fn remove_rest(directory: &Path, state: &State) -> Result<()> {
+    if let Some(init) = state.init.filter(|init| init.is_alive())
+        && let Some(pid) = Pid::from_raw(init.pid)
+    {
+        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+            .doing(|| "find the jail's first process")?;
+        match sys::signals::send(&handle, SIGKILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
+        }
+        wait_for_end(init, CLEAN_UP_TIMEOUT);
+    }
+    crate::run::remove_rest(directory, state)
+}
+
+/// Tests the configuration, then has the service read it again.
+///
+/// # Errors
+/// It does not run; the configuration is bad (nothing is done then); its spec knows no way.
+pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
+    super::must_be_root(&format!("reload {name}"))?;
+    let spec = jail::load_spec(places, name)?;
+    let doing = || format!("reload {name}");
+    let Some(state) = State::running(&places.runtime(name))? else {
+        return Err(Error::new(doing(), "it does not run")
+            .hint(format!("start it: gaoler start {name}")));
+    };
+    report(Event::Doing("testing the configuration".to_owned()));
+    preflight::configuration_is_good(name, &spec.service.config_test)
+        .map_err(|error| error.kind(Kind::Failed))?;
+    match &spec.service.reload {
+        None => Err(Error::usage(doing(), "its spec knows no way")
+            .hint("set service.reload to a signal or a command, or restart it")),
+        Some(Reload::Signal(signal)) => {
+            let pid = Pid::from_raw(state.service.pid)
+                .ok_or_else(|| Error::new(doing(), "no pid"))?;
+            let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+            sys::signals::send(handle, *signal).doing(doing)
+        }
+        Some(Reload::Command(words)) => {
+            let outcome = command::run(words, Duration::from_secs(60))?;
+            if outcome.succeeded() {
+                return Ok(());
+            }
+            let how = outcome.exit.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+            Err(Error::new(doing(), format!("{} ended with {how}", words.join(" ")))
+                .hint(outcome.last_lines(10)))
+        }
+    }
+}
+
+/// Whether the jail runs.
+///
+/// # Errors
+/// There is no such jail.
+pub fn status(places: &Places, name: &str) -> Result<Status> {
+    jail::load_spec(places, name)?;
+    let directory = places.runtime(name);
+    let current = crate::build::state_of(&places.state, name)?
+        .map_or(Ok(None), |state| state.current())?;
+    Ok(match State::running(&directory)? {
+        Some(state) => Status {
+            name: name.to_owned(),
+            state: "running",
+            pid: Some(state.service.pid),
+            generation: Some(state.generation),
+            uptime_s: Some(process::uptime_s(state.service.start_time)?),
+            last: None,
+        },
+        None => Status {
+            name: name.to_owned(),
+            state: "stopped",
+            pid: None,
+            generation: current,
+            uptime_s: None,
+            last: Last::load(&directory).map(|last| last.ended.to_string()),
+        },
+    })
+}

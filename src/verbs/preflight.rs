@@ -1,0 +1,92 @@
+//! What must hold before a service is learned or started: its host copy does not run, its ports
+//! are free, its configuration is good.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::host::{command, process, sockets};
+use crate::spec::{Protocol, Ready};
+use crate::{Doing, Error, Result};
+
+/// How long a configuration test may take.
+const CONFIG_TEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Refuses if a process outside any jail runs the same program.
+pub(super) fn host_copy_is_stopped(name: &str, program: &Path) -> Result<()> {
+    let own = process::namespace(std::process::id().cast_signed(), "pid")?;
+    let program = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+    for pid in process::all()? {
+        let same = process::executable(pid).is_some_and(|found| found == program);
+        if same && process::namespace(pid, "pid").is_ok_and(|found| found == own) {
+            return Err(Error::setup(
+                format!("jail {name}"),
+                format!(
+                    "the host's own copy runs: process {pid} ({})",
+                    process::command_line(pid).join(" ")
+                ),
+            )
+            .hint("stop it first, as in: systemctl disable --now UNIT"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses if something holds one of the ports.
+pub(super) fn ports_are_free(name: &str, ready: &[Ready]) -> Result<()> {
+    for sign in ready {
+        let (protocol, port, text) = match sign {
+            Ready::Tcp(port) => (Protocol::Tcp, *port, "TCP"),
+            Ready::Udp(port) => (Protocol::Udp, *port, "UDP"),
+            Ready::File(_) | Ready::Quiet(_) => continue,
+        };
+        if let Some((pid, command)) = sockets::owner(protocol, port)? {
+            let whose = if pid == 0 {
+                "a process that cannot be seen from here".to_owned()
+            } else {
+                format!("process {pid} ({})", command.join(" "))
+            };
+            return Err(Error::setup(
+                format!("jail {name}"),
+                format!("{text} port {port} is taken by {whose}"),
+            )
+            .hint("stop that process, or give the service another port"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs the service's own test of its configuration.
+pub(super) fn configuration_is_good(name: &str, test: &[String]) -> Result<()> {
+    if test.is_empty() {
+        return Ok(());
+    }
+    let outcome = command::run(test, CONFIG_TEST_LIMIT)?;
+    if outcome.succeeded() {
+        return Ok(());
+    }
+    let how = match outcome.exit {
+        Some(code) => format!("{} answered with exit code {code}", test.join(" ")),
+        None => format!("{} did not end within 60 s", test.join(" ")),
+    };
+    Err(Error::setup(
+        format!("use the configuration of {name}"),
+        format!("{how}:\n{}", outcome.last_lines(10)),
+    )
+    .hint("mend the configuration; nothing was changed"))
+}
+
+/// Makes directories below `/run` that are gone since the last boot, for the service's user:
+/// what a unit's RuntimeDirectory does.
+pub(super) fn make_runtime_directories<'a>(
+    paths: impl Iterator<Item = &'a Path>,
+    uid: u32,
+    gid: u32,
+) -> Result<()> {
+    let run = Path::new("/run");
+    for path in paths.filter(|path| path.parent() == Some(run) && !path.exists()) {
+        let doing = || format!("make {}", path.display());
+        std::fs::create_dir(path).doing(doing)?;
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).doing(doing)?;
+    }
+    Ok(())
+}

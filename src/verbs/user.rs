@@ -1,0 +1,126 @@
+//! The user that a service runs as: found, or made.
+
+use std::time::Duration;
+
+use crate::host::users::{self, Group, User};
+use crate::host::command;
+use crate::learn::Trace;
+use crate::{Error, Result};
+
+/// Users that several services share, so that one could get at the other's processes and files
+/// ("never use an existing generic user like nobody", Chroot-BIND8 HOWTO).
+const GENERIC: [&str; 4] = ["root", "nobody", "daemon", "bin"];
+
+/// `useradd(8)`, by its absolute path.
+const USERADD: &str = "/usr/sbin/useradd";
+
+/// A user with its primary and supplementary groups.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub user: User,
+    pub group: Group,
+    pub groups: Vec<Group>,
+}
+
+/// What is known about the user before the service has run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wish<'a> {
+    /// The jail's name.
+    pub name: &'a str,
+    /// The user that was asked for, or that the service's knowledge names.
+    pub asked: Option<&'a str>,
+    /// Make one if there is none.
+    pub create: bool,
+}
+
+/// The user that the service shall run as: the one that was asked for, else the one that it
+/// changed to by itself, else one of its own.
+pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
+    if let Some(name) = wish.asked {
+        return named(name, wish.create);
+    }
+    let changed_to = trace.ids.iter().rev().map(|ids| ids.uids[1]).find(|uid| *uid != 0);
+    if let Some(uid) = changed_to {
+        let user = users::user_by_id(uid)?.ok_or_else(|| {
+            Error::setup(
+                format!("find the user of {}", wish.name),
+                format!("it changed to uid {uid}, which has no name on this host"),
+            )
+            .hint("name a user: --user USER")
+        })?;
+        refuse_generic(&user.name)?;
+        return complete(user);
+    }
+    if wish.create || users::user(wish.name)?.is_some() {
+        return named(wish.name, wish.create);
+    }
+    Err(Error::setup(
+        format!("find the user of {}", wish.name),
+        "the service stays root, and a jail for root is only an extra hurdle",
+    )
+    .hint(format!(
+        "--create-user makes a system user {} for it; --user USER takes one that is there",
+        wish.name
+    )))
+}
+
+fn named(name: &str, create: bool) -> Result<Identity> {
+    refuse_generic(name)?;
+    match users::user(name)? {
+        Some(user) => complete(user),
+        None if create => {
+            make(name)?;
+            let made = users::user(name)?;
+            complete(made.ok_or_else(|| {
+                Error::setup(format!("make the user {name}"), "useradd succeeded and it is not there")
+            })?)
+        }
+        None => Err(Error::setup(format!("find the user {name}"), "there is no such user")
+            .hint("--create-user makes it: a system user without shell and home")),
+    }
+}
+
+fn refuse_generic(name: &str) -> Result<()> {
+    if GENERIC.contains(&name) {
+        return Err(Error::setup(
+            format!("run a service as {name}"),
+            "other services run as it too, or it is root: each could get at the other",
+        )
+        .hint("--create-user makes one of its own"));
+    }
+    Ok(())
+}
+
+fn complete(user: User) -> Result<Identity> {
+    let group = users::group_by_id(user.gid)?.ok_or_else(|| {
+        Error::setup(
+            format!("find the group of {}", user.name),
+            format!("its gid {} has no name on this host", user.gid),
+        )
+    })?;
+    let groups = users::supplementary_groups(&user.name)?
+        .into_iter()
+        .filter(|found| found.gid != group.gid)
+        .collect();
+    Ok(Identity { user, group, groups })
+}
+
+/// A system user with free numbers, no home and no way to log in.
+fn make(name: &str) -> Result<()> {
+    let words = [
+        USERADD,
+        "--system",
+        "--user-group",
+        "--no-create-home",
+        "--home-dir",
+        "/nonexistent",
+        "--shell",
+        "/usr/sbin/nologin",
+        name,
+    ];
+    let outcome = command::run(&words.map(str::to_owned), Duration::from_secs(30))?;
+    if outcome.succeeded() {
+        return Ok(());
+    }
+    Err(Error::setup(format!("make the user {name}"), outcome.last_lines(3)))
+}
