@@ -2,6 +2,7 @@
 
 pub mod calls;
 pub mod caps;
+pub mod datagram;
 pub mod errno;
 pub mod families;
 pub mod seccomp;
