@@ -1,1 +1,132 @@
-//! The jail's `/dev/log`.
+//! The jail's `/dev/log`: gaoler listens where the jailed service logs, and passes on what comes
+//! to the host's log, so that the jail sees nothing of the host's.
+//!
+//! What comes is hostile. Which jail and which process a message is from is not taken from its
+//! text, and nothing in it reaches a log or a terminal that could be mistaken for either.
+
+mod message;
+mod sink;
+mod socket;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::io::Errno;
+
+pub use message::{LIMIT, Message, rewrite};
+pub use sink::{Format, Places, Sink};
+pub use socket::LogSocket;
+
+use crate::error::{Doing, Result};
+use crate::sys::datagram::{self, Received};
+
+/// How many messages one call of [`Relay::pump`] takes, so that a flood cannot keep the
+/// supervisor from its other work.
+const BATCH: usize = 64;
+
+/// What a [`Relay`] has seen. `received` is `forwarded` and `dropped` together. What the kernel
+/// dropped before is not known: a sender that does not block is told, and nobody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that came from the jail.
+    pub received: u64,
+    /// Messages that the host's log took.
+    pub forwarded: u64,
+    /// Messages that it did not take, because it was full or away.
+    pub dropped: u64,
+    /// Messages that were longer than [`LIMIT`] and were cut; they are among the others.
+    pub truncated: u64,
+}
+
+/// Passes on one jail's messages. Holds two buffers of [`LIMIT`] bytes and never more.
+#[derive(Debug)]
+pub struct Relay {
+    socket: LogSocket,
+    sink: Sink,
+    jail: String,
+    input: Box<[u8]>,
+    output: Vec<u8>,
+    counts: Counts,
+}
+
+impl Relay {
+    /// Passes what comes to `socket` on to `sink`, as messages of `jail`.
+    pub fn new(socket: LogSocket, sink: Sink, jail: &str) -> Self {
+        Self {
+            socket,
+            sink,
+            jail: jail.to_owned(),
+            input: vec![0; LIMIT].into_boxed_slice(),
+            // One byte more for what ends a message on a stream.
+            output: Vec::with_capacity(LIMIT + 1),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes what has come, up to a bound, and passes it on. Never waits, neither for the jail
+    /// nor for the host's log. Answers whether there may be more.
+    ///
+    /// # Errors
+    /// The jail's socket cannot be read. A log that takes nothing is no error: see [`Counts`].
+    pub fn pump(&mut self) -> Result<bool> {
+        for _ in 0..BATCH {
+            match datagram::receive(self.socket.descriptor(), &mut self.input) {
+                Ok(received) => self.forward(received),
+                Err(Errno::AGAIN) => return Ok(false),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).doing(|| "read the jail's /dev/log"),
+            }
+        }
+        Ok(true)
+    }
+
+    /// What has been seen so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The jail's socket, to wait for: readable when [`Relay::pump`] has work.
+    pub fn socket(&self) -> &LogSocket {
+        &self.socket
+    }
+
+    /// Where messages go.
+    pub fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    /// Opens the host's log anew with the next message, as after its files were rotated.
+    pub fn reopen(&mut self) {
+        self.sink.close();
+    }
+
+    fn forward(&mut self, received: Received) {
+        let input = self.input.get(..received.length).unwrap_or_default();
+        let message = Message {
+            truncated: received.truncated,
+            ..Message::parse(input)
+        };
+        let (jail, pid) = (self.jail.as_str(), received.pid);
+        let whole = match self.sink.format() {
+            Format::Syslog => message.to_syslog(jail, pid, &mut self.output),
+            Format::Journal => message.to_journal(jail, pid, &mut self.output),
+            Format::Line => message.to_line(now(), jail, pid, &mut self.output),
+        };
+        self.counts.received += 1;
+        self.counts.truncated += u64::from(!whole);
+        if self.sink.send(&mut self.output) {
+            self.counts.forwarded += 1;
+        } else {
+            self.counts.dropped += 1;
+        }
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
