@@ -31,17 +31,28 @@ impl Error {
     /// A failure while `doing` something (a verb and its object, as in "open /etc/passwd"),
     /// and `why`.
     pub fn new(doing: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { kind: Kind::Failed, doing: doing.into(), why: why.to_string(), hint: None }
+        Self {
+            kind: Kind::Failed,
+            doing: doing.into(),
+            why: why.to_string(),
+            hint: None,
+        }
     }
 
     /// As [`Error::new`], for what the user wrote: exit code 2.
     pub fn usage(doing: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { kind: Kind::Usage, ..Self::new(doing, why) }
+        Self {
+            kind: Kind::Usage,
+            ..Self::new(doing, why)
+        }
     }
 
     /// As [`Error::new`], for a jail that could not be set up: exit code 125.
     pub fn setup(doing: impl Into<String>, why: impl fmt::Display) -> Self {
-        Self { kind: Kind::Setup, ..Self::new(doing, why) }
+        Self {
+            kind: Kind::Setup,
+            ..Self::new(doing, why)
+        }
     }
 
     /// Adds what the user can do about it.

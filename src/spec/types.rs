@@ -198,9 +198,15 @@ impl Device {
 
     /// The device with this number, if a jail can have it.
     pub fn from_number(major: u32, minor: u32) -> Option<Self> {
-        [Device::Full, Device::Null, Device::Random, Device::Urandom, Device::Zero]
-            .into_iter()
-            .find(|device| device.number() == (major, minor))
+        [
+            Device::Full,
+            Device::Null,
+            Device::Random,
+            Device::Urandom,
+            Device::Zero,
+        ]
+        .into_iter()
+        .find(|device| device.number() == (major, minor))
     }
 }
 
