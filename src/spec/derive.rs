@@ -81,7 +81,12 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
     let mut spec = Spec {
         name: facts.name.clone(),
         service: service(trace, knowledge, facts),
-        exercises: exercises(trace, knowledge, facts, network::main_port(&ready, knowledge)),
+        exercises: exercises(
+            trace,
+            knowledge,
+            facts,
+            network::main_port(&ready, knowledge),
+        ),
         files: tree.files,
         binds: tree.binds,
         scratch: tree.scratch,
@@ -110,9 +115,15 @@ fn doubts(trace: &Trace) -> Vec<String> {
         notes.push("io_uring was used: what ran inside a ring was not seen".to_owned());
     }
     for (architecture, number) in &trace.foreign_calls {
-        notes.push(format!("called {number} of {architecture}, not given: only native calls are"));
+        notes.push(format!(
+            "called {number} of {architecture}, not given: only native calls are"
+        ));
     }
-    for path in trace.paths.iter().filter(|path| path.uses.contains(&Use::Root)) {
+    for path in trace
+        .paths
+        .iter()
+        .filter(|path| path.uses.contains(&Use::Root))
+    {
         let root = path.host.display();
         notes.push(format!("made {root} its root directory by itself"));
     }
@@ -128,13 +139,21 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         group: facts.group.clone(),
         groups: facts.groups.clone(),
         start_as_root: false,
-        workdir: if workdir.is_absolute() { workdir.clone() } else { root.to_owned() },
+        workdir: if workdir.is_absolute() {
+            workdir.clone()
+        } else {
+            root.to_owned()
+        },
         environment: facts.environment.clone(),
         umask: UMASK,
-        config_test: knowledge.map(|known| known.config_test.clone()).unwrap_or_default(),
+        config_test: knowledge
+            .map(|known| known.config_test.clone())
+            .unwrap_or_default(),
         ready: Vec::new(),
         reload: knowledge.and_then(|known| known.reload.clone()),
-        stop: knowledge.map(|known| known.stop.clone()).unwrap_or_default(),
+        stop: knowledge
+            .map(|known| known.stop.clone())
+            .unwrap_or_default(),
         stop_timeout_s: STOP_TIMEOUT_S,
         pid_file: knowledge.and_then(|known| known.pid_file.clone()),
         forks: trace.certificate.forked,
@@ -145,9 +164,17 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
 /// The command with the absolute path of its program, which was searched in PATH if need be.
 fn command(trace: &Trace) -> Vec<String> {
     let mut command = trace.command.clone();
-    if let Some(program) = command.first_mut().filter(|program| !program.starts_with('/')) {
-        let name = Path::new(program.as_str()).file_name().map(ToOwned::to_owned);
-        let executed = trace.paths.iter().filter(|path| path.uses.contains(&Use::Execute));
+    if let Some(program) = command
+        .first_mut()
+        .filter(|program| !program.starts_with('/'))
+    {
+        let name = Path::new(program.as_str())
+            .file_name()
+            .map(ToOwned::to_owned);
+        let executed = trace
+            .paths
+            .iter()
+            .filter(|path| path.uses.contains(&Use::Execute));
         let found = executed
             .flat_map(|path| path.asked.iter().chain([&path.host]))
             .find(|path| path.is_absolute() && path.file_name() == name.as_deref());
@@ -166,7 +193,11 @@ fn exercises(
     port: Option<u16>,
 ) -> Vec<Exercise> {
     let failed = |name: &str| {
-        trace.certificate.exercises.iter().any(|run| run.name == name && !run.passed)
+        trace
+            .certificate
+            .exercises
+            .iter()
+            .any(|run| run.name == name && !run.passed)
     };
     let replaced = |name: &str| facts.exercises.iter().any(|given| given.name == name);
     let known = match (knowledge, port) {

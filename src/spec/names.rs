@@ -33,9 +33,14 @@ pub(super) fn signal_number(name: &str) -> Option<i32> {
     let name = name.strip_prefix("SIG").unwrap_or(name);
     if let Some(offset) = name.strip_prefix("RTMIN+") {
         let number = FIRST_REAL_TIME.checked_add(offset.parse().ok()?)?;
-        return (FIRST_REAL_TIME..=LAST_REAL_TIME).contains(&number).then_some(number);
+        return (FIRST_REAL_TIME..=LAST_REAL_TIME)
+            .contains(&number)
+            .then_some(number);
     }
-    SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+    SIGNALS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
 }
 
 /// The name that [`signal_number`] gives this number back for; the number itself if a spec
@@ -79,11 +84,14 @@ pub(super) fn ready_text(ready: &Ready) -> String {
 
 /// Absolute and without `.`, `..`, doubled slashes or NUL: it means the same to everybody.
 pub(super) fn is_plain_absolute(path: &Path) -> bool {
-    let Some(text) = path.to_str() else { return false };
-    let mut parts = text.split('/');
+    let Some(text) = path.to_str() else {
+        return false;
+    };
+    let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     text == "/"
-        || (parts.next() == Some("")
-            && parts.all(|part| !matches!(part, "" | "." | "..") && !part.contains('\0')))
+        || text
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(plain))
 }
 
 /// Longer names than this are not compared: the hint is not worth the time.
@@ -103,20 +111,33 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein's distance: insertions, deletions and replacements of one character.
+/// Insertions, deletions, replacements and swaps of neighbours that make one of the other
+/// (optimal string alignment).
 fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (index, from) in left.chars().enumerate() {
-        let mut previous = index + 1;
-        let mut next = vec![previous];
-        for (to, pair) in right.chars().zip(row.windows(2)) {
-            let &[diagonal, above] = pair else { continue };
-            previous = (previous + 1).min(above + 1).min(diagonal + usize::from(from != to));
-            next.push(previous);
+    let left: Vec<char> = left.chars().collect();
+    let right: Vec<char> = right.chars().collect();
+    let mut above: Vec<usize> = (0..=right.len()).collect();
+    let mut two_above: Vec<usize> = Vec::new();
+    for (row, from) in left.iter().enumerate() {
+        let before = row.checked_sub(1).and_then(|row| left.get(row));
+        let mut current = vec![row + 1];
+        for (column, to) in right.iter().enumerate() {
+            let at =
+                |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX / 2);
+            let mut least = (at(&current, column) + 1)
+                .min(at(&above, column + 1) + 1)
+                .min(at(&above, column) + usize::from(from != to));
+            if let Some(earlier) = column.checked_sub(1)
+                && before == Some(to)
+                && right.get(earlier) == Some(from)
+            {
+                least = least.min(at(&two_above, earlier) + 1);
+            }
+            current.push(least);
         }
-        row = next;
+        two_above = std::mem::replace(&mut above, current);
     }
-    row.last().copied().unwrap_or(0)
+    above.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -140,6 +161,7 @@ mod tests {
     fn nearest_name() {
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("raed", "read"), 1);
         let known = ["openat", "open", "close"];
         assert_eq!(nearest("opnat", known.into_iter()), Some("openat"));
         assert_eq!(nearest("CLOSE", known.into_iter()), Some("close"));
@@ -159,9 +181,21 @@ mod tests {
     #[test]
     fn signs_of_readiness() {
         for text in ["tcp:80", "udp:53", "file:/run/x.sock", "quiet:500"] {
-            assert_eq!(ready(text).map(|sign| ready_text(&sign)).as_deref(), Some(text));
+            assert_eq!(
+                ready(text).map(|sign| ready_text(&sign)).as_deref(),
+                Some(text)
+            );
         }
-        for text in ["tcp", "tcp:", "tcp:0", "tcp:65536", "tcp:-1", "file:x", "file:/a/../b", "x:1"] {
+        for text in [
+            "tcp",
+            "tcp:",
+            "tcp:0",
+            "tcp:65536",
+            "tcp:-1",
+            "file:x",
+            "file:/a/../b",
+            "x:1",
+        ] {
             assert_eq!(ready(text), None, "{text}");
         }
     }

@@ -94,20 +94,31 @@ impl Problems<'_> {
                 .as_ref()
                 .map_or_else(|| PathBuf::from("/"), |path| self.workdir(path)),
             environment: self.environment(&table.environment),
-            umask: table.umask.as_ref().map_or(UMASK, |umask| self.umask(umask)),
+            umask: table
+                .umask
+                .as_ref()
+                .map_or(UMASK, |umask| self.umask(umask)),
             config_test: self.optional_command(table.config_test.as_ref()),
             ready: self.all_ready(&table.ready),
             reload: self.reload(table),
             stop: self.optional_command(table.stop.as_ref()),
             stop_timeout_s: table.stop_timeout_s.unwrap_or(STOP_TIMEOUT_S),
-            pid_file: table.pid_file.as_ref().map(|path| self.path_below_root(path)),
+            pid_file: table
+                .pid_file
+                .as_ref()
+                .map(|path| self.path_below_root(path)),
             forks: table.forks,
             writable_executable: table.writable_executable,
         }
     }
 
     fn service_command(&mut self, table: &ServiceTable) -> Vec<String> {
-        if let Some(program) = table.command.get_ref().first().filter(|p| !p.get_ref().is_empty()) {
+        if let Some(program) = table
+            .command
+            .get_ref()
+            .first()
+            .filter(|p| !p.get_ref().is_empty())
+        {
             self.path_below_root(program);
         }
         self.command(&table.command)
@@ -118,7 +129,12 @@ impl Problems<'_> {
         let mut groups = Vec::new();
         for group in &table.groups {
             let name = self.account(group, "group", table.start_as_root);
-            self.once(&mut seen, name.clone(), group.span(), format!("group `{name}`"));
+            self.once(
+                &mut seen,
+                name.clone(),
+                group.span(),
+                format!("group `{name}`"),
+            );
             groups.push(name);
         }
         groups
@@ -129,7 +145,11 @@ impl Problems<'_> {
     fn workdir(&mut self, text: &Text) -> PathBuf {
         let path = self.path(text);
         if path.starts_with("/proc") {
-            self.add_with_hint(text.span(), "a working directory in /proc", "CVE-2024-21626");
+            self.add_with_hint(
+                text.span(),
+                "a working directory in /proc",
+                "CVE-2024-21626",
+            );
         }
         path
     }
@@ -150,7 +170,12 @@ impl Problems<'_> {
         let mut all = Vec::new();
         for text in texts {
             let ready = self.ready(text);
-            self.once(&mut seen, ready.clone(), text.span(), format!("`{}`", text.get_ref()));
+            self.once(
+                &mut seen,
+                ready.clone(),
+                text.span(),
+                format!("`{}`", text.get_ref()),
+            );
             all.push(ready);
         }
         all

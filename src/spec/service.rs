@@ -15,8 +15,10 @@ use super::{Exercise, Ready, Reload};
 use crate::Result;
 
 /// The files that ship inside the program, with the names they are found under in errors.
-const SHIPPED: [(&str, &str); 1] =
-    [("services/named.toml", include_str!("../../services/named.toml"))];
+const SHIPPED: [(&str, &str); 1] = [(
+    "services/named.toml",
+    include_str!("../../services/named.toml"),
+)];
 
 /// What is known about one service.
 ///

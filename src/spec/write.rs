@@ -8,8 +8,8 @@ use std::path::Path;
 use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
-    BindRule, Demand, Device, DeviceRule, Direction, Exercise, FileKind, FileRule, Limits, PortRule,
-    Protections, Protocol, Reload, ScratchRule, Service, Spec,
+    BindRule, Demand, Device, DeviceRule, Direction, Exercise, FileKind, FileRule, Limits,
+    PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
 };
 use crate::sys::{calls, caps, families};
 
@@ -19,7 +19,10 @@ use crate::sys::{calls, caps, families};
 /// UTF-8) is written so that `parse` refuses it.
 pub fn to_toml(spec: &Spec) -> String {
     let mut file = File::default();
-    file.comment(&format!("The jail of {}: what it may touch, and why. This file is yours.", spec.name));
+    file.comment(&format!(
+        "The jail of {}: what it may touch, and why. This file is yours.",
+        spec.name
+    ));
     file.comment("Every allowance has its reason in `because`; what is not here is denied.");
     file.key("format", FORMAT);
     file.key("name", quoted(&spec.name));
@@ -40,7 +43,10 @@ struct File {
 
 impl File {
     fn comment(&mut self, text: &str) {
-        let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let plain: String = text
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         self.text.push_str(&format!("# {plain}\n"));
     }
 
@@ -87,7 +93,10 @@ impl File {
     }
 
     fn service(&mut self, service: &Service) {
-        self.section("[service]", &["The program, who it runs as, and how to live with it."]);
+        self.section(
+            "[service]",
+            &["The program, who it runs as, and how to live with it."],
+        );
         self.key("command", words(&service.command));
         self.key("user", quoted(&service.user));
         self.key("group", quoted(&service.group));
@@ -100,7 +109,9 @@ impl File {
         self.key("ready", words(&ready));
         match &service.reload {
             Some(Reload::Command(command)) => self.key("reload_command", words(command)),
-            Some(Reload::Signal(signal)) => self.key("reload_signal", quoted(&signal_name(*signal))),
+            Some(Reload::Signal(signal)) => {
+                self.key("reload_signal", quoted(&signal_name(*signal)))
+            }
             None => {}
         }
         self.words_unless_empty("stop", &service.stop);
@@ -131,8 +142,12 @@ impl File {
     }
 
     fn tree(&mut self, spec: &Spec) {
-        self.section("[tree]", &["What the jail's file tree is made of. Nothing else is in it."]);
-        let comment = "Copied from the host, read-only: data, directory (made empty), library, program.";
+        self.section(
+            "[tree]",
+            &["What the jail's file tree is made of. Nothing else is in it."],
+        );
+        let comment =
+            "Copied from the host, read-only: data, directory (made empty), library, program.";
         self.rules("files", comment, spec.files.iter().map(file));
         let comment = "Left on the host and mounted into the jail, at the same path.";
         self.rules("binds", comment, spec.binds.iter().map(bind));
@@ -209,7 +224,10 @@ fn file(rule: &FileRule) -> String {
         FileKind::Library => "library",
         FileKind::Program => "program",
     };
-    with_reason(format!("path = {}, kind = \"{kind}\"", path(&rule.path)), &rule.because)
+    with_reason(
+        format!("path = {}, kind = \"{kind}\"", path(&rule.path)),
+        &rule.because,
+    )
 }
 
 fn bind(rule: &BindRule) -> String {
@@ -230,7 +248,10 @@ fn device(rule: &DeviceRule) -> String {
         Device::Urandom => "urandom",
         Device::Zero => "zero",
     };
-    with_reason(format!("path = {}, device = \"{device}\"", path(&rule.path)), &rule.because)
+    with_reason(
+        format!("path = {}, device = \"{device}\"", path(&rule.path)),
+        &rule.because,
+    )
 }
 
 fn port(rule: &PortRule) -> String {
@@ -270,7 +291,11 @@ fn words(words: &[String]) -> String {
 /// A bare key where TOML allows one.
 fn key(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { quoted(name) }
+    if !name.is_empty() && name.bytes().all(bare) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 /// A TOML basic string on one line. Control characters are escaped, and so are those that

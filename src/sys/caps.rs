@@ -48,7 +48,10 @@ const NAMES: [&str; 41] = [
 
 /// The number of the capability with this name, as in `CAP_NET_BIND_SERVICE`.
 pub fn number(name: &str) -> Option<u8> {
-    NAMES.iter().position(|known| *known == name).and_then(|number| u8::try_from(number).ok())
+    NAMES
+        .iter()
+        .position(|known| *known == name)
+        .and_then(|number| u8::try_from(number).ok())
 }
 
 /// The name of the capability with this number.

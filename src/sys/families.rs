@@ -53,10 +53,16 @@ const NAMES: [(&str, u16); 46] = [
 
 /// The number of the family with this name, as in `AF_INET`.
 pub fn number(name: &str) -> Option<u16> {
-    NAMES.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, number)| *number)
 }
 
 /// The name of the family with this number.
 pub fn name(number: u16) -> Option<&'static str> {
-    NAMES.iter().find(|(_, known)| *known == number).map(|(name, _)| *name)
+    NAMES
+        .iter()
+        .find(|(_, known)| *known == number)
+        .map(|(name, _)| *name)
 }

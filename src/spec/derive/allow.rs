@@ -28,11 +28,18 @@ pub(super) fn calls(
     let mut seen: BTreeMap<&str, (u32, u64, u64)> = BTreeMap::new();
     for call in &trace.calls {
         let Some(name) = calls::name(call.number) else {
-            notes.push(format!("called system call {}, not given: it has no name", call.number));
+            notes.push(format!(
+                "called system call {}, not given: it has no name",
+                call.number
+            ));
             continue;
         };
         let (_, start, serve) = seen.entry(name).or_insert((call.number, 0, 0));
-        let count = if call.phase == Phase::Start { start } else { serve };
+        let count = if call.phase == Phase::Start {
+            start
+        } else {
+            serve
+        };
         *count = count.saturating_add(call.count);
     }
     let observed = seen.values().map(|(number, start, serve)| CallRule {
@@ -82,7 +89,10 @@ pub(super) fn capabilities(
         .into_iter()
         .map(|(capability, calls)| {
             let named: Vec<String> = calls.iter().take(CALLS_NAMED).cloned().collect();
-            CapabilityRule { capability, because: format!("observed: {}", named.join(", ")) }
+            CapabilityRule {
+                capability,
+                because: format!("observed: {}", named.join(", ")),
+            }
         })
         .collect()
 }
@@ -100,8 +110,9 @@ fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<Str
             && super::network::is_internet(socket.family)
             && (1..facts.unprivileged_port_start).contains(&socket.port)
     });
-    let mut binds: Vec<String> =
-        low.map(|socket| format!("bind({}:{})", socket.address, socket.port)).collect();
+    let mut binds: Vec<String> = low
+        .map(|socket| format!("bind({}:{})", socket.address, socket.port))
+        .collect();
     binds.sort();
     binds.dedup();
     if !binds.is_empty() {

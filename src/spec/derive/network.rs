@@ -38,16 +38,26 @@ fn protocol(socket: &SocketSeen) -> Option<Protocol> {
 /// The families of the sockets that were made.
 pub(super) fn families(trace: &Trace, notes: &mut Vec<String>) -> Vec<FamilyRule> {
     let mut seen: BTreeMap<u16, BTreeSet<Phase>> = BTreeMap::new();
-    for socket in trace.sockets.iter().filter(|socket| socket.action == SocketUse::Create) {
+    for socket in trace
+        .sockets
+        .iter()
+        .filter(|socket| socket.action == SocketUse::Create)
+    {
         if names::name(socket.family).is_some() {
             seen.entry(socket.family).or_default().insert(socket.phase);
         } else {
-            notes.push(format!("made a socket of family {}, not given: no name", socket.family));
+            notes.push(format!(
+                "made a socket of family {}, not given: no name",
+                socket.family
+            ));
         }
     }
     let rule = |(family, phases): (u16, BTreeSet<Phase>)| {
         let phases: Vec<&str> = phases.into_iter().map(phase_name).collect();
-        FamilyRule { family, because: format!("observed: socket in {}", phases.join(" and ")) }
+        FamilyRule {
+            family,
+            because: format!("observed: socket in {}", phases.join(" and ")),
+        }
     };
     seen.into_iter().map(rule).collect()
 }
@@ -64,7 +74,9 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
     let answers = has_fixed_datagram_port(trace);
     let mut seen: BTreeMap<(Direction, Protocol, u16), String> = BTreeMap::new();
     for socket in &trace.sockets {
-        let Some(protocol) = protocol(socket) else { continue };
+        let Some(protocol) = protocol(socket) else {
+            continue;
+        };
         let random = protocol == Protocol::Udp && socket.port >= FIRST_EPHEMERAL;
         let (direction, port) = match socket.action {
             SocketUse::Bind if random => (Direction::Bind, 0),
@@ -74,7 +86,11 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
             SocketUse::Connect => (Direction::Connect, socket.port),
             SocketUse::Create | SocketUse::Listen | SocketUse::BindFailed(_) => continue,
         };
-        let verb = if direction == Direction::Bind { "bound" } else { "connected to" };
+        let verb = if direction == Direction::Bind {
+            "bound"
+        } else {
+            "connected to"
+        };
         seen.entry((direction, protocol, port))
             .or_insert_with(|| format!("observed: {verb} {}", endpoint(socket)));
     }
@@ -87,7 +103,12 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
         })
         .cloned()
         .collect();
-    let rule = |((direction, protocol, port), because)| PortRule { direction, protocol, port, because };
+    let rule = |((direction, protocol, port), because)| PortRule {
+        direction,
+        protocol,
+        port,
+        because,
+    };
     seen.into_iter().map(rule).chain(unseen).collect()
 }
 
@@ -111,7 +132,8 @@ fn has_fixed_datagram_port(trace: &Trace) -> bool {
 /// Many different ports of one protocol become port 0, which is all of them.
 fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), String>) {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
-        let is_one = |key: &(Direction, Protocol, u16)| (key.0, key.1) == (Direction::Connect, protocol);
+        let is_one =
+            |key: &(Direction, Protocol, u16)| (key.0, key.1) == (Direction::Connect, protocol);
         let count = seen.keys().filter(|key| is_one(key)).count();
         if count > MOST_CONNECTED {
             seen.retain(|key, _| !is_one(key));
@@ -123,7 +145,10 @@ fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), String>) {
 
 /// The signs that the service is ready: its lowest port, and what is known if it was seen.
 pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> {
-    let at_start = trace.sockets.iter().filter(|socket| socket.phase == Phase::Start && socket.port != 0);
+    let at_start = trace
+        .sockets
+        .iter()
+        .filter(|socket| socket.phase == Phase::Start && socket.port != 0);
     let bound: BTreeSet<Ready> = at_start
         .filter_map(|socket| match (protocol(socket)?, &socket.action) {
             (Protocol::Tcp, SocketUse::Listen) => Some(Ready::Tcp(socket.port)),
@@ -135,9 +160,16 @@ pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> 
         .collect();
     let lowest = bound.iter().filter_map(port).min();
     let known = knowledge.iter().flat_map(|known| &known.ready);
-    let mut ready: BTreeSet<Ready> =
-        bound.iter().filter(|sign| port(sign) == lowest).cloned().collect();
-    ready.extend(known.filter(|sign| bound.contains(sign) || was_made(sign, trace)).cloned());
+    let mut ready: BTreeSet<Ready> = bound
+        .iter()
+        .filter(|sign| port(sign) == lowest)
+        .cloned()
+        .collect();
+    ready.extend(
+        known
+            .filter(|sign| bound.contains(sign) || was_made(sign, trace))
+            .cloned(),
+    );
     if ready.is_empty() {
         ready.insert(Ready::Quiet(QUIET_MS));
     }
@@ -153,18 +185,26 @@ fn port(ready: &Ready) -> Option<u16> {
 
 /// Whether the sign is a file that the service made.
 fn was_made(ready: &Ready, trace: &Trace) -> bool {
-    let Ready::File(file) = ready else { return false };
-    trace.paths.iter().any(|path| path.host == *file && path.uses.contains(&Use::Create))
+    let Ready::File(file) = ready else {
+        return false;
+    };
+    trace
+        .paths
+        .iter()
+        .any(|path| path.host == *file && path.uses.contains(&Use::Create))
 }
 
 /// The port that exercises talk to: the known one if it was seen; else one that has both
 /// protocols; else the lowest; else the known one.
 pub(super) fn main_port(ready: &[Ready], knowledge: Option<&Knowledge>) -> Option<u16> {
     let known = knowledge.and_then(|known| {
-        known.port_default.or_else(|| known.ready.iter().find_map(port))
+        known
+            .port_default
+            .or_else(|| known.ready.iter().find_map(port))
     });
     let seen: Vec<u16> = ready.iter().filter_map(port).collect();
-    let both = |port: &&u16| ready.contains(&Ready::Tcp(**port)) && ready.contains(&Ready::Udp(**port));
+    let both =
+        |port: &&u16| ready.contains(&Ready::Tcp(**port)) && ready.contains(&Ready::Udp(**port));
     known
         .filter(|port| seen.contains(port))
         .or_else(|| seen.iter().find(both).copied())

@@ -28,9 +28,17 @@ pub(super) fn is_code(seen: &PathSeen) -> bool {
 /// has it if `asked` cannot be used.
 pub(super) fn names(seen: &PathSeen, own_root: Option<&Path>) -> BTreeSet<PathBuf> {
     let in_own_root = own_root.is_some_and(|root| seen.host.starts_with(root));
-    let usable: BTreeSet<PathBuf> =
-        seen.asked.iter().filter(|path| is_usable(path) && !in_own_root).cloned().collect();
-    if usable.is_empty() { BTreeSet::from([seen.host.clone()]) } else { usable }
+    let usable: BTreeSet<PathBuf> = seen
+        .asked
+        .iter()
+        .filter(|path| is_usable(path) && !in_own_root)
+        .cloned()
+        .collect();
+    if usable.is_empty() {
+        BTreeSet::from([seen.host.clone()])
+    } else {
+        usable
+    }
 }
 
 /// Absolute, UTF-8, without `..`, and no way round by /proc or /dev/fd.
@@ -38,8 +46,12 @@ fn is_usable(path: &Path) -> bool {
     path.is_absolute()
         && is_utf8(path)
         && path != Path::new("/")
-        && !path.components().any(|component| component == Component::ParentDir)
-        && !["/proc", "/sys", "/dev/fd"].iter().any(|tree| path.starts_with(tree))
+        && !path
+            .components()
+            .any(|component| component == Component::ParentDir)
+        && !["/proc", "/sys", "/dev/fd"]
+            .iter()
+            .any(|tree| path.starts_with(tree))
 }
 
 /// Whether a TOML file can hold it.
@@ -53,7 +65,11 @@ pub(super) fn reason(seen: &PathSeen) -> String {
         Phase::Start => "start",
         Phase::Serve => "serve",
     };
-    let times = if seen.count == 1 { "once".to_owned() } else { format!("{} times", seen.count) };
+    let times = if seen.count == 1 {
+        "once".to_owned()
+    } else {
+        format!("{} times", seen.count)
+    };
     format!("observed: {} {times} from {phase}", verbs(seen))
 }
 
@@ -74,5 +90,8 @@ pub(super) fn verbs(seen: &PathSeen) -> String {
         (Use::Look, "looked at"),
     ];
     let done = known.iter().filter(|(kind, _)| seen.uses.contains(kind));
-    done.take(2).map(|(_, verb)| *verb).collect::<Vec<_>>().join(" and ")
+    done.take(2)
+        .map(|(_, verb)| *verb)
+        .collect::<Vec<_>>()
+        .join(" and ")
 }

@@ -8,30 +8,94 @@ const STICKY: u32 = 0o1000;
 
 /// Shared themselves; what is below may be a service's own.
 const PLACES: [&str; 24] = [
-    "/", "/etc", "/home", "/media", "/mnt", "/nonexistent", "/opt", "/root", "/run", "/run/user",
-    "/srv", "/tmp", "/var", "/var/backups", "/var/cache", "/var/lib", "/var/local", "/var/lock",
-    "/var/log", "/var/mail", "/var/opt", "/var/run", "/var/spool", "/var/tmp",
+    "/",
+    "/etc",
+    "/home",
+    "/media",
+    "/mnt",
+    "/nonexistent",
+    "/opt",
+    "/root",
+    "/run",
+    "/run/user",
+    "/srv",
+    "/tmp",
+    "/var",
+    "/var/backups",
+    "/var/cache",
+    "/var/lib",
+    "/var/local",
+    "/var/lock",
+    "/var/log",
+    "/var/mail",
+    "/var/opt",
+    "/var/run",
+    "/var/spool",
+    "/var/tmp",
 ];
 
 /// Shared with everything below. The sockets under /run lead to daemons that rule the host.
 const TREES: [&str; 32] = [
-    "/bin", "/boot", "/dev", "/etc/alternatives", "/etc/apt", "/etc/ca-certificates",
-    "/etc/cron.d", "/etc/default", "/etc/init.d", "/etc/ld.so.conf.d", "/etc/pam.d", "/etc/pki",
-    "/etc/profile.d", "/etc/security", "/etc/skel", "/etc/ssh", "/etc/ssl", "/etc/sudoers.d",
-    "/etc/systemd", "/lib", "/proc", "/run/containerd", "/run/dbus", "/run/lock", "/run/nscd",
-    "/run/systemd", "/run/udev", "/sbin", "/sys", "/usr", "/var/lib/dpkg", "/var/lib/systemd",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc/alternatives",
+    "/etc/apt",
+    "/etc/ca-certificates",
+    "/etc/cron.d",
+    "/etc/default",
+    "/etc/init.d",
+    "/etc/ld.so.conf.d",
+    "/etc/pam.d",
+    "/etc/pki",
+    "/etc/profile.d",
+    "/etc/security",
+    "/etc/skel",
+    "/etc/ssh",
+    "/etc/ssl",
+    "/etc/sudoers.d",
+    "/etc/systemd",
+    "/lib",
+    "/proc",
+    "/run/containerd",
+    "/run/dbus",
+    "/run/lock",
+    "/run/nscd",
+    "/run/systemd",
+    "/run/udev",
+    "/sbin",
+    "/sys",
+    "/usr",
+    "/var/lib/dpkg",
+    "/var/lib/systemd",
 ];
 
 /// The kernel's own file systems: nothing in them can be copied or is a service's own.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 
 /// Files with everybody's passwords.
-const SECRETS: [&str; 4] = ["/etc/gshadow", "/etc/gshadow-", "/etc/shadow", "/etc/shadow-"];
+const SECRETS: [&str; 4] = [
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/shadow",
+    "/etc/shadow-",
+];
 
 /// Where whoever writes rules the host: programs, libraries, accounts.
 const RULING: [&str; 13] = [
-    "/bin", "/boot", "/dev", "/etc/group", "/etc/ld.so.cache", "/etc/ld.so.preload",
-    "/etc/nsswitch.conf", "/etc/pam.d", "/etc/passwd", "/etc/sudoers", "/lib", "/sbin", "/usr",
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc/group",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/etc/nsswitch.conf",
+    "/etc/pam.d",
+    "/etc/passwd",
+    "/etc/sudoers",
+    "/lib",
+    "/sbin",
+    "/usr",
 ];
 
 /// Where a file that is made by the service is private to it, so that memory will do.
@@ -71,13 +135,19 @@ pub(super) fn is_shared_place(path: &Path) -> bool {
 
 /// /lib64, /lib32, /libx32 and what is in them.
 fn is_library_tree(path: &Path) -> bool {
-    let first = path.components().nth(1).and_then(|component| component.as_os_str().to_str());
+    let first = path
+        .components()
+        .nth(1)
+        .and_then(|component| component.as_os_str().to_str());
     first.is_some_and(|first| first.starts_with("lib"))
 }
 
 /// Everybody may make files there.
 pub(super) fn is_sticky(path: &Path, facts: &Facts) -> bool {
-    facts.directories.get(path).is_some_and(|directory| directory.mode & STICKY != 0)
+    facts
+        .directories
+        .get(path)
+        .is_some_and(|directory| directory.mode & STICKY != 0)
 }
 
 /// A shared directory in which new files can go to memory instead.

@@ -2,6 +2,7 @@
 mod binds;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use binds::Bind;
@@ -11,9 +12,7 @@ use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, reas
 use super::shared::{is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky};
 use crate::learn::Trace;
 use crate::learn::trace::{PathKind, PathSeen, Use};
-use crate::spec::{
-    BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, ScratchRule,
-};
+use crate::spec::{BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, ScratchRule};
 
 /// Size of a private directory in memory, KiB.
 const SCRATCH_KIB: u32 = 16384;
@@ -75,7 +74,10 @@ impl<'a> Grower<'a> {
         Self {
             facts,
             notes,
-            existing: used().filter(|seen| seen.kind != PathKind::Missing).map(host).collect(),
+            existing: used()
+                .filter(|seen| seen.kind != PathKind::Missing)
+                .map(host)
+                .collect(),
             code: used().filter(|seen| is_code(seen)).map(host).collect(),
             made: used().filter(is_made).map(host).collect(),
             own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
@@ -118,15 +120,26 @@ impl<'a> Grower<'a> {
 
     fn note(&mut self, seen: &PathSeen, why: &str) {
         let path = seen.host.display();
-        self.notes.push(format!("{path} ({}), not given: {why}", verbs(seen)));
+        self.notes
+            .push(format!("{path} ({}), not given: {why}", verbs(seen)));
     }
 
     fn add_device(&mut self, seen: &PathSeen) {
-        match seen.device.and_then(|(major, minor)| Device::from_number(major, minor)) {
+        match seen
+            .device
+            .and_then(|(major, minor)| Device::from_number(major, minor))
+        {
             Some(device) => {
                 for path in names(seen, self.own_root) {
                     let because = reason(seen);
-                    self.devices.insert(path.clone(), DeviceRule { path, device, because });
+                    self.devices.insert(
+                        path.clone(),
+                        DeviceRule {
+                            path,
+                            device,
+                            because,
+                        },
+                    );
                 }
             }
             None => self.note(seen, "no jail has this device"),
@@ -135,9 +148,16 @@ impl<'a> Grower<'a> {
 
     fn add_code(&mut self, seen: &PathSeen) {
         let executed = seen.uses.contains(&Use::Execute);
-        let kind = if executed { FileKind::Program } else { FileKind::Library };
+        let kind = if executed {
+            FileKind::Program
+        } else {
+            FileKind::Library
+        };
         if is_written(seen) {
-            self.note(seen, "it is read-only in the jail, because it is also executed");
+            self.note(
+                seen,
+                "it is read-only in the jail, because it is also executed",
+            );
         }
         if seen.kind == PathKind::Missing {
             self.note(seen, "it is gone");
@@ -149,7 +169,14 @@ impl<'a> Grower<'a> {
     fn copy(&mut self, seen: &PathSeen, kind: FileKind) {
         for path in names(seen, self.own_root) {
             let because = reason(seen);
-            self.files.insert(path.clone(), FileRule { path, kind, because });
+            self.files.insert(
+                path.clone(),
+                FileRule {
+                    path,
+                    kind,
+                    because,
+                },
+            );
         }
     }
 
@@ -164,7 +191,10 @@ impl<'a> Grower<'a> {
             self.note(seen, "the directory is shared");
         } else if !host.starts_with("/dev") {
             if seen.uses.contains(&Use::List) {
-                self.note(seen, "the directory is shared, so the jail has an empty one");
+                self.note(
+                    seen,
+                    "the directory is shared, so the jail has an empty one",
+                );
             }
             self.copy(seen, FileKind::Directory);
         }
@@ -198,7 +228,10 @@ impl<'a> Grower<'a> {
             self.note(seen, "who writes there rules the host");
         } else if seen.kind == PathKind::File {
             if seen.uses.contains(&Use::Delete) {
-                self.note(seen, "it can be written in the jail but neither removed nor renamed");
+                self.note(
+                    seen,
+                    "it can be written in the jail but neither removed nor renamed",
+                );
             }
             self.bind(host).see(seen, host);
         } else {
@@ -218,13 +251,23 @@ impl<'a> Grower<'a> {
     /// Memory in place of the shared directory that holds the path.
     fn add_scratch(&mut self, seen: &PathSeen) {
         let top = self.made.iter().find(|made| seen.host.starts_with(made));
-        let place = self.holder(top.map_or(seen.host.as_path(), |top| top)).to_owned();
+        let place = self
+            .holder(top.map_or(seen.host.as_path(), |top| top))
+            .to_owned();
         if seen.kind == PathKind::Socket {
             self.note(seen, "only the jail sees this socket");
         }
-        let name = seen.host.strip_prefix(&place).unwrap_or(&seen.host).display();
+        let name = seen
+            .host
+            .strip_prefix(&place)
+            .unwrap_or(&seen.host)
+            .display();
         let because = format!("observed: {name} {}", verbs(seen));
-        let rule = ScratchRule { path: place.clone(), size_kib: SCRATCH_KIB, because };
+        let rule = ScratchRule {
+            path: place.clone(),
+            size_kib: SCRATCH_KIB,
+            because,
+        };
         self.scratch.entry(place).or_insert(rule);
     }
 
@@ -234,8 +277,19 @@ impl<'a> Grower<'a> {
             self.existing.contains(path)
                 || self.facts.directories.contains_key(*directory)
                 || is_shared_place(directory)
+                || self.holds_something(directory)
         };
-        path.ancestors().skip(1).find(exists).unwrap_or(Path::new("/"))
+        path.ancestors()
+            .skip(1)
+            .find(exists)
+            .unwrap_or(Path::new("/"))
+    }
+
+    /// Whether an observed path lies there: the set is sorted, so the next one tells.
+    fn holds_something(&self, directory: &Path) -> bool {
+        let from = (Bound::Included(directory), Bound::Unbounded);
+        let mut after = self.existing.range::<Path, _>(from);
+        after.next().is_some_and(|path| path.starts_with(directory))
     }
 
     /// Shared by its place, because everybody may write, or because code lies in it: a bind is
@@ -254,7 +308,11 @@ impl<'a> Grower<'a> {
     fn into_tree(mut self) -> Tree {
         let binds = binds::collapsed(self.binds);
         let files = &mut self.files;
-        for path in binds.iter().map(|bind| &bind.path).chain(self.scratch.keys()) {
+        for path in binds
+            .iter()
+            .map(|bind| &bind.path)
+            .chain(self.scratch.keys())
+        {
             files.remove(path);
         }
         Tree {

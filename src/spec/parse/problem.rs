@@ -27,12 +27,20 @@ pub(in crate::spec) struct Problems<'a> {
 impl<'a> Problems<'a> {
     /// None yet, in `text` that came from `origin`.
     pub fn new(text: &'a str, origin: &'a str) -> Self {
-        Self { text, origin, found: Vec::new() }
+        Self {
+            text,
+            origin,
+            found: Vec::new(),
+        }
     }
 
     /// Notes a mistake.
     pub fn add(&mut self, span: Range<usize>, title: impl Into<String>) {
-        self.found.push(Problem { span, title: title.into(), hint: None });
+        self.found.push(Problem {
+            span,
+            title: title.into(),
+            hint: None,
+        });
     }
 
     /// Notes a mistake and what to write instead.
@@ -42,12 +50,21 @@ impl<'a> Problems<'a> {
         title: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.found.push(Problem { span, title: title.into(), hint: Some(hint.into()) });
+        self.found.push(Problem {
+            span,
+            title: title.into(),
+            hint: Some(hint.into()),
+        });
     }
 
     /// The line that a place in the text is on, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+        self.text
+            .bytes()
+            .take(offset)
+            .filter(|byte| *byte == b'\n')
+            .count()
+            + 1
     }
 
     /// Reads the text as TOML of the shape `T`.
@@ -72,12 +89,20 @@ impl<'a> Problems<'a> {
     /// # Errors
     /// The mistakes.
     pub fn finish<T>(self, value: T) -> Result<T> {
-        if self.found.is_empty() { Ok(value) } else { Err(self.error()) }
+        if self.found.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.error())
+        }
     }
 
     fn error(&self) -> Error {
-        let mut shown: Vec<String> =
-            self.found.iter().take(SHOWN).map(|problem| self.render(problem)).collect();
+        let mut shown: Vec<String> = self
+            .found
+            .iter()
+            .take(SHOWN)
+            .map(|problem| self.render(problem))
+            .collect();
         if let Some(more) = self.found.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             shown.push(format!("and {more} more"));
         }
@@ -90,8 +115,13 @@ impl<'a> Problems<'a> {
         if let Some(hint) = &problem.hint {
             place = place.label(hint.as_str());
         }
-        let snippet = Snippet::source(self.text).path(self.origin).annotation(place);
-        let report = Level::ERROR.no_name().primary_title(problem.title.as_str()).element(snippet);
+        let snippet = Snippet::source(self.text)
+            .path(self.origin)
+            .annotation(place);
+        let report = Level::ERROR
+            .no_name()
+            .primary_title(problem.title.as_str())
+            .element(snippet);
         Renderer::plain().render(&[report])
     }
 

@@ -22,12 +22,20 @@ impl Problems<'_> {
     /// `[tree]`. A path can be one thing only, so it may stand in one list only.
     pub(super) fn tree(&mut self, table: &TreeTable) -> Tree {
         let mut seen = Seen::new();
-        let mut tree =
-            Tree { files: Vec::new(), binds: Vec::new(), scratch: Vec::new(), devices: Vec::new() };
+        let mut tree = Tree {
+            files: Vec::new(),
+            binds: Vec::new(),
+            scratch: Vec::new(),
+            devices: Vec::new(),
+        };
         for file in &table.files {
             let path = self.only_path(&file.path, &mut seen);
             let because = self.because(&file.because);
-            tree.files.push(FileRule { path, kind: file.kind, because });
+            tree.files.push(FileRule {
+                path,
+                kind: file.kind,
+                because,
+            });
         }
         for bind in &table.binds {
             let path = self.only_path(&bind.path, &mut seen);
@@ -36,27 +44,47 @@ impl Problems<'_> {
         for scratch in &table.scratch {
             let path = self.only_path(&scratch.path, &mut seen);
             if *scratch.size_kib.get_ref() == 0 {
-                self.add(scratch.size_kib.span(), "a size of nothing means no limit to tmpfs");
+                self.add(
+                    scratch.size_kib.span(),
+                    "a size of nothing means no limit to tmpfs",
+                );
             }
             let because = self.because(&scratch.because);
             let size_kib = *scratch.size_kib.get_ref();
-            tree.scratch.push(ScratchRule { path, size_kib, because });
+            tree.scratch.push(ScratchRule {
+                path,
+                size_kib,
+                because,
+            });
         }
         for device in &table.devices {
             let path = self.only_path(&device.path, &mut seen);
             let because = self.because(&device.because);
-            tree.devices.push(DeviceRule { path, device: device.device, because });
+            tree.devices.push(DeviceRule {
+                path,
+                device: device.device,
+                because,
+            });
         }
         tree
     }
 
     fn bind(&mut self, path: PathBuf, table: &BindTable) -> BindRule {
-        BindRule { path, writable: table.writable, because: self.because(&table.because) }
+        BindRule {
+            path,
+            writable: table.writable,
+            because: self.because(&table.because),
+        }
     }
 
     fn only_path(&mut self, text: &Text, seen: &mut Seen<PathBuf>) -> PathBuf {
         let path = self.path_below_root(text);
-        self.once(seen, path.clone(), text.span(), format!("path `{}`", path.display()));
+        self.once(
+            seen,
+            path.clone(),
+            text.span(),
+            format!("path `{}`", path.display()),
+        );
         path
     }
 
@@ -72,7 +100,10 @@ impl Problems<'_> {
                 let what = format!("capability `{}`", name.get_ref());
                 self.once(&mut seen, capability, name.span(), what);
             }
-            rules.push(CapabilityRule { capability, because: self.because(&table.because) });
+            rules.push(CapabilityRule {
+                capability,
+                because: self.because(&table.because),
+            });
         }
         rules
     }
@@ -101,7 +132,10 @@ impl Problems<'_> {
                 let what = format!("family `{}`", name.get_ref());
                 self.once(&mut seen, family, name.span(), what);
             }
-            rules.push(FamilyRule { family, because: self.because(&table.because) });
+            rules.push(FamilyRule {
+                family,
+                because: self.because(&table.because),
+            });
         }
         rules
     }
@@ -112,7 +146,12 @@ impl Problems<'_> {
         for table in tables {
             let rule = self.port(table);
             let key = (rule.direction, rule.protocol, rule.port);
-            self.once(&mut seen, key, table.port.span(), format!("port {}", rule.port));
+            self.once(
+                &mut seen,
+                key,
+                table.port.span(),
+                format!("port {}", rule.port),
+            );
             rules.push(rule);
         }
         rules

@@ -62,7 +62,11 @@ impl Problems<'_> {
 
     /// A command: at least a program.
     pub fn command(&mut self, words: &Words) -> Vec<String> {
-        if words.get_ref().first().is_none_or(|program| program.get_ref().is_empty()) {
+        if words
+            .get_ref()
+            .first()
+            .is_none_or(|program| program.get_ref().is_empty())
+        {
             self.add_with_hint(words.span(), "an empty command", "name a program");
         }
         words.get_ref().iter().map(|word| self.text(word)).collect()
@@ -83,7 +87,11 @@ impl Problems<'_> {
             || !name.bytes().all(good)
         {
             let hint = "letters, digits, `-`, `_`, `.`; not `.` or `-` first; at most 64";
-            self.add_with_hint(text.span(), format!("`{}` cannot be a name", shown(name)), hint);
+            self.add_with_hint(
+                text.span(),
+                format!("`{}` cannot be a name", shown(name)),
+                hint,
+            );
         }
         name.clone()
     }
@@ -102,7 +110,11 @@ impl Problems<'_> {
             self.add_with_hint(text.span(), title, "a name, not a number");
         } else if GENERIC.contains(&name.as_str()) {
             let title = format!("the generic {kind} `{name}`");
-            self.add_with_hint(text.span(), title, format!("give the service its own {kind}"));
+            self.add_with_hint(
+                text.span(),
+                title,
+                format!("give the service its own {kind}"),
+            );
         } else if name == "root" && !root_allowed {
             let title = format!("the {kind} `root`");
             self.add_with_hint(text.span(), title, "its own, or set start_as_root = true");
@@ -114,7 +126,9 @@ impl Problems<'_> {
     pub fn umask(&mut self, text: &Text) -> u32 {
         let digits = text.get_ref();
         let octal = !digits.is_empty() && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
-        let mask = u32::from_str_radix(digits, 8).ok().filter(|mask| octal && *mask <= 0o777);
+        let mask = u32::from_str_radix(digits, 8)
+            .ok()
+            .filter(|mask| octal && *mask <= 0o777);
         if mask.is_none() {
             let title = format!("`{}` is not an octal mask", shown(digits));
             self.add_with_hint(text.span(), title, "such as \"0022\"");
@@ -134,7 +148,12 @@ impl Problems<'_> {
 
     /// A signal's number, by its name.
     pub fn signal(&mut self, text: &Text) -> i32 {
-        self.look_up(text, "signal", signal_number(text.get_ref()), signal_names())
+        self.look_up(
+            text,
+            "signal",
+            signal_number(text.get_ref()),
+            signal_names(),
+        )
     }
 
     /// A number that was looked up by name; `known` are the names that there are.
@@ -178,7 +197,11 @@ impl Problems<'_> {
             name: self.name(&table.name),
             command: self.command(&table.command),
             expect: table.expect,
-            output: table.output.as_ref().map(|text| self.text(text)).unwrap_or_default(),
+            output: table
+                .output
+                .as_ref()
+                .map(|text| self.text(text))
+                .unwrap_or_default(),
             because: self.because(&table.because),
         }
     }
@@ -211,5 +234,8 @@ pub(super) fn numbers<N: TryFrom<u16>>() -> impl Iterator<Item = N> {
 
 /// Enough of a text from a file to recognise it, without control characters.
 fn shown(text: &str) -> String {
-    text.chars().take(LONGEST_NAME).flat_map(char::escape_debug).collect()
+    text.chars()
+        .take(LONGEST_NAME)
+        .flat_map(char::escape_debug)
+        .collect()
 }

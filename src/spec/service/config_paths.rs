@@ -16,7 +16,10 @@ pub fn config_paths(dump: &str, paths: &ConfigPaths) -> Vec<(PathBuf, IsDirector
     let base = named
         .iter()
         .find(|(keyword, _)| *keyword == paths.base)
-        .map_or_else(|| paths.base_default.clone(), |(_, text)| paths.base_default.join(text));
+        .map_or_else(
+            || paths.base_default.clone(),
+            |(_, text)| paths.base_default.join(text),
+        );
     let mut found = Vec::new();
     for (keyword, text) in &named {
         let is = |known: &String| known == keyword;
@@ -24,7 +27,11 @@ pub fn config_paths(dump: &str, paths: &ConfigPaths) -> Vec<(PathBuf, IsDirector
         if !is_directory && !paths.files.iter().any(is) {
             continue;
         }
-        let path = if *keyword == paths.base { Some(base.clone()) } else { joined(&base, text) };
+        let path = if *keyword == paths.base {
+            Some(base.clone())
+        } else {
+            joined(&base, text)
+        };
         if let Some(path) = path.filter(|path| !found.contains(&(path.clone(), is_directory))) {
             found.push((path, is_directory));
         }

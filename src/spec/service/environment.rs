@@ -45,7 +45,10 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn new(text: &'a str) -> Self {
-        Self { rest: text.chars().peekable(), line: 1 }
+        Self {
+            rest: text.chars().peekable(),
+            line: 1,
+        }
     }
 
     fn next(&mut self) -> Option<char> {
@@ -60,7 +63,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn refuse<T>(&self, why: &'static str) -> Result<T, Unreadable> {
-        Err(Unreadable { line: self.line, why })
+        Err(Unreadable {
+            line: self.line,
+            why,
+        })
     }
 
     /// The next `NAME=VALUE`.
@@ -100,12 +106,19 @@ impl<'a> Scanner<'a> {
         while let Some(c) = self.next_if(|c| c.is_ascii_alphanumeric() || c == '_') {
             name.push(c);
         }
-        if name.starts_with(|c: char| c.is_ascii_digit()) { String::new() } else { name }
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            String::new()
+        } else {
+            name
+        }
     }
 
     fn blanks(&mut self) -> bool {
         let mut any = false;
-        while self.next_if(|c| c == ' ' || c == '\t' || c == '\r').is_some() {
+        while self
+            .next_if(|c| c == ' ' || c == '\t' || c == '\r')
+            .is_some()
+        {
             any = true;
         }
         any
@@ -119,7 +132,9 @@ impl<'a> Scanner<'a> {
                 self.skip_comment();
                 Ok(())
             }
-            Some(_) => self.refuse("something follows the value (a value with spaces needs quotes)"),
+            Some(_) => {
+                self.refuse("something follows the value (a value with spaces needs quotes)")
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 use serde::Deserialize;
 
 use super::{ConfigPaths, Knowledge, Place};
+use crate::Result;
 use crate::spec::parse::document::{BindTable, CallTable, ExerciseTable, PortTable, Text, Words};
 use crate::spec::parse::problem::Problems;
 use crate::spec::{CallRule, Reload};
 use crate::sys::calls;
-use crate::Result;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,7 +75,11 @@ impl Problems<'_> {
             name: self.name(&table.name),
             aliases: table.aliases.iter().map(|alias| self.name(alias)).collect(),
             command: self.command(&table.command),
-            environment_files: table.environment_files.iter().map(|path| self.path(path)).collect(),
+            environment_files: table
+                .environment_files
+                .iter()
+                .map(|path| self.path(path))
+                .collect(),
             user: self.account(&table.user, "user", false),
             user_option: table.user_option,
             config_option: table.config_option,
@@ -85,20 +89,32 @@ impl Problems<'_> {
             port_default: table.port_default,
             config_test: self.optional_command(table.config_test.as_ref()),
             ready: table.ready.iter().map(|ready| self.ready(ready)).collect(),
-            exercises: table.exercise.iter().map(|exercise| self.exercise(exercise)).collect(),
+            exercises: table
+                .exercise
+                .iter()
+                .map(|exercise| self.exercise(exercise))
+                .collect(),
             reload,
             stop: self.optional_command(table.stop.as_ref()),
             pid_file: table.pid_file.as_ref().map(|path| self.path(path)),
             places: table.places.iter().map(|place| self.place(place)).collect(),
             config_paths: table.config_paths.map(|paths| self.config_paths(paths)),
             ports: table.ports.iter().map(|port| self.port(port)).collect(),
-            calls: table.calls.iter().filter_map(|call| self.call_here(call)).collect(),
+            calls: table
+                .calls
+                .iter()
+                .filter_map(|call| self.call_here(call))
+                .collect(),
         }
     }
 
     fn place(&mut self, table: &BindTable) -> Place {
         let path = self.path_below_root(&table.path);
-        Place { path, writable: table.writable, because: self.because(&table.because) }
+        Place {
+            path,
+            writable: table.writable,
+            because: self.because(&table.because),
+        }
     }
 
     fn config_paths(&mut self, table: ConfigPathsTable) -> ConfigPaths {

@@ -42,10 +42,24 @@ impl Knowledge {
         let port = option(&command, self.port_option.as_deref())
             .and_then(|port| port.parse().ok())
             .or(self.port_default);
-        let user = option(&command, self.user_option.as_deref()).unwrap_or(&self.user).to_owned();
-        let knowledge =
-            Variables { config: config.as_deref(), root: root.as_deref() }.fill(self);
-        Ok(Resolved { knowledge: Knowledge { command, user, ..knowledge }, config, root, port })
+        let user = option(&command, self.user_option.as_deref())
+            .unwrap_or(&self.user)
+            .to_owned();
+        let knowledge = Variables {
+            config: config.as_deref(),
+            root: root.as_deref(),
+        }
+        .fill(self);
+        Ok(Resolved {
+            knowledge: Knowledge {
+                command,
+                user,
+                ..knowledge
+            },
+            config,
+            root,
+            port,
+        })
     }
 
     fn real_command(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<Vec<String>> {
@@ -66,11 +80,16 @@ impl Knowledge {
         read_file: &dyn Fn(&Path) -> Option<String>,
     ) -> Result<Vec<String>> {
         for path in &self.environment_files {
-            let Some(text) = read_file(path) else { continue };
+            let Some(text) = read_file(path) else {
+                continue;
+            };
             let value = value_of(&text, name).map_err(|error| unreadable(path, &error))?;
             if let Some(value) = value {
                 return words(&value).map_err(|error| {
-                    Error::usage(format!("split {name} of {} into words", path.display()), error.why)
+                    Error::usage(
+                        format!("split {name} of {} into words", path.display()),
+                        error.why,
+                    )
                 });
             }
         }
@@ -99,12 +118,19 @@ fn option<'a>(command: &'a [String], option: Option<&str>) -> Option<&'a str> {
 }
 
 fn absolute(path: &str, what: &str, command: &[String]) -> Result<PathBuf> {
-    let trimmed = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    let trimmed = if path.len() > 1 {
+        path.trim_end_matches('/')
+    } else {
+        path
+    };
     if is_plain_absolute(Path::new(trimmed)) {
         return Ok(PathBuf::from(trimmed));
     }
-    Err(Error::usage(format!("find the {what} of {}", command.join(" ")), format!("{path} is not an absolute path"))
-        .hint("name it from the root, without `..`"))
+    Err(Error::usage(
+        format!("find the {what} of {}", command.join(" ")),
+        format!("{path} is not an absolute path"),
+    )
+    .hint("name it from the root, without `..`"))
 }
 
 /// What the variables in commands stand for.
@@ -144,9 +170,14 @@ impl Variables<'_> {
 
     /// One word, or the words in its brackets. One that asks for a missing value is left out.
     fn word(&self, word: &str) -> Vec<String> {
-        let group = word.strip_prefix('[').and_then(|word| word.strip_suffix(']'));
+        let group = word
+            .strip_prefix('[')
+            .and_then(|word| word.strip_suffix(']'));
         let words = match group {
-            Some(group) => group.split_whitespace().map(|word| self.replaced(word)).collect(),
+            Some(group) => group
+                .split_whitespace()
+                .map(|word| self.replaced(word))
+                .collect(),
             None => self.replaced(word).map(|word| vec![word]),
         };
         words.unwrap_or_default()

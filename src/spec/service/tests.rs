@@ -1,1 +1,275 @@
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::environment::{value_of, words};
 use super::*;
+use crate::sys::calls;
+
+fn named() -> Knowledge {
+    shipped("named").unwrap().unwrap()
+}
+
+fn with_options(text: &'static str) -> impl Fn(&Path) -> Option<String> {
+    move |path: &Path| (path == Path::new("/etc/default/named")).then(|| text.to_owned())
+}
+
+#[test]
+fn every_shipped_file_is_sound_and_found_by_all_its_names() {
+    for (origin, text) in SHIPPED {
+        let knowledge = read::knowledge(text, origin).unwrap();
+        for name in knowledge.aliases.iter().chain([&knowledge.name]) {
+            assert_eq!(shipped(name).unwrap().as_ref(), Some(&knowledge));
+        }
+    }
+    assert_eq!(shipped("bind9").unwrap(), shipped("named").unwrap());
+    assert_eq!(shipped("no-such-service").unwrap(), None);
+}
+
+#[test]
+fn an_unknown_key_in_knowledge_is_refused() {
+    let text = format!("colour = 1\n{}", SHIPPED[0].1);
+    let error = read::knowledge(&text, "x.toml").unwrap_err();
+    assert!(error.to_string().contains("x.toml:1:1"), "{error}");
+}
+
+#[test]
+fn debian_s_named() {
+    let named = named();
+    let resolved = named
+        .resolve(&with_options("RESOLVCONF=no\n# x\nOPTIONS=\"-u bind\"\n"))
+        .unwrap();
+    assert_eq!(
+        resolved.knowledge.command,
+        ["/usr/sbin/named", "-f", "-u", "bind"]
+    );
+    assert_eq!(resolved.knowledge.user, "bind");
+    assert_eq!(
+        resolved.config.as_deref(),
+        Some(Path::new("/etc/bind/named.conf"))
+    );
+    assert_eq!((resolved.root, resolved.port), (None, Some(53)));
+    let test = ["/usr/bin/named-checkconf", "-z", "/etc/bind/named.conf"];
+    assert_eq!(resolved.knowledge.config_test, test);
+    let paths = resolved.knowledge.config_paths.unwrap();
+    assert_eq!(
+        paths.command,
+        ["/usr/bin/named-checkconf", "-p", "/etc/bind/named.conf"]
+    );
+    assert!(
+        named
+            .calls
+            .iter()
+            .any(|rule| Some(rule.number) == calls::number("rename"))
+    );
+}
+
+#[test]
+fn options_reach_the_configuration_test() {
+    let options = "OPTIONS='-u dns -t /var/lib/named/ -c/etc/n.conf -p 5353 -4'";
+    let resolved = named().resolve(&with_options(options)).unwrap();
+    let test = [
+        "/usr/bin/named-checkconf",
+        "-z",
+        "-t",
+        "/var/lib/named",
+        "/etc/n.conf",
+    ];
+    assert_eq!(resolved.knowledge.config_test, test);
+    assert_eq!(resolved.root.as_deref(), Some(Path::new("/var/lib/named")));
+    assert_eq!(resolved.knowledge.user, "dns");
+    assert_eq!(resolved.port, Some(5353));
+    let exercises = resolved.knowledge.exercises_on(5353);
+    assert!(exercises[0].command.contains(&"5353".to_owned()));
+    assert!(
+        exercises
+            .iter()
+            .all(|e| e.command.iter().all(|word| !word.contains('$')))
+    );
+}
+
+#[test]
+fn without_the_file_there_are_no_options() {
+    let resolved = named().resolve(&|_| None).unwrap();
+    assert_eq!(resolved.knowledge.command, ["/usr/sbin/named", "-f"]);
+}
+
+#[test]
+fn a_relative_configuration_is_refused() {
+    let error = named()
+        .resolve(&with_options("OPTIONS=\"-c ../named.conf\""))
+        .unwrap_err();
+    assert!(error.to_string().contains("../named.conf"), "{error}");
+}
+
+#[test]
+fn an_unreadable_line_is_named() {
+    let options = "# one\nRESOLVCONF=no\nOPTIONS=\"-u $(whoami)\"\n";
+    let error = named().resolve(&with_options(options)).unwrap_err();
+    assert!(
+        error.to_string().contains("/etc/default/named:3"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("substitution"), "{error}");
+}
+
+#[test]
+fn values_as_a_shell_reads_them() {
+    let cases = [
+        ("A=b", "b"),
+        ("  A=b # c", "b"),
+        ("A='a b'\"c d\"e", "a bc de"),
+        ("A=a\\ b", "a b"),
+        ("export A=\"x\\\"y\\$z\\n\"", "x\"y$z\\n"),
+        ("A=1\nA=2", "2"),
+        ("A=\"-4 \\\n-u bind\"", "-4 -u bind"),
+        ("B=1; A=2", "2"),
+        ("A=", ""),
+        ("A=a#b", "a#b"),
+        ("A=b\r\n", "b"),
+    ];
+    for (text, value) in cases {
+        assert_eq!(value_of(text, "A"), Ok(Some(value.to_owned())), "{text}");
+    }
+    assert_eq!(value_of("B=1", "A"), Ok(None));
+}
+
+#[test]
+fn what_only_a_shell_can_read_is_refused() {
+    let cases = [
+        ("A=`id`", 1),
+        ("A=$B", 1),
+        ("A=\"${B}\"", 1),
+        ("\nA=b c", 2),
+        ("A='b", 1),
+        ("if true; then", 1),
+        ("A=b & c", 1),
+        ("A=b>c", 1),
+        ("1A=b", 1),
+        ("A = b", 1),
+        ("A=b\\", 1),
+    ];
+    for (text, line) in cases {
+        let error = value_of(text, "A").expect_err(text);
+        assert_eq!(error.line, line, "{text}");
+    }
+}
+
+#[test]
+fn words_keep_their_quotes_together() {
+    assert_eq!(
+        words("-u bind  -D 'a b'").unwrap(),
+        ["-u", "bind", "-D", "a b"]
+    );
+    assert_eq!(words(" \t").unwrap(), Vec::<String>::new());
+}
+
+/// What `named-checkconf -p` of BIND 9.18.49 prints, shortened.
+const DUMP: &str = r#"
+logging {
+	channel "q" {
+		file "log/q.log" versions 3 size 5242880;
+		severity info;
+		print-time yes;
+	};
+	category "queries" {
+		"q";
+	};
+};
+options {
+	directory "/srv/dns";
+	dump-file "d.db";
+	managed-keys-directory "mk";
+	pid-file none;
+	session-keyfile "/run/named/s.key";
+	statistics-file "../stats/st";
+	listen-on-v6  {
+		"any";
+	};
+	new-zones-directory "nz";
+	key-directory "keys";
+};
+tls "t" {
+	key-file "/etc/ssl/private/k.pem";
+	cert-file "/etc/ssl/certs/c.pem";
+};
+view "in" {
+	match-clients {
+		127.0.0.1/32;
+	};
+	zone "a.example" {
+		type primary;
+		file "zo\"ne.db";
+		journal "a.jnl";
+		key-directory "keys/a";
+		dnssec-policy "default";
+	};
+	zone "b.example" {
+		type secondary;
+		file "zo\"ne.db";
+	};
+};
+"#;
+
+#[test]
+fn paths_of_a_configuration() {
+    let paths = named().config_paths.unwrap();
+    let found = config_paths(DUMP, &paths);
+    let expected = [
+        ("/srv/dns/log/q.log", false),
+        ("/srv/dns", true),
+        ("/srv/dns/d.db", false),
+        ("/srv/dns/mk", true),
+        ("/run/named/s.key", false),
+        ("/srv/stats/st", false),
+        ("/srv/dns/nz", true),
+        ("/srv/dns/keys", true),
+        ("/etc/ssl/private/k.pem", false),
+        ("/etc/ssl/certs/c.pem", false),
+        ("/srv/dns/zo\"ne.db", false),
+        ("/srv/dns/a.jnl", false),
+        ("/srv/dns/keys/a", true),
+    ];
+    let expected: Vec<_> = expected.map(|(path, is)| (PathBuf::from(path), is)).into();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_default_base_and_comments() {
+    let paths = named().config_paths.unwrap();
+    let found = config_paths(
+        "/* file \"x\"; */ # file \"y\";\nzone \"z\" { file \"db.z\"; };",
+        &paths,
+    );
+    assert_eq!(found, [(PathBuf::from("/var/cache/bind/db.z"), false)]);
+    assert_eq!(
+        config_paths("file ; \"x\"; files \"y\"; file \"", &paths),
+        []
+    );
+}
+
+proptest! {
+    /// The configuration is a person's, the file may be broken: no text makes it panic, and
+    /// every path is absolute.
+    #[test]
+    fn any_dump_is_survived(text in "(?s)(file|directory|[\"\\\\/*# ;{}a-z.]|\\PC){0,40}") {
+        for (path, _) in config_paths(&text, &named().config_paths.unwrap()) {
+            prop_assert!(path.is_absolute(), "{:?}", path);
+        }
+    }
+
+    #[test]
+    fn any_variable_file_is_survived(text in "(?s)(A=|[\"'\\\\ ;#$\n]|\\PC){0,30}") {
+        let lines = text.matches('\n').count() + 1;
+        if let Err(error) = value_of(&text, "A") {
+            prop_assert!(error.line <= lines);
+        }
+    }
+
+    /// Quoted by the shell's rules, any words come back.
+    #[test]
+    fn quoted_words_come_back(list in proptest::collection::vec("[^']{0,8}", 0..5)) {
+        let text: Vec<String> = list.iter().map(|word| format!("'{word}'")).collect();
+        prop_assert_eq!(words(&text.join(" ")).unwrap(), list);
+    }
+}

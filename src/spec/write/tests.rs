@@ -20,7 +20,8 @@ fn reason() -> impl Strategy<Value = String> {
 }
 
 fn path() -> impl Strategy<Value = PathBuf> {
-    vec("(?s)[^/\0]{0,6}[a-z]", 1..4).prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))))
+    vec("(?s)[^/\0]{0,6}[a-z]", 1..4)
+        .prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))))
 }
 
 fn word() -> impl Strategy<Value = String> {
@@ -57,26 +58,45 @@ fn reload() -> impl Strategy<Value = Option<Reload>> {
 }
 
 fn service() -> impl Strategy<Value = Service> {
-    let who = (command(), word(), word(), btree_set(word(), 0..3), any::<bool>());
-    let life = (path(), btree_map("[^=\0]{1,8}", text(), 0..3), 0..0o1000u32, optional_command());
-    let end = (ready(), reload(), optional_command(), any::<u32>(), option::of(path()));
-    (who, life, end, any::<bool>(), any::<bool>()).prop_map(|(who, life, end, forks, jit)| Service {
-        command: who.0,
-        user: who.1,
-        group: who.2,
-        groups: who.3.into_iter().collect(),
-        start_as_root: who.4,
-        workdir: life.0,
-        environment: life.1,
-        umask: life.2,
-        config_test: life.3,
-        ready: end.0,
-        reload: end.1,
-        stop: end.2,
-        stop_timeout_s: end.3,
-        pid_file: end.4,
-        forks,
-        writable_executable: jit,
+    let who = (
+        command(),
+        word(),
+        word(),
+        btree_set(word(), 0..3),
+        any::<bool>(),
+    );
+    let life = (
+        path(),
+        btree_map("[^=\0]{1,8}", text(), 0..3),
+        0..0o1000u32,
+        optional_command(),
+    );
+    let end = (
+        ready(),
+        reload(),
+        optional_command(),
+        any::<u32>(),
+        option::of(path()),
+    );
+    (who, life, end, any::<bool>(), any::<bool>()).prop_map(|(who, life, end, forks, jit)| {
+        Service {
+            command: who.0,
+            user: who.1,
+            group: who.2,
+            groups: who.3.into_iter().collect(),
+            start_as_root: who.4,
+            workdir: life.0,
+            environment: life.1,
+            umask: life.2,
+            config_test: life.3,
+            ready: end.0,
+            reload: end.1,
+            stop: end.2,
+            stop_timeout_s: end.3,
+            pid_file: end.4,
+            forks,
+            writable_executable: jit,
+        }
     })
 }
 
@@ -96,20 +116,54 @@ fn exercises() -> impl Strategy<Value = Vec<Exercise>> {
 
 /// Rules of all kinds on paths of which none comes twice.
 fn tree() -> impl Strategy<Value = Spec> {
-    let rule = (0..4u8, 0..4usize, any::<bool>(), 1..=u32::MAX, 0..5usize, reason());
+    let rule = (
+        0..4u8,
+        0..4usize,
+        any::<bool>(),
+        1..=u32::MAX,
+        0..5usize,
+        reason(),
+    );
     btree_map(path(), rule, 0..12).prop_map(|rules| {
         let mut spec = Spec::default();
         for (path, (list, kind, writable, size_kib, device, because)) in rules {
             match list {
                 0 => {
-                    let kind = [FileKind::Data, FileKind::Directory, FileKind::Library, FileKind::Program][kind];
-                    spec.files.push(FileRule { path, kind, because });
+                    let kind = [
+                        FileKind::Data,
+                        FileKind::Directory,
+                        FileKind::Library,
+                        FileKind::Program,
+                    ][kind];
+                    spec.files.push(FileRule {
+                        path,
+                        kind,
+                        because,
+                    });
                 }
-                1 => spec.binds.push(BindRule { path, writable, because }),
-                2 => spec.scratch.push(ScratchRule { path, size_kib, because }),
+                1 => spec.binds.push(BindRule {
+                    path,
+                    writable,
+                    because,
+                }),
+                2 => spec.scratch.push(ScratchRule {
+                    path,
+                    size_kib,
+                    because,
+                }),
                 _ => {
-                    let device = [Device::Full, Device::Null, Device::Random, Device::Urandom, Device::Zero][device];
-                    spec.devices.push(DeviceRule { path, device, because });
+                    let device = [
+                        Device::Full,
+                        Device::Null,
+                        Device::Random,
+                        Device::Urandom,
+                        Device::Zero,
+                    ][device];
+                    spec.devices.push(DeviceRule {
+                        path,
+                        device,
+                        because,
+                    });
                 }
             }
         }
@@ -140,12 +194,24 @@ fn allow() -> impl Strategy<Value = Spec> {
         Spec {
             capabilities: capabilities
                 .into_iter()
-                .map(|capability| CapabilityRule { capability, because: because() })
+                .map(|capability| CapabilityRule {
+                    capability,
+                    because: because(),
+                })
                 .collect(),
-            calls: calls.into_iter().map(|number| CallRule { number, because: because() }).collect(),
+            calls: calls
+                .into_iter()
+                .map(|number| CallRule {
+                    number,
+                    because: because(),
+                })
+                .collect(),
             families: families
                 .into_iter()
-                .map(|family| FamilyRule { family, because: because() })
+                .map(|family| FamilyRule {
+                    family,
+                    because: because(),
+                })
                 .collect(),
             ports: ports
                 .into_iter()
@@ -175,7 +241,11 @@ fn limits() -> impl Strategy<Value = Limits> {
 }
 
 fn protections() -> impl Strategy<Value = Protections> {
-    vec(select(vec![Demand::Off, Demand::Prefer, Demand::Require]), 7).prop_map(|demands| Protections {
+    vec(
+        select(vec![Demand::Off, Demand::Prefer, Demand::Require]),
+        7,
+    )
+    .prop_map(|demands| Protections {
         cgroup: demands[0],
         ipc_namespace: demands[1],
         landlock: demands[2],
@@ -187,19 +257,29 @@ fn protections() -> impl Strategy<Value = Protections> {
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let parts = (word(), service(), exercises(), tree(), allow(), limits(), protections());
-    parts.prop_map(|(name, service, exercises, tree, allow, limits, protections)| Spec {
-        name,
-        service,
-        exercises,
-        capabilities: allow.capabilities,
-        calls: allow.calls,
-        families: allow.families,
-        ports: allow.ports,
-        limits,
-        protections,
-        ..tree
-    })
+    let parts = (
+        word(),
+        service(),
+        exercises(),
+        tree(),
+        allow(),
+        limits(),
+        protections(),
+    );
+    parts.prop_map(
+        |(name, service, exercises, tree, allow, limits, protections)| Spec {
+            name,
+            service,
+            exercises,
+            capabilities: allow.capabilities,
+            calls: allow.calls,
+            families: allow.families,
+            ports: allow.ports,
+            limits,
+            protections,
+            ..tree
+        },
+    )
 }
 
 proptest! {
@@ -229,9 +309,15 @@ fn nothing_changes_the_direction_of_writing() {
 #[test]
 fn numbers_without_names_are_refused_when_read_back() {
     let mut spec = named_like();
-    spec.calls.push(CallRule { number: 99_999, because: "new".to_owned() });
+    spec.calls.push(CallRule {
+        number: 99_999,
+        because: "new".to_owned(),
+    });
     let error = parse(&to_toml(&spec), "x.toml").unwrap_err();
-    assert!(error.to_string().contains("unknown system call `99999`"), "{error}");
+    assert!(
+        error.to_string().contains("unknown system call `99999`"),
+        "{error}"
+    );
 }
 
 fn named_like() -> Spec {
@@ -241,11 +327,17 @@ fn named_like() -> Spec {
         writable,
         because: because(why),
     };
-    let file = |path: &str, kind, why: &str| FileRule { path: path.into(), kind, because: because(why) };
+    let file = |path: &str, kind, why: &str| FileRule {
+        path: path.into(),
+        kind,
+        because: because(why),
+    };
     Spec {
         name: "named".to_owned(),
         service: Service {
-            command: ["/usr/sbin/named", "-f", "-u", "bind"].map(str::to_owned).into(),
+            command: ["/usr/sbin/named", "-f", "-u", "bind"]
+                .map(str::to_owned)
+                .into(),
             user: "bind".to_owned(),
             group: "bind".to_owned(),
             workdir: "/var/cache/bind".into(),
@@ -253,7 +345,10 @@ fn named_like() -> Spec {
             umask: 0o022,
             config_test: vec!["/usr/bin/named-checkconf".to_owned(), "-z".to_owned()],
             ready: vec![Ready::Tcp(53), Ready::Udp(53)],
-            reload: Some(Reload::Command(vec!["/usr/sbin/rndc".to_owned(), "reload".to_owned()])),
+            reload: Some(Reload::Command(vec![
+                "/usr/sbin/rndc".to_owned(),
+                "reload".to_owned(),
+            ])),
             stop_timeout_s: 10,
             pid_file: Some("/run/named/named.pid".into()),
             ..Service::default()
@@ -265,12 +360,24 @@ fn named_like() -> Spec {
             ..Exercise::default_for_test()
         }],
         files: vec![
-            file("/etc/localtime", FileKind::Data, "observed: read once from start"),
-            file("/usr/sbin/named", FileKind::Program, "observed: executed once from start"),
+            file(
+                "/etc/localtime",
+                FileKind::Data,
+                "observed: read once from start",
+            ),
+            file(
+                "/usr/sbin/named",
+                FileKind::Program,
+                "observed: executed once from start",
+            ),
         ],
         binds: vec![
             bind("/etc/bind", false, "observed: named.conf read"),
-            bind("/var/cache/bind", true, "observed: managed-keys.bind made and written"),
+            bind(
+                "/var/cache/bind",
+                true,
+                "observed: managed-keys.bind made and written",
+            ),
         ],
         scratch: vec![ScratchRule {
             path: "/tmp".into(),
@@ -290,22 +397,37 @@ fn named_like() -> Spec {
             number: calls::number("openat").unwrap(),
             because: because("observed: start 120, serve 3"),
         }],
-        families: vec![FamilyRule { family: 2, because: because("observed: socket in start") }],
+        families: vec![FamilyRule {
+            family: 2,
+            because: because("observed: socket in start"),
+        }],
         ports: vec![PortRule {
             direction: Direction::Bind,
             protocol: Protocol::Udp,
             port: 53,
             because: because("observed: bound 127.0.0.1:53"),
         }],
-        limits: Limits { core: Some(0), ..Limits::default() },
-        protections: Protections { landlock: Demand::Prefer, ..Protections::default() },
+        limits: Limits {
+            core: Some(0),
+            ..Limits::default()
+        },
+        protections: Protections {
+            landlock: Demand::Prefer,
+            ..Protections::default()
+        },
     }
 }
 
 impl Exercise {
     fn default_for_test() -> Self {
         let (name, command, output, because) = Default::default();
-        Self { name, command, expect: 0, output, because }
+        Self {
+            name,
+            command,
+            expect: 0,
+            output,
+            because,
+        }
     }
 }
 
@@ -320,8 +442,16 @@ fn the_file_of_named() {
 #[test]
 fn every_demand_is_listed_in_the_comment() {
     let text = to_toml(&named_like());
-    let layers: BTreeSet<&str> = ["cgroup", "ipc_namespace", "landlock", "mount_namespace",
-        "pid_namespace", "seccomp", "uts_namespace"].into();
+    let layers: BTreeSet<&str> = [
+        "cgroup",
+        "ipc_namespace",
+        "landlock",
+        "mount_namespace",
+        "pid_namespace",
+        "seccomp",
+        "uts_namespace",
+    ]
+    .into();
     for layer in layers {
         assert!(text.contains(layer), "{layer}");
     }

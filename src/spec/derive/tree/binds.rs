@@ -33,14 +33,22 @@ impl Bind {
         let text = format!("{name}{}", verbs(seen));
         let written = is_written(seen);
         self.writable |= written;
-        if written { self.changes.push(text) } else { self.reads.push(text) }
+        if written {
+            self.changes.push(text)
+        } else {
+            self.reads.push(text)
+        }
     }
 
     fn because(&self) -> String {
         let mut parts = Vec::new();
         let observed: Vec<&String> = self.changes.iter().chain(&self.reads).collect();
         if !observed.is_empty() {
-            let named: Vec<&str> = observed.iter().take(NAMED).map(|text| text.as_str()).collect();
+            let named: Vec<&str> = observed
+                .iter()
+                .take(NAMED)
+                .map(|text| text.as_str())
+                .collect();
             let more = match observed.len().saturating_sub(NAMED) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
@@ -58,9 +66,13 @@ impl Grower<'_> {
         for place in &knowledge.places {
             if !self.exists(&place.path) {
                 let path = place.path.display();
-                self.notes.push(format!("{path}, not given: it does not exist ({})", place.because));
+                self.notes.push(format!(
+                    "{path}, not given: it does not exist ({})",
+                    place.because
+                ));
             } else if self.is_shared(&place.path) {
-                self.notes.push(format!("{}, not given: it is shared", place.path.display()));
+                self.notes
+                    .push(format!("{}, not given: it is shared", place.path.display()));
             } else {
                 let bind = self.bind(&place.path);
                 bind.writable |= place.writable;
@@ -81,21 +93,37 @@ impl Grower<'_> {
 
     /// A path from the configuration: its directory, if that is the service's own.
     fn add_configured(&mut self, path: &Path, is_directory: bool, because: &str) {
-        let directory = if is_directory { path } else { path.parent().unwrap_or(path) };
+        let directory = if is_directory {
+            path
+        } else {
+            path.parent().unwrap_or(path)
+        };
         let seen = self.existing.contains(path);
         if !is_utf8(path) || !self.facts.directories.contains_key(directory) {
-            self.notes.push(format!("{} ({because}), not given: not there", path.display()));
+            self.notes.push(format!(
+                "{} ({because}), not given: not there",
+                path.display()
+            ));
         } else if !self.is_shared(directory) {
-            let what = path.strip_prefix(directory).unwrap_or(path).display().to_string();
-            let text =
-                if what.is_empty() { because.to_owned() } else { format!("{what} {because}") };
+            let what = path
+                .strip_prefix(directory)
+                .unwrap_or(path)
+                .display()
+                .to_string();
+            let text = if what.is_empty() {
+                because.to_owned()
+            } else {
+                format!("{what} {because}")
+            };
             let bind = self.bind(directory);
             if bind.known.len() < NAMED && !bind.known.contains(&text) {
                 bind.known.push(text);
             }
         } else if !seen {
             let path = path.display();
-            self.notes.push(format!("{path} ({because}), not given: the directory is shared"));
+            self.notes.push(format!(
+                "{path} ({because}), not given: the directory is shared"
+            ));
         }
     }
 
@@ -105,7 +133,11 @@ impl Grower<'_> {
         let facts = self.facts;
         let configured = |path: &Path| {
             facts.config_paths.iter().any(|(named, is_directory)| {
-                path == if *is_directory { named } else { named.parent().unwrap_or(named) }
+                path == if *is_directory {
+                    named
+                } else {
+                    named.parent().unwrap_or(named)
+                }
             })
         };
         for (path, bind) in self.binds.iter_mut().filter(|(_, bind)| !bind.writable) {
@@ -115,7 +147,8 @@ impl Grower<'_> {
             }
             if let Some(mode) = user_may_write(path, facts) {
                 bind.writable = true;
-                bind.known.push(format!("{} may write there (mode {mode:04o})", facts.user));
+                bind.known
+                    .push(format!("{} may write there (mode {mode:04o})", facts.user));
             }
         }
     }
@@ -125,12 +158,16 @@ impl Grower<'_> {
 pub(super) fn collapsed(binds: BTreeMap<PathBuf, Bind>) -> Vec<BindRule> {
     let mut rules: Vec<BindRule> = Vec::new();
     for (path, bind) in binds {
-        let covered = rules.iter().any(|above| {
-            path.starts_with(&above.path) && (above.writable || !bind.writable)
-        });
+        let covered = rules
+            .iter()
+            .any(|above| path.starts_with(&above.path) && (above.writable || !bind.writable));
         if !covered {
             let because = bind.because();
-            rules.push(BindRule { path, writable: bind.writable, because });
+            rules.push(BindRule {
+                path,
+                writable: bind.writable,
+                because,
+            });
         }
     }
     rules
