@@ -78,6 +78,11 @@ impl Error {
         }
     }
 
+    /// What was being done, why it failed, and what to do next.
+    pub fn parts(&self) -> (&str, &str, Option<&str>) {
+        (&self.doing, &self.why, self.hint.as_deref())
+    }
+
     /// Why it failed, without what was being done.
     pub fn why(&self) -> &str {
         &self.why

@@ -1,9 +1,159 @@
 //! Arguments, output and exit codes: the only place that reads one and writes the other.
 #![forbid(unsafe_code)]
 
+mod args;
+mod completions;
+mod output;
+mod screen;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::run::Ended;
+use crate::verbs::{self, Event, LearnOptions, Places};
+use crate::{Error, Result, sys};
+use args::{Arguments, Learn, Named, Verb};
+use output::Output;
+
+/// Exit code for findings above the threshold, and, as LSB has it, for a service that does not
+/// run.
+const FINDINGS: u8 = 3;
+
+/// Added to a signal's number, as shells do.
+const KILLED_BY: i32 = 128;
 
 /// Runs the command line and answers with its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    // Before anything is opened: nothing of the caller's may reach a jail (CVE-2024-21626).
+    if let Err(errno) = sys::close::close_from(3) {
+        return fail(&Error::setup("close the inherited descriptors", errno));
+    }
+    let arguments = Arguments::parse();
+    match perform(arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints the error once. A closed standard error is no reason to panic.
+fn fail(error: &Error) -> ExitCode {
+    let mut text = format!("gaoler: {error}\n");
+    if let Some(next) = error.next() {
+        for (line, first) in next.lines().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
+            text += &format!("{}{line}\n", if first { "  hint: " } else { "        " });
+        }
+    }
+    match io::stderr().write_all(text.as_bytes()) {
+        Ok(()) | Err(_) => ExitCode::from(error.exit_code()),
+    }
+}
+
+fn perform(arguments: Arguments) -> Result<u8> {
+    let places =
+        Places { etc: arguments.etc, state: arguments.state, run: arguments.run };
+    let output = Output::new();
+    let report = |event: Event| output.event(&event);
+    match arguments.verb {
+        Verb::Up(up) => {
+            let json = up.learn.json;
+            let options = LearnOptions { create_user: up.create_user, ..options(up.learn) };
+            let done = verbs::up(&places, &options, &report)?;
+            output.show(json, &screen::up_json(&done), || screen::up(&done))
+        }
+        Verb::Learn(learn) => {
+            let json = learn.json;
+            let learned = verbs::learn(&places, &options(learn), &report)?;
+            output.show(json, &learned.trace, || screen::learned(&learned))
+        }
+        Verb::Build(build) => match build.standalone {
+            Some(directory) => {
+                let made = verbs::standalone(&places, &build.name, &directory, &report)?;
+                output.show(build.json, &screen::built_json(&made), || {
+                    screen::standalone(&made, &directory)
+                })
+            }
+            None => {
+                report(Event::Doing(format!("building the root tree of {}", build.name)));
+                let (jail, built) = verbs::build(&places, &build.name, &report)?;
+                output.show(build.json, &screen::built_json(&built), || screen::built(&jail, &built))
+            }
+        },
+        Verb::Plan(Named { name, json }) => {
+            let jail = verbs::plan(&places, &name, crate::plan::Mode::Supervised, &report)?;
+            output.show(json, &screen::plan_json(&jail.plan), || screen::plan(&jail.plan))
+        }
+        Verb::Run(run) => verbs::run(&places, &run.name, run.exec).map(exit_code_of),
+        Verb::Start(Named { name, json }) => {
+            let started = verbs::start(&places, &name, &report)?;
+            let status = verbs::status(&places, &name)?;
+            output.show(json, &status, || screen::started(&status, started.is_none()))
+        }
+        Verb::Stop(Named { name, json }) => {
+            let ran = verbs::stop(&places, &name, &report)?;
+            let status = verbs::status(&places, &name)?;
+            output.show(json, &status, || screen::stopped(&name, ran))
+        }
+        Verb::Restart(Named { name, json }) => {
+            verbs::stop(&places, &name, &report)?;
+            verbs::start(&places, &name, &report)?;
+            let status = verbs::status(&places, &name)?;
+            output.show(json, &status, || screen::started(&status, false))
+        }
+        Verb::Reload(Named { name, json }) => {
+            verbs::reload(&places, &name, &report)?;
+            let status = verbs::status(&places, &name)?;
+            output.show(json, &status, || format!("{name} has read its configuration again\n"))
+        }
+        Verb::Status(Named { name, json }) => {
+            let status = verbs::status(&places, &name)?;
+            output.show(json, &status, || screen::status(&status))?;
+            Ok(if status.pid.is_some() { 0 } else { FINDINGS })
+        }
+        Verb::Check(check) => {
+            let found = verbs::check(&places, &check.name, check.live)?;
+            output.show(check.json, &found, || screen::check(&found, output.colour()))?;
+            let above = check.fail_above.is_some_and(|limit| found.score > limit);
+            Ok(if above { FINDINGS } else { 0 })
+        }
+        Verb::Completions { shell } => output.print(&completions::script(shell)),
+        Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
+        Verb::Supervise(Named { name, .. }) => supervise(&places, &name),
+    }
+}
+
+/// Beside a jail: one line for whoever started it, then nothing more on standard output.
+fn supervise(places: &Places, name: &str) -> Result<u8> {
+    let mut announce = |word: &verbs::Announcement| {
+        let mut line = serde_json::to_string(word).unwrap_or_default();
+        line.push('\n');
+        // Whoever started it may be gone; the jail is not the worse for it.
+        match io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush()) {
+            Ok(()) | Err(_) => {}
+        }
+        output::leave_standard_output();
+    };
+    verbs::supervise(places, name, &mut announce).map(|()| 0)
+}
+
+fn exit_code_of(ended: Ended) -> u8 {
+    let code = match ended {
+        Ended::Exited(code) => code,
+        Ended::Killed(signal) => KILLED_BY + signal,
+    };
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+fn options(learn: Learn) -> LearnOptions {
+    LearnOptions {
+        name: learn.name,
+        command: learn.command,
+        exercises: learn.exercise,
+        serve_for: learn.serve_for,
+        ready: learn.ready,
+        user: learn.user,
+        create_user: false,
+        again: learn.again,
+    }
 }

@@ -106,6 +106,17 @@ pub fn start_time(pid: i32) -> Result<u64> {
         .ok_or_else(|| Error::new(format!("read the start time in {path}"), "it has no field 22"))
 }
 
+/// Whole seconds since `start_time` (clock ticks since boot, of which Linux has 100 a second
+/// towards user space).
+///
+/// # Errors
+/// `/proc/uptime` not readable.
+pub fn uptime_s(start_time: u64) -> Result<u64> {
+    let text = fs::read_to_string("/proc/uptime").doing(|| "read /proc/uptime")?;
+    let seconds = text.split('.').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    Ok(seconds.saturating_sub(start_time / 100))
+}
+
 /// The inode of a namespace of the process: `pid`, `mnt`, `net`, `ipc`, `uts`, `user`.
 ///
 /// # Errors

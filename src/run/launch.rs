@@ -1,11 +1,13 @@
 //! Starts a jail: prepares everything, forks, waits until the service has been executed, and
 //! words the error if it has not. A failed launch leaves nothing behind.
 
+use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use serde::{Deserialize, Serialize};
 
 use super::child::{self, Carried};
 use super::init::{self, Message};
@@ -43,12 +45,21 @@ pub struct Launched {
 }
 
 /// How a service ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// With this exit code.
     Exited(i32),
     /// By this signal.
     Killed(i32),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Exited(code) => write!(f, "it exited with code {code}"),
+            Ended::Killed(signal) => write!(f, "signal {signal} killed it"),
+        }
+    }
 }
 
 /// Starts the jail and answers when the service's program runs.

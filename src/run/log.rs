@@ -26,6 +26,9 @@ use crate::sys::datagram::{self, Received};
 /// supervisor from its other work.
 const BATCH: usize = 64;
 
+/// Facility daemon, severity informational (RFC 5424, section 6.2.1).
+const DAEMON_INFO: u8 = 3 * 8 + 6;
+
 /// What a [`Relay`] has seen. `received` is `forwarded` and `dropped` together. What the kernel
 /// dropped before is not known: a sender that does not block is told, and nobody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,18 +105,32 @@ impl Relay {
         self.sink.close();
     }
 
+    /// Passes on a line that the service printed rather than logged (`daemon.info`).
+    pub fn printed(&mut self, line: &[u8], service: &str, pid: i32) {
+        let message = Message {
+            priority: DAEMON_INFO,
+            timestamp: None,
+            tag: service,
+            text: line,
+            truncated: false,
+        };
+        let format = self.sink.format();
+        let whole = write(&message, format, &self.jail, pid, &mut self.output);
+        self.count(whole);
+    }
+
     fn forward(&mut self, received: Received) {
         let input = self.input.get(..received.length).unwrap_or_default();
         let message = Message {
             truncated: received.truncated,
             ..Message::parse(input)
         };
-        let (jail, pid) = (self.jail.as_str(), received.pid);
-        let whole = match self.sink.format() {
-            Format::Syslog => message.to_syslog(jail, pid, &mut self.output),
-            Format::Journal => message.to_journal(jail, pid, &mut self.output),
-            Format::Line => message.to_line(now(), jail, pid, &mut self.output),
-        };
+        let format = self.sink.format();
+        let whole = write(&message, format, &self.jail, received.pid, &mut self.output);
+        self.count(whole);
+    }
+
+    fn count(&mut self, whole: bool) {
         self.counts.received += 1;
         self.counts.truncated += u64::from(!whole);
         if self.sink.send(&mut self.output) {
@@ -121,6 +138,15 @@ impl Relay {
         } else {
             self.counts.dropped += 1;
         }
+    }
+}
+
+/// The message as the sink wants it; answers whether it is whole.
+fn write(message: &Message<'_>, format: Format, jail: &str, pid: i32, out: &mut Vec<u8>) -> bool {
+    match format {
+        Format::Syslog => message.to_syslog(jail, pid, out),
+        Format::Journal => message.to_journal(jail, pid, out),
+        Format::Line => message.to_line(now(), jail, pid, out),
     }
 }
 

@@ -8,8 +8,11 @@ mod init;
 mod landlock;
 pub mod launch;
 pub mod log;
+mod output;
+pub mod pid_file;
 mod prepare;
 pub mod state;
 pub mod supervise;
 
-pub use launch::{Launched, Stdio, launch};
+pub use launch::{Ended, Launched, Stdio, launch};
+pub use supervise::remove_rest;

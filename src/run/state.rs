@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Ended;
 use crate::host::process;
 use crate::{Doing, Error, Result};
 
@@ -109,6 +110,36 @@ impl State {
     /// As [`State::load`].
     pub fn running(directory: &Path) -> Result<Option<Self>> {
         Ok(Self::load(directory)?.filter(|state| state.service.is_alive()))
+    }
+}
+
+/// How a jail ended last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    /// How the service ended.
+    pub ended: Ended,
+    /// The last lines that it printed.
+    pub words: String,
+}
+
+impl Last {
+    /// The file's name.
+    const FILE: &str = "last.json";
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// The directory is not writable.
+    pub fn save(&self, directory: &Path) -> Result<()> {
+        let path = directory.join(Self::FILE);
+        let doing = || format!("write {}", path.display());
+        let text = serde_json::to_string(self).map_err(|error| Error::new(doing(), error))?;
+        fs::write(&path, text).doing(doing)
+    }
+
+    /// Reads it, if it is there and whole.
+    pub fn load(directory: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(directory.join(Self::FILE)).ok()?).ok()
     }
 }
 

@@ -4,17 +4,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::launch::{Ended, Launched, Stdio, launch};
-use super::log::Relay;
+use super::log::{LogSocket, Relay, Sink};
 use super::output::Output;
-use super::state::{ProcessName, State};
+use super::state::{self, Last, ProcessName, State};
 use super::cgroup;
 use crate::host::process;
 use crate::plan::{Plan, Step};
 use crate::sys;
-use crate::{Doing, Result};
+use crate::{Doing, Error, Result};
+
+/// The name of the jail's log socket in its directory: what `/dev/log` leads to.
+const LOG_SOCKET: &str = "log";
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ pub fn supervise(
     started: &mut dyn FnMut(&State) -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
-    let mut relay = Relay::open(&plan.name, plan.log_directory(), supervision.log_file)?;
+    let mut relay = open_relay(plan, supervision.log_file)?;
     let mut output = (!supervision.foreground).then(|| Output::open(supervision.directory)).transpose()?;
     let stdio = match &output {
         Some(output) => Stdio::To(output.for_service()?),
@@ -54,8 +58,60 @@ pub fn supervise(
         let mut jail = Jail { supervision, launched, relay: &mut relay, output: &mut output };
         jail.live(&signals, started)
     });
-    clean_up(supervision, relay, output)?;
+    let words = output.as_ref().map(Output::last_words).unwrap_or_default();
+    drop(relay);
+    if let Some(output) = output {
+        output.close()?;
+    }
+    if let Ok(ended) = &ended {
+        Last { ended: *ended, words }.save(supervision.directory)?;
+    }
+    remove(plan, supervision.directory)?;
     ended
+}
+
+/// The jail's log socket, which appears at its `/dev/log`.
+fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
+    let path = plan
+        .log_directory()
+        .ok_or_else(|| Error::setup(format!("start the jail {}", plan.name), "its plan has no log"))?;
+    remove_log(&path)?;
+    state::make_directory(&path)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(&path, flags, Mode::empty())
+        .doing(|| format!("open {}", path.display()))?;
+    let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
+    Ok(Relay::new(socket, Sink::choose(log_file), &plan.name))
+}
+
+fn remove_log(directory: &Path) -> Result<()> {
+    match rustix::fs::unlink(directory.join(LOG_SOCKET)) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display())),
+    }
+    match rustix::fs::rmdir(directory) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno).doing(|| format!("remove {}", directory.display())),
+    }
+}
+
+/// Removes what a jail leaves on the host: cgroups, log socket, state.
+fn remove(plan: &Plan, directory: &Path) -> Result<()> {
+    if let Some(log) = plan.log_directory() {
+        remove_log(&log)?;
+    }
+    cgroup::remove(&cgroups(plan))?;
+    State::remove(directory)
+}
+
+/// The same, for a jail whose supervisor was killed.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn remove_rest(directory: &Path, state: &State) -> Result<()> {
+    remove_log(&directory.join("log"))?;
+    cgroup::remove(&state.cgroups)?;
+    State::remove(directory)
 }
 
 /// A jail that runs.
@@ -82,10 +138,8 @@ impl Jail<'_> {
             ended = self.until_empty(signals)?;
         }
         self.launched.finish()?;
-        self.relay.drain();
-        if let Some(output) = self.output {
-            output.pump(self.relay);
-        }
+        while self.relay.pump()? {}
+        self.pump_output();
         Ok(ended)
     }
 
@@ -141,11 +195,16 @@ impl Jail<'_> {
                 }
             }
         }
-        self.relay.pump();
-        if let Some(output) = self.output {
-            output.pump(self.relay);
-        }
+        self.relay.pump()?;
+        self.pump_output();
         Ok(())
+    }
+
+    fn pump_output(&mut self) {
+        if let Some(output) = self.output {
+            let name = self.supervision.plan.name.as_str();
+            output.pump(self.relay, name, self.launched.service_pid);
+        }
     }
 
     /// After a daemon's first process has ended: the oldest one left is the service.
@@ -181,9 +240,7 @@ fn wait(
         PollFd::new(&end, PollFlags::IN),
         PollFd::new(signals, PollFlags::IN),
     ];
-    if let Some(socket) = relay.socket() {
-        watched.push(PollFd::from_borrowed_fd(socket, PollFlags::IN));
-    }
+    watched.push(PollFd::from_borrowed_fd(relay.socket().descriptor(), PollFlags::IN));
     if let Some(output) = output {
         watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
     }
@@ -202,15 +259,6 @@ fn cgroups(plan: &Plan) -> Vec<PathBuf> {
             _ => None,
         })
         .unwrap_or_default()
-}
-
-fn clean_up(supervision: &Supervision<'_>, relay: Relay, output: Option<Output>) -> Result<()> {
-    relay.close()?;
-    if let Some(output) = output {
-        output.close()?;
-    }
-    cgroup::remove(&cgroups(supervision.plan))?;
-    State::remove(supervision.directory)
 }
 
 fn libc_sigchld() -> i32 {

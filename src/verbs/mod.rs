@@ -12,10 +12,10 @@ mod user;
 
 use std::path::{Path, PathBuf};
 
-pub use check::{Report, check};
-pub use jail::{Jail, build, plan};
+pub use check::{Report as CheckReport, check};
+pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
-pub use lifecycle::{Status, reload, run, start, status, stop, supervise};
+pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
 pub use up::{Up, UpOptions, up};
 
 use crate::{Error, Result};

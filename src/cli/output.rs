@@ -1,0 +1,91 @@
+//! What is printed, and how: progress on a terminal, JSON for machines, nothing that panics
+//! when the reader has gone away.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::verbs::Event;
+use crate::{Error, Result};
+
+/// How often the progress line moves.
+const TICK: Duration = Duration::from_millis(120);
+
+/// Both outputs of the command.
+pub(super) struct Output {
+    bar: ProgressBar,
+}
+
+impl Output {
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+            bar.set_style(style);
+        }
+        Self { bar }
+    }
+
+    /// Shows what is going on: a moving line on a terminal, plain lines elsewhere for what is
+    /// worth keeping.
+    pub(super) fn event(&self, event: &Event) {
+        match event {
+            Event::Doing(text) => {
+                self.bar.set_message(text.clone());
+                self.bar.enable_steady_tick(TICK);
+            }
+            Event::Did(text) => self.line(text),
+            Event::Note(text) => self.line(&format!("note: {text}")),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        let print = || match writeln!(io::stderr(), "{text}") {
+            Ok(()) | Err(_) => {}
+        };
+        self.bar.suspend(print);
+    }
+
+    /// Prints `value` as JSON, or the text for people.
+    pub(super) fn show<T: Serialize>(
+        &self,
+        json: bool,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<u8> {
+        self.bar.finish_and_clear();
+        if !json {
+            return self.print(&text());
+        }
+        let mut text = serde_json::to_string_pretty(value)
+            .map_err(|error| Error::new("write JSON", error))?;
+        text.push('\n');
+        self.print(&text)
+    }
+
+    /// Prints a text. A reader that has gone away (`| head`) is no error.
+    pub(super) fn print(&self, text: &str) -> Result<u8> {
+        self.bar.finish_and_clear();
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
+            Err(error) => Err(Error::new("write to standard output", error)),
+        }
+    }
+
+    /// Colour only on a terminal, and not where the user does not want it (no-color.org).
+    pub(super) fn colour(&self) -> bool {
+        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    }
+}
+
+/// Puts `/dev/null` in the place of standard output, so that whoever reads it sees its end.
+pub(super) fn leave_standard_output() {
+    let null = std::fs::OpenOptions::new().write(true).open("/dev/null");
+    // Without it the reader only waits longer.
+    match null.map(|null| rustix::stdio::dup2_stdout(&null)) {
+        Ok(_) | Err(_) => {}
+    }
+}

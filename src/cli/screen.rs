@@ -1,0 +1,308 @@
+//! Texts for people, and the JSON shapes that are not a module's own type.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::audit::{Finding, Severity};
+use crate::build::{Built, EntryKind};
+use crate::learn::Trace;
+use crate::learn::trace::Phase;
+use crate::plan::Plan;
+use crate::sys::caps;
+use crate::verbs::{CheckReport, Jail, Learned, Status, Up};
+
+/// How many findings `up` shows; `check` shows all.
+const FINDINGS_SHOWN: usize = 5;
+
+/// The one screen of `up`.
+pub(super) fn up(up: &Up) -> String {
+    let mut text = String::new();
+    let jail = &up.jail;
+    let spec = &jail.spec;
+    let verb = if up.ran_already { "runs already" } else { "runs in its jail" };
+    line(&mut text, "", &format!("{} {verb}: process {}", spec.name, up.state.service.pid));
+    text.push('\n');
+    if let Some(trace) = &up.trace {
+        line(&mut text, "learned", &learned_in_words(trace));
+    }
+    line(&mut text, "in the jail", &contents(jail, &up.built));
+    for bind in &spec.binds {
+        let access = if bind.writable { "writable" } else { "read-only" };
+        line(&mut text, "", &format!("{} of the host, {access}", bind.path.display()));
+    }
+    line(&mut text, "runs as", &identity(jail));
+    line(&mut text, "may do", &allowances(jail));
+    line(&mut text, "score", &score(&up.report));
+    for finding in up.report.findings.iter().filter(|found| found.severity > Severity::Info).take(FINDINGS_SHOWN) {
+        line(&mut text, "", &format!("{}: {}: {}", finding.id, finding.subject, finding.evidence));
+    }
+    for note in &up.notes {
+        line(&mut text, "left out", note);
+    }
+    text.push('\n');
+    let name = &spec.name;
+    line(&mut text, "next", &format!("gaoler check {name} --live    look at it from outside"));
+    line(&mut text, "", &format!("gaoler status {name} · reload {name} · restart {name} · stop {name}"));
+    line(&mut text, "", &format!("gaoler plan {name}            every step of its start, with the reason"));
+    text
+}
+
+fn line(text: &mut String, label: &str, value: &str) {
+    let written = if label.is_empty() && text.is_empty() {
+        writeln!(text, "{value}")
+    } else {
+        writeln!(text, "  {label:<12} {value}")
+    };
+    debug_assert!(written.is_ok(), "writing to a String cannot fail");
+}
+
+fn learned_in_words(trace: &Trace) -> String {
+    let certificate = &trace.certificate;
+    let passed = certificate.exercises.iter().filter(|run| run.passed).count();
+    let phase = |wanted| trace.calls.iter().filter(|call| call.phase == wanted).count();
+    format!(
+        "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
+         {passed} of {} exercises passed",
+        certificate.stops,
+        certificate.records,
+        certificate.processes,
+        certificate.threads,
+        phase(Phase::Start),
+        phase(Phase::Serve),
+        certificate.exercises.len(),
+    )
+}
+
+fn contents(jail: &Jail, built: &Built) -> String {
+    let devices: Vec<String> = jail
+        .manifest
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::Device)
+        .map(|entry| entry.path.display().to_string())
+        .collect();
+    let devices = if devices.is_empty() { "no devices".to_owned() } else { devices.join(" ") };
+    let files = jail.manifest.entries.iter().filter(|entry| entry.kind == EntryKind::File);
+    let (count, bytes) =
+        files.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.size.unwrap_or(0)));
+    let whether = if built.changed { "new" } else { "unchanged" };
+    format!(
+        "{count} files, {}, read-only; {devices}; generation {} ({whether})",
+        megabytes(bytes),
+        built.generation
+    )
+}
+
+fn megabytes(bytes: u64) -> String {
+    let tenths = bytes / 100_000;
+    format!("{}.{} MB", tenths / 10, tenths % 10)
+}
+
+fn identity(jail: &Jail) -> String {
+    let account = &jail.account;
+    let groups = if account.groups.is_empty() {
+        "no other groups".to_owned()
+    } else {
+        let names: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
+        format!("also {}", names.join(", "))
+    };
+    format!(
+        "{} (uid {}), group {} (gid {}), {groups}",
+        account.user.name, account.user.uid, account.group.name, account.group.gid
+    )
+}
+
+fn allowances(jail: &Jail) -> String {
+    let spec = &jail.spec;
+    let kept: Vec<String> = spec
+        .capabilities
+        .iter()
+        .filter_map(|rule| caps::name(rule.capability))
+        .map(|name| format!("CAP_{name}"))
+        .collect();
+    let kept = if kept.is_empty() { "no capability".to_owned() } else { kept.join(", ") };
+    let ports: Vec<String> = spec
+        .ports
+        .iter()
+        .map(|rule| {
+            let port = if rule.port == 0 { "any".to_owned() } else { rule.port.to_string() };
+            format!("{} {} {port}", protocol_word(rule), direction_word(rule))
+        })
+        .collect();
+    format!("{kept}; {} system calls; {}", spec.calls.len(), ports.join(", "))
+}
+
+fn protocol_word(rule: &crate::spec::PortRule) -> &'static str {
+    match rule.protocol {
+        crate::spec::Protocol::Tcp => "tcp",
+        crate::spec::Protocol::Udp => "udp",
+    }
+}
+
+fn direction_word(rule: &crate::spec::PortRule) -> &'static str {
+    match rule.direction {
+        crate::spec::Direction::Bind => "bind",
+        crate::spec::Direction::Connect => "connect",
+    }
+}
+
+fn score(report: &CheckReport) -> String {
+    let count = |severity| report.findings.iter().filter(|found| found.severity == severity).count();
+    format!(
+        "{:.1} of 10 (0 is best); {} critical, {} high, {} medium, {} low",
+        report.score,
+        count(Severity::Critical),
+        count(Severity::High),
+        count(Severity::Medium),
+        count(Severity::Low),
+    )
+}
+
+/// `up --json`.
+pub(super) fn up_json(up: &Up) -> Value {
+    json!({
+        "name": up.jail.spec.name,
+        "pid": up.state.service.pid,
+        "generation": up.built.generation,
+        "changed": up.built.changed,
+        "ran_already": up.ran_already,
+        "files": up.built.files,
+        "bytes": up.built.bytes,
+        "score": up.report.score,
+        "findings": up.report.findings,
+        "notes": up.notes,
+    })
+}
+
+/// After `learn`.
+pub(super) fn learned(learned: &Learned) -> String {
+    let spec = &learned.spec;
+    let mut text = format!("learned {}: {}\n", spec.name, learned_in_words(&learned.trace));
+    for note in &learned.notes {
+        line(&mut text, "left out", note);
+    }
+    line(&mut text, "spec", &learned.path.display().to_string());
+    line(&mut text, "next", &format!("gaoler up {}", spec.name));
+    text
+}
+
+/// After `build`.
+pub(super) fn built(jail: &Jail, built: &Built) -> String {
+    format!("{}: {}\n", jail.spec.name, contents(jail, built))
+}
+
+/// `build --json`.
+pub(super) fn built_json(built: &Built) -> Value {
+    json!({
+        "generation": built.generation,
+        "changed": built.changed,
+        "files": built.files,
+        "bytes": built.bytes,
+    })
+}
+
+/// After `build --standalone`.
+pub(super) fn standalone(made: &Built, directory: &Path) -> String {
+    format!(
+        "{}: {} files, {}, complete in itself\n",
+        directory.display(),
+        made.files,
+        megabytes(made.bytes)
+    )
+}
+
+/// `plan`.
+pub(super) fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut before = String::new();
+    for (planned, number) in plan.steps.iter().zip(1..) {
+        let phase = planned.phase.to_string();
+        if phase != before {
+            text += &format!("{phase}\n");
+            before = phase;
+        }
+        text += &format!("  {number:>2}. {}\n      {}\n", planned.step, planned.reason);
+    }
+    for lacking in &plan.lacking {
+        text += &format!("without: {lacking}\n");
+    }
+    text
+}
+
+/// `plan --json`.
+pub(super) fn plan_json(plan: &Plan) -> Value {
+    let steps: Vec<Value> = plan
+        .steps
+        .iter()
+        .map(|planned| {
+            json!({
+                "phase": planned.phase.to_string(),
+                "step": planned.step.to_string(),
+                "reason": planned.reason,
+            })
+        })
+        .collect();
+    json!({
+        "name": plan.name,
+        "generation": plan.generation,
+        "steps": steps,
+        "lacking": plan.lacking,
+    })
+}
+
+/// After `start`.
+pub(super) fn started(status: &Status, ran_already: bool) -> String {
+    let pid = status.pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    let verb = if ran_already { "runs already" } else { "started" };
+    format!("{} {verb}: process {pid}\n", status.name)
+}
+
+/// After `stop`.
+pub(super) fn stopped(name: &str, ran: bool) -> String {
+    let verb = if ran { "stopped" } else { "did not run" };
+    format!("{name} {verb}\n")
+}
+
+/// `status`.
+pub(super) fn status(status: &Status) -> String {
+    match (status.pid, status.uptime_s, status.generation) {
+        (Some(pid), Some(uptime), Some(generation)) => format!(
+            "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
+            status.name
+        ),
+        _ => {
+            let last = status.last.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+            format!("{} is stopped{last}\n", status.name)
+        }
+    }
+}
+
+/// `check`.
+pub(super) fn check(report: &CheckReport, colour: bool) -> String {
+    let mut text = format!("{}: score {}\n", report.name, score(report));
+    for finding in &report.findings {
+        text += &finding_in_words(finding, colour);
+    }
+    text
+}
+
+fn finding_in_words(finding: &Finding, colour: bool) -> String {
+    let (name, code) = match finding.severity {
+        Severity::Info => ("info", "2"),
+        Severity::Low => ("low", "36"),
+        Severity::Medium => ("medium", "33"),
+        Severity::High => ("high", "31"),
+        Severity::Critical => ("critical", "1;31"),
+    };
+    let severity = if colour {
+        format!("\u{1b}[{code}m{name:<8}\u{1b}[0m")
+    } else {
+        format!("{name:<8}")
+    };
+    format!(
+        "  {severity} {}: {}\n           {}\n           remedy: {}\n",
+        finding.id, finding.subject, finding.evidence, finding.remedy
+    )
+}

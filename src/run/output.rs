@@ -1,0 +1,102 @@
+//! What the service prints. A FIFO that the service itself holds open for reading too: it
+//! neither blocks when nobody reads nor is killed when the supervisor goes away.
+
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::log::Relay;
+use crate::{Doing, Result};
+
+/// The FIFO's name.
+const FILE: &str = "output";
+
+/// A longer line is passed on in parts.
+const LONGEST_LINE: usize = 1024;
+
+/// How many of its last bytes are kept for the error of a failed start.
+const LAST_WORDS: usize = 4096;
+
+/// How much is read at once, and how often before something else has its turn.
+const CHUNK: usize = 1024;
+const TURNS: usize = 64;
+
+/// The supervisor's end.
+#[derive(Debug)]
+pub(super) struct Output {
+    path: PathBuf,
+    fifo: OwnedFd,
+    line: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl Output {
+    /// Makes the FIFO in the jail's directory.
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        let doing = || format!("make {}", path.display());
+        match rustix::fs::unlink(&path) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
+        rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).doing(doing)?;
+        let fifo = open(&path).doing(doing)?;
+        Ok(Self { path, fifo, line: Vec::with_capacity(LONGEST_LINE), last: Vec::new() })
+    }
+
+    /// The service's end.
+    pub(super) fn for_service(&self) -> Result<OwnedFd> {
+        open(&self.path).doing(|| format!("open {}", self.path.display()))
+    }
+
+    /// To wait for.
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fifo.as_fd()
+    }
+
+    /// Passes on what has been printed, up to a bound.
+    pub(super) fn pump(&mut self, relay: &mut Relay, service: &str, pid: i32) {
+        let mut chunk = [0_u8; CHUNK];
+        for _ in 0..TURNS {
+            let count = match rustix::io::read(&self.fifo, &mut chunk[..]) {
+                Ok(count) if count > 0 => count,
+                // Nothing there now; a FIFO gives no other error that waiting would not.
+                _ => break,
+            };
+            for byte in chunk.get(..count).unwrap_or_default() {
+                if *byte == b'\n' || self.line.len() == LONGEST_LINE {
+                    relay.printed(&self.line, service, pid);
+                    self.line.clear();
+                }
+                if *byte != b'\n' {
+                    self.line.push(*byte);
+                }
+            }
+            self.remember(chunk.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn remember(&mut self, bytes: &[u8]) {
+        self.last.extend_from_slice(bytes);
+        let surplus = self.last.len().saturating_sub(LAST_WORDS);
+        self.last.drain(..surplus);
+    }
+
+    /// The last of what the service printed.
+    pub(super) fn last_words(&self) -> String {
+        crate::host::command::last_lines(&String::from_utf8_lossy(&self.last), 12)
+    }
+
+    /// Removes the FIFO.
+    pub(super) fn close(self) -> Result<()> {
+        fs::remove_file(&self.path).doing(|| format!("remove {}", self.path.display()))
+    }
+}
+
+fn open(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
+}

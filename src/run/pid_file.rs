@@ -1,0 +1,63 @@
+//! The pid file of a daemon that goes to the background: it wrote the number that it has
+//! inside, and the host's tools need the one outside.
+
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::state::State;
+use crate::{Doing, Error, Result};
+
+/// More than any pid file holds.
+const MOST_BYTES: u64 = 64;
+
+/// Writes the service's pid outside into the pid file on the host, if it holds another one.
+///
+/// The directory may be the jailed user's own, so nothing in it is followed, and the new file
+/// takes the old one's place by a rename.
+///
+/// # Errors
+/// The directory has a symbolic link in its path, or cannot be written.
+pub fn translate(path: &Path, state: &State) -> Result<()> {
+    let doing = || format!("write the pid file {}", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::new(doing(), "it is no path of a file"));
+    };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let directory = match rustix::fs::openat2(CWD, parent, flags, Mode::empty(), resolve) {
+        Ok(directory) => directory,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno).doing(doing),
+    };
+    let pid = state.service.pid.to_string();
+    match content(&directory, Path::new(name)) {
+        Ok(text) if text.trim() == pid => return Ok(()),
+        Ok(_) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).doing(doing),
+    }
+    let beside = format!(".{}.gaoler", name.to_string_lossy());
+    match rustix::fs::unlinkat(&directory, beside.as_str(), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno).doing(doing),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    let file = rustix::fs::openat(&directory, beside.as_str(), flags, mode).doing(doing)?;
+    rustix::io::write(file.as_fd(), format!("{pid}\n").as_bytes()).doing(doing)?;
+    rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
+}
+
+fn content(directory: &OwnedFd, name: &Path) -> rustix::io::Result<String> {
+    // Not blocking: in the place of the file there could be a FIFO.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?);
+    let mut text = Vec::new();
+    match file.take(MOST_BYTES).read_to_end(&mut text) {
+        Ok(_) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
+}

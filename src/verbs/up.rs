@@ -1,0 +1,94 @@
+//! `up`: learn if there is no spec, build, start, check. Done a second time it changes nothing.
+
+use super::{
+    Event, Jail, LearnOptions, Places, Report, check, jail, learn, lifecycle, must_be_root,
+    preflight, valid_name,
+};
+use crate::build::Built;
+use crate::learn::Trace;
+use crate::run::state::State;
+use crate::{Error, Result};
+
+/// What `up` was told: as `learn`.
+pub type UpOptions = LearnOptions;
+
+/// What `up` did, and what is there now.
+#[derive(Debug)]
+pub struct Up {
+    /// The jail.
+    pub jail: Jail,
+    /// The trace, if it was learned just now.
+    pub trace: Option<Trace>,
+    /// What learning left out, with the reason.
+    pub notes: Vec<String>,
+    /// What was built.
+    pub built: Built,
+    /// The running jail.
+    pub state: State,
+    /// It ran before and was left alone.
+    pub ran_already: bool,
+    /// What `check --live` found.
+    pub report: check::Report,
+}
+
+/// Does it all.
+///
+/// # Errors
+/// As [`learn()`], `build`, `start` and `check`; each step leaves what it made, so that the
+/// next `up` goes on from there.
+pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<Up> {
+    valid_name(&options.name)?;
+    must_be_root(&format!("jail {}", options.name))?;
+    let name = &options.name;
+    let (trace, notes) = if places.spec(name).exists() && !options.again {
+        same_command(places, options)?;
+        (None, Vec::new())
+    } else {
+        let learned = learn(places, options, report)?;
+        (Some(learned.trace), learned.notes)
+    };
+    let running = State::running(&places.runtime(name))?;
+    if running.is_none() {
+        let spec = jail::load_spec(places, name)?;
+        if trace.is_none() {
+            report(Event::Doing("testing the configuration".to_owned()));
+            preflight::configuration_is_good(name, &spec.service.config_test)?;
+        }
+    }
+    report(Event::Doing(format!("building the root tree of {name}")));
+    let (jail, built) = jail::build(places, name, report)?;
+    let stale = running.is_some_and(|state| state.generation != built.generation);
+    if stale {
+        report(Event::Note("the running jail is of an older generation: restarting it".to_owned()));
+        lifecycle::stop(places, name, report)?;
+    }
+    let started = lifecycle::start(places, name, report)?;
+    let ran_already = started.is_none();
+    let state = match started.or(State::running(&places.runtime(name))?) {
+        Some(state) => state,
+        None => return Err(Error::new(format!("start {name}"), "it ended at once")),
+    };
+    report(Event::Doing(format!("checking {name}")));
+    let report = check::check(places, name, true)?;
+    Ok(Up { jail, trace, notes, built, state, ran_already, report })
+}
+
+/// A command that is given for a jail that has a spec must be the spec's.
+fn same_command(places: &Places, options: &UpOptions) -> Result<()> {
+    if options.command.is_empty() {
+        return Ok(());
+    }
+    let spec = jail::load_spec(places, &options.name)?;
+    let same = spec.service.command.get(1..) == options.command.get(1..)
+        && spec.service.command.first().zip(options.command.first()).is_some_and(
+            |(theirs, ours)| theirs == ours || theirs.ends_with(&format!("/{ours}")),
+        );
+    if same {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("jail {}", options.name),
+        format!("its spec has another command: {}", spec.service.command.join(" ")),
+    )
+    .hint("--again learns the new one, and keeps the old spec beside it; or change the spec"))
+}
