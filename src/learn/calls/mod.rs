@@ -186,6 +186,9 @@ impl Done<'_> {
     }
 }
 
+/// Notes something about a call that is being entered.
+pub type Before = fn(&Caller, &Call) -> Option<u64>;
+
 /// What is known about one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shape {
@@ -196,7 +199,7 @@ pub struct Shape {
     /// It changes the ids of the caller.
     pub changes_ids: bool,
     /// Something that only shows before the call.
-    pub before: Option<fn(&Caller, &Call) -> Option<u64>>,
+    pub before: Option<Before>,
     /// What else it shows when it has returned, successful or not.
     pub after: Option<fn(&mut Done<'_>)>,
 }

@@ -38,7 +38,7 @@ pub const ALWAYS: &[(&str, u8)] = &[
 ];
 
 /// What shows only before the call.
-pub const BEFORE: &[(&str, fn(&Caller, &Call) -> Option<u64>)] = &[
+pub const BEFORE: &[(&str, super::Before)] = &[
     ("prlimit64", |caller, call| {
         hard_limit(caller, call.arguments[1])
     }),
