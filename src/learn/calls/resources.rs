@@ -4,7 +4,6 @@ use super::super::capabilities as rules;
 use super::super::process;
 use super::{After, Caller, Done};
 use crate::sys::abi;
-use crate::sys::ptrace::Call;
 
 /// Calls that succeed only with this capability (`capabilities(7)`).
 pub const ALWAYS: &[(&str, u8)] = &[
