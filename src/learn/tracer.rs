@@ -71,6 +71,8 @@ pub struct Tracer {
     recording: bool,
     killing: bool,
     tasks: BTreeMap<i32, Task>,
+    /// Threads whose end was reported before their maker's stop.
+    early: BTreeSet<i32>,
     _tick: tick::Tick,
 }
 
@@ -78,7 +80,9 @@ pub struct Tracer {
 struct Task {
     process: i32,
     born: u64,
+    announced: bool,
     executed: bool,
+    stopped: bool,
     credentials: Option<Credentials>,
     pending: Option<Pending>,
 }
@@ -127,6 +131,7 @@ impl Tracer {
             recording: false,
             killing: false,
             tasks: BTreeMap::from([(first, task)]),
+            early: BTreeSet::new(),
             _tick: tick,
         })
     }
@@ -139,11 +144,15 @@ impl Tracer {
     pub fn step(&mut self) -> Result<Step> {
         let mut batch = Vec::new();
         let mut block = true;
+        let mut none_left = false;
         loop {
             match ptrace::wait(block) {
                 Ok(Some(report)) => batch.push(report),
                 Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => break,
+                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => {
+                    none_left = true;
+                    break;
+                }
                 Err(error) => return Err(error).doing(|| "wait for the service"),
             }
             block = false;
@@ -151,6 +160,12 @@ impl Tracer {
         for report in &batch {
             self.handle(*report)
                 .doing(|| format!("trace thread {}", report.tid))?;
+        }
+        if none_left {
+            // The kernel's word counts more than the list.
+            for (_, task) in std::mem::take(&mut self.tasks) {
+                self.unfinished(task);
+            }
         }
         Ok(if self.tasks.is_empty() {
             Step::Ended
@@ -179,8 +194,15 @@ impl Tracer {
     /// Asks the main process to end.
     pub fn terminate(&self) {
         send(self.main, Signal::TERM);
-        // One that is stopped would not notice.
-        send(self.main, Signal::CONT);
+        // One that is stopped would not notice. For one that is not, SIGCONT is left out: it
+        // interrupts calls of a traced process, which are then restarted and look like new ones.
+        if self
+            .tasks
+            .values()
+            .any(|task| task.process == self.main && task.stopped)
+        {
+            send(self.main, Signal::CONT);
+        }
     }
 
     /// Kills every process that is left.
@@ -198,6 +220,9 @@ impl Tracer {
             Change::Exited(_) | Change::Killed(_) => self.ended(tid, report.change),
             Change::Stopped(stop) => {
                 self.meet(tid);
+                if let Some(task) = self.tasks.get_mut(&tid) {
+                    task.stopped = matches!(stop, Stop::Group(_));
+                }
                 match stop {
                     Stop::Child => self.child(tid)?,
                     Stop::Exec => self.executed(tid)?,
@@ -253,9 +278,13 @@ impl Tracer {
         let Some(child) = gone(ptrace::event_message(tid))? else {
             return Ok(());
         };
-        // One that is gone already has been met and counted, or will be when its end is reported.
-        if process::process_of(child).is_some() {
-            self.meet(child);
+        // One that has ended already was counted then; as a zombie it still has its entry in /proc.
+        if self.early.remove(&child) || process::process_of(child).is_none() {
+            return Ok(());
+        }
+        self.meet(child);
+        if let Some(task) = self.tasks.get_mut(&child) {
+            task.announced = true;
         }
         let maker = self.tasks.get(&tid).map(|task| task.process);
         if let (Some(maker), Some(made)) = (maker, self.tasks.get(&child))
@@ -424,6 +453,9 @@ impl Tracer {
             self.first_end = Some(change);
         }
         if let Some(task) = self.tasks.remove(&tid) {
+            if !task.announced {
+                self.early.insert(tid);
+            }
             self.unfinished(task);
         }
         if tid == self.first && change == Change::Exited(0) && !self.killing {
