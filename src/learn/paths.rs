@@ -67,7 +67,8 @@ pub fn resolve(view: &View, base: &Path, text: &[u8], last: Last) -> Resolved {
     walk.run(follow_last);
     let Walk { at, mut found, .. } = walk;
     found.host = at;
-    found.asked = asked(view, base, text, &found.host);
+    found.asked = any_thread(asked(view, base, text, &found.host));
+    found.host = any_thread(found.host);
     found
 }
 
@@ -95,6 +96,18 @@ fn asked(view: &View, base: &Path, text: &Path, host: &Path) -> PathBuf {
         *number = OsStr::new("self");
     }
     parts.iter().collect()
+}
+
+/// `/proc/self/task/N` as `/proc/thread-self`: a trace must not grow with each thread.
+fn any_thread(path: PathBuf) -> PathBuf {
+    let Ok(rest) = path.strip_prefix("/proc/self/task") else {
+        return path;
+    };
+    let mut parts = rest.components();
+    if parts.next().is_none() {
+        return path;
+    }
+    Path::new("/proc/thread-self").join(parts.as_path())
 }
 
 struct Walk<'a> {

@@ -36,7 +36,8 @@ pub struct Trace {
     pub capabilities: Vec<CapabilitySeen>,
     /// Memory mapped writable and executable at once.
     pub writable_executable: bool,
-    /// Signals that the main process installed a handler for.
+    /// Signals that the main process installed a handler for, or took with `sigwait(3)` or
+    /// `signalfd(2)`.
     pub handled_signals: Vec<i32>,
     /// io_uring was set up: what runs inside a ring is not seen.
     pub blind: bool,
@@ -148,6 +149,8 @@ pub enum PathKind {
 pub struct PathSeen {
     /// The host's path, absolute, with every symlink resolved. For a service that chrooted
     /// itself this begins with its root. For a missing path: the resolved parent and the name.
+    /// In `/proc`, a process's own directory is `self` and any of its threads' `thread-self`:
+    /// their numbers mean nothing later.
     pub host: PathBuf,
     /// As asked by the service, made absolute in the service's own root. More than one when
     /// symlinks lead to the same thing.

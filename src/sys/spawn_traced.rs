@@ -169,12 +169,10 @@ impl Child {
         let (first, second) = word.split_at_mut(4);
         first.copy_from_slice(&step.to_ne_bytes());
         second.copy_from_slice(&errno.to_ne_bytes());
-        loop {
-            // SAFETY: `word` is a live local. There is nobody to tell if the pipe is gone too.
-            let told = unsafe { libc::write(self.failure, word.as_ptr().cast(), 8) };
-            // SAFETY: ends the process without running anything of the parent's.
-            unsafe { libc::_exit(if told == 8 { 125 } else { 126 }) };
-        }
+        // SAFETY: `word` is a live local. There is nobody to tell if the pipe is gone too.
+        let told = unsafe { libc::write(self.failure, word.as_ptr().cast(), 8) };
+        // SAFETY: ends the process without running anything of the parent's.
+        unsafe { libc::_exit(if told == 8 { 125 } else { 126 }) }
     }
 
     /// The number in [`STEPS`] of the step that failed; `errno` says why.
@@ -183,7 +181,7 @@ impl Child {
     /// As [`Child::run`].
     unsafe fn steps(&self) -> i32 {
         let mut byte = 0u8;
-        // SAFETY (all of this function's calls): integers, pointers to live locals, and the
+        // SAFETY: every call in here is given integers, pointers to live locals, and the
         // pointers of `self`, which the caller vouches for; all are async-signal-safe.
         unsafe {
             // Its own copy of the writing end would keep the gate from ever reading as closed.

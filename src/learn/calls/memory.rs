@@ -34,12 +34,15 @@ pub const AFTER: After = &[
         ));
     }),
     ("rt_sigaction", handled),
+    ("rt_sigtimedwait", |done| awaited(done, done.long(0))),
     ("setns", |done| {
         gap(
             done,
             "a process entered another namespace: paths seen afterwards may be of its own mount namespace",
         )
     }),
+    ("signalfd", |done| awaited(done, done.long(1))),
+    ("signalfd4", |done| awaited(done, done.long(1))),
 ];
 
 fn protected(done: &mut Done<'_>) {
@@ -58,6 +61,18 @@ fn handled(done: &mut Done<'_>) {
         && done.caller.word(action).is_some_and(|handler| handler > 1)
     {
         let (process, signal) = (done.caller.process, done.int(0));
+        done.events.push(Event::Handler { process, signal });
+    }
+}
+
+/// `sigwait(3)` and `signalfd(2)` take the place of handlers. The set is a word, signal 1 its
+/// lowest bit. It matters even if the wait was cut short.
+fn awaited(done: &mut Done<'_>, set: u64) {
+    let Some(signals) = done.caller.word(set) else {
+        return;
+    };
+    let process = done.caller.process;
+    for signal in (1..=64).filter(|signal| signals >> (signal - 1) & 1 == 1) {
         done.events.push(Event::Handler { process, signal });
     }
 }

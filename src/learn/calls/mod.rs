@@ -186,6 +186,9 @@ impl Done<'_> {
     }
 }
 
+/// Notes something about a call that is being entered.
+pub type Before = fn(&Caller, &Call) -> Option<u64>;
+
 /// What is known about one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shape {
@@ -196,7 +199,7 @@ pub struct Shape {
     /// It changes the ids of the caller.
     pub changes_ids: bool,
     /// Something that only shows before the call.
-    pub before: Option<fn(&Caller, &Call) -> Option<u64>>,
+    pub before: Option<Before>,
     /// What else it shows when it has returned, successful or not.
     pub after: Option<fn(&mut Done<'_>)>,
 }
@@ -218,9 +221,16 @@ pub fn name(number: u64) -> String {
         )
 }
 
+/// Every call that this program knows. The iterator alone leaves out the last one.
+fn known() -> impl Iterator<Item = Sysno> {
+    Sysno::iter()
+        .filter(|call| *call != Sysno::last())
+        .chain([Sysno::last()])
+}
+
 /// All parts of the table put together; a call may be in several, each with its own fields.
 fn table() -> HashMap<u64, Shape> {
-    let numbers: HashMap<&str, u64> = Sysno::iter()
+    let numbers: HashMap<&str, u64> = known()
         .filter_map(|call| {
             u64::try_from(call.id())
                 .ok()

@@ -4,7 +4,6 @@ use super::super::capabilities as rules;
 use super::super::process;
 use super::{After, Caller, Done};
 use crate::sys::abi;
-use crate::sys::ptrace::Call;
 
 /// Calls that succeed only with this capability (`capabilities(7)`).
 pub const ALWAYS: &[(&str, u8)] = &[
@@ -38,7 +37,7 @@ pub const ALWAYS: &[(&str, u8)] = &[
 ];
 
 /// What shows only before the call.
-pub const BEFORE: &[(&str, fn(&Caller, &Call) -> Option<u64>)] = &[
+pub const BEFORE: &[(&str, super::Before)] = &[
     ("prlimit64", |caller, call| {
         hard_limit(caller, call.arguments[1])
     }),

@@ -134,6 +134,16 @@ fn the_process_itself_is_called_self() {
 }
 
 #[test]
+fn threads_have_no_number() {
+    let whole = view(Path::new("/"));
+    let text = format!("/proc/self/task/{}/comm", whole.thread);
+    let found = resolve(&whole, Path::new("/"), text.as_bytes(), Last::Follow);
+    assert_eq!(found.host, Path::new("/proc/thread-self/comm"));
+    assert_eq!(found.asked, Path::new("/proc/thread-self/comm"));
+    assert!(found.target.is_some());
+}
+
+#[test]
 fn magic_links_lead_to_the_open_thing() {
     let tree = tree();
     let open = fs::File::open(tree.path().join("usr/lib/real")).unwrap();

@@ -1,0 +1,176 @@
+//! Drives the service while it is traced: runs the exercises, lets it serve, and asks it to
+//! stop. On a thread of its own, outside the trace.
+
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::trace::ExerciseRun;
+use super::{Progress, Request};
+use crate::spec::Exercise;
+
+/// An exercise that takes longer is killed.
+const LONGEST: Duration = Duration::from_secs(30);
+/// More of an exercise's output is not looked at.
+const MOST_OUTPUT: u64 = 1 << 20;
+/// How often a running exercise is looked at.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long the end of the output may come after the end of the exercise: something that it left
+/// running may hold the pipe open.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+
+/// What the driver tells the tracer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// An exercise has ended.
+    Ran(ExerciseRun),
+    /// The time to serve is over, and the service's own way to stop has been tried.
+    Stop,
+}
+
+/// Waits until the service is `ready`, then exercises it. Ends early when `over` is set.
+pub fn drive(
+    request: &Request,
+    ready: &Receiver<()>,
+    tell: &Sender<Message>,
+    over: &AtomicBool,
+    progress: &(dyn Fn(Progress) + Sync),
+) {
+    if ready.recv().is_err() {
+        return;
+    }
+    for exercise in &request.exercises {
+        progress(Progress::ExerciseStarted {
+            name: exercise.name.clone(),
+        });
+        let run = run(exercise, over);
+        progress(Progress::ExerciseEnded(run.clone()));
+        if tell.send(Message::Ran(run)).is_err() {
+            return;
+        }
+    }
+    let until = Instant::now() + request.serve_for;
+    while Instant::now() < until && !over.load(Ordering::Relaxed) {
+        std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
+    }
+    progress(Progress::Stopping);
+    if !request.stop_command.is_empty() && !over.load(Ordering::Relaxed) {
+        // If it does nothing, SIGTERM follows, so its result does not matter.
+        finish(&request.stop_command, over);
+    }
+    // A tracer that is gone needs no telling.
+    tell.send(Message::Stop).unwrap_or_default();
+}
+
+/// Runs one exercise to its end.
+fn run(exercise: &Exercise, over: &AtomicBool) -> ExerciseRun {
+    let (exit, output) = finish(&exercise.command, over);
+    let wanted = exercise.output.as_bytes();
+    let found = wanted.is_empty() || output.windows(wanted.len()).any(|part| part == wanted);
+    ExerciseRun {
+        name: exercise.name.clone(),
+        command: exercise.command.clone(),
+        exit,
+        passed: exit == Some(exercise.expect) && found,
+    }
+}
+
+/// Runs a command to its end: its exit code, if it had one, and what it printed.
+fn finish(command: &[String], over: &AtomicBool) -> (Option<i32>, Vec<u8>) {
+    let Some((mut child, output)) = start(command) else {
+        return (None, Vec::new());
+    };
+    let exit = wait(&mut child, over);
+    (exit, output.recv_timeout(LAST_OUTPUT).unwrap_or_default())
+}
+
+/// Starts a command in a process group of its own, with a thread that reads what it prints.
+fn start(command: &[String]) -> Option<(Child, Receiver<Vec<u8>>)> {
+    let (program, arguments) = command.split_first()?;
+    let (mut reader, writer) = std::io::pipe().ok()?;
+    let second = writer.try_clone().ok()?;
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(writer)
+        .stderr(second)
+        .process_group(0)
+        .spawn()
+        .ok()?;
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let mut output = Vec::new();
+        let read = reader.by_ref().take(MOST_OUTPUT).read_to_end(&mut output);
+        // What was read counts, even if the rest cannot be; nobody may be waiting any more.
+        sender.send(output).unwrap_or_default();
+        // The rest is read too, so that the exercise is not killed by a closed pipe.
+        read.and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
+            .unwrap_or_default();
+    });
+    Some((child, receiver))
+}
+
+fn wait(child: &mut Child, over: &AtomicBool) -> Option<i32> {
+    let deadline = Instant::now() + LONGEST;
+    while Instant::now() < deadline {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.code(),
+            Ok(None) if !over.load(Ordering::Relaxed) => std::thread::sleep(PAUSE),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
+    // It has not been waited for, so the number is its own still.
+    kill_process_group(group, Signal::KILL).ok()?;
+    child.wait().ok()?;
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exercise(command: &[&str], output: &str) -> ExerciseRun {
+        let exercise = Exercise {
+            name: "it".to_owned(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            expect: 3,
+            output: output.to_owned(),
+            because: String::new(),
+        };
+        run(&exercise, &AtomicBool::new(false))
+    }
+
+    #[test]
+    fn exit_code_and_output_decide() {
+        let script = ["sh", "-c", "echo some text >&2; exit 3"];
+        assert!(exercise(&script, "me te").passed);
+        assert!(exercise(&script, "").passed);
+        let run = exercise(&script, "other");
+        assert_eq!((run.exit, run.passed), (Some(3), false));
+        assert!(!exercise(&["true"], "").passed);
+    }
+
+    #[test]
+    fn what_is_missing_or_killed_has_no_exit_code() {
+        assert_eq!(exercise(&["/no/such/program"], "").exit, None);
+        assert_eq!(exercise(&[], "").exit, None);
+        assert_eq!(exercise(&["sh", "-c", "kill -9 $$"], "").exit, None);
+    }
+
+    #[test]
+    fn it_ends_when_the_service_has() {
+        let begun = Instant::now();
+        let (exit, _) = finish(
+            &["sleep".to_owned(), "20".to_owned()],
+            &AtomicBool::new(true),
+        );
+        assert_eq!(exit, None);
+        assert!(begun.elapsed() < Duration::from_secs(5));
+    }
+}

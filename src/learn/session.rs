@@ -1,0 +1,256 @@
+//! One traced run from start to stop: readiness, exercises, and the ways to end.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use super::exercises::Message;
+use super::trace::{ExerciseRun, Phase};
+use super::tracer::{Step, Tracer};
+use super::{Progress, Request};
+use crate::error::{Error, Result};
+use crate::spec::Ready;
+use crate::sys::ptrace::Change;
+
+/// How often readiness is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// How often progress is told.
+const TELL: Duration = Duration::from_millis(250);
+/// How long killed processes may take to go.
+const KILLED: Duration = Duration::from_secs(10);
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Starting,
+    Serving,
+    /// Its own way to stop has been tried; SIGTERM at this time.
+    Stopping(Instant),
+    /// SIGTERM has been sent; SIGKILL at this time.
+    Terminating(Instant),
+    /// SIGKILL has been sent; given up at this time.
+    Killing(Instant),
+}
+
+/// The far ends of the exercise thread's channels.
+pub struct Driver {
+    /// Lets it begin.
+    pub ready: Sender<()>,
+    /// What it tells.
+    pub messages: Receiver<Message>,
+}
+
+/// A run under way.
+pub struct Session<'a> {
+    request: &'a Request,
+    driver: Driver,
+    over: &'a AtomicBool,
+    progress: &'a (dyn Fn(Progress) + Sync),
+    begun: Instant,
+    looked: Instant,
+    told: Instant,
+    stage: Stage,
+    /// The exercises that have ended.
+    pub exercises: Vec<ExerciseRun>,
+    /// Why the run did not go as it should.
+    pub gaps: Vec<String>,
+}
+
+impl<'a> Session<'a> {
+    /// A run that begins now.
+    pub fn new(
+        request: &'a Request,
+        driver: Driver,
+        over: &'a AtomicBool,
+        progress: &'a (dyn Fn(Progress) + Sync),
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            request,
+            driver,
+            over,
+            progress,
+            begun: now,
+            looked: now,
+            told: now,
+            stage: Stage::Starting,
+            exercises: Vec::new(),
+            gaps: Vec::new(),
+        }
+    }
+
+    /// Traces until everything the service started is gone.
+    ///
+    /// # Errors
+    /// If the service cannot be started, ends before it is ready or is not ready in time.
+    pub fn run(&mut self, tracer: &mut Tracer) -> Result<()> {
+        loop {
+            let step = tracer.step()?;
+            self.turn(tracer)?;
+            if step == Step::Ended {
+                break;
+            }
+        }
+        self.over.store(true, Ordering::Relaxed);
+        // The exercise thread may be about to say how the last exercise went.
+        while let Ok(message) = self.driver.messages.recv_timeout(KILLED) {
+            match message {
+                Message::Ran(run) => self.exercises.push(run),
+                Message::Stop => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, tracer: &mut Tracer) -> Result<()> {
+        let now = Instant::now();
+        if now.duration_since(self.told) >= TELL {
+            self.told = now;
+            (self.progress)(Progress::Calls(tracer.stops));
+        }
+        while let Ok(message) = self.driver.messages.try_recv() {
+            match message {
+                Message::Ran(run) => self.exercises.push(run),
+                Message::Stop => self.stop(tracer, now),
+            }
+        }
+        match self.stage {
+            Stage::Starting => self.starting(tracer, now)?,
+            Stage::Serving => self.serving(tracer),
+            Stage::Stopping(at) if now >= at => self.terminate(tracer, now),
+            Stage::Terminating(at) if now >= at => {
+                self.gap("it did not end on SIGTERM and was killed: how it ends was not seen");
+                tracer.kill();
+                self.stage = Stage::Killing(now + KILLED);
+            }
+            Stage::Killing(at) if now >= at => {
+                return Err(Error::new("end the service", "a process does not go away"));
+            }
+            Stage::Stopping(_) | Stage::Terminating(_) | Stage::Killing(_) => {}
+        }
+        Ok(())
+    }
+
+    fn starting(&mut self, tracer: &mut Tracer, now: Instant) -> Result<()> {
+        if let Some(end) = tracer.first_end
+            && !(tracer.forked && tracer.has_processes())
+        {
+            return Err(ended_early(tracer, end));
+        }
+        if now.duration_since(self.looked) < LOOK {
+            return Ok(());
+        }
+        self.looked = now;
+        let waiting: Vec<Ready> = self
+            .signs()
+            .into_iter()
+            .filter(|sign| !holds(sign, tracer, now))
+            .collect();
+        let late = now.duration_since(self.begun) >= self.request.ready_timeout;
+        // A service that is never quiet is ready all the same.
+        let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
+        if waiting.is_empty() || (late && quiet_only) {
+            self.ready(tracer);
+        } else if late {
+            let seconds = self.request.ready_timeout.as_secs_f32();
+            let missing: Vec<String> = waiting.iter().map(describe).collect();
+            return Err(Error::new(
+                "learn the service",
+                format!("it was not ready after {seconds} s: {}", missing.join(", ")),
+            )
+            .hint("give it more time, or another sign of being ready"));
+        }
+        Ok(())
+    }
+
+    fn signs(&self) -> Vec<Ready> {
+        if self.request.ready.is_empty() {
+            vec![Ready::Quiet(500)]
+        } else {
+            self.request.ready.clone()
+        }
+    }
+
+    fn ready(&mut self, tracer: &mut Tracer) {
+        tracer.phase = Phase::Serve;
+        self.stage = Stage::Serving;
+        (self.progress)(Progress::Ready {
+            after: self.begun.elapsed(),
+        });
+        if self.driver.ready.send(()).is_err() {
+            self.gap("the exercises could not be run");
+        }
+    }
+
+    fn serving(&mut self, tracer: &mut Tracer) {
+        let first_ended = tracer.first_end.is_some() && !tracer.forked;
+        if first_ended || !tracer.has_processes() {
+            let how = tracer.first_end.map_or_else(String::new, how);
+            self.gap(&format!(
+                "the service ended by itself before it was stopped: it {how}"
+            ));
+            self.over.store(true, Ordering::Relaxed);
+            self.terminate(tracer, Instant::now());
+        }
+    }
+
+    /// The service was asked to stop in its own way, if it has one.
+    fn stop(&mut self, tracer: &mut Tracer, now: Instant) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        if self.request.stop_command.is_empty() {
+            self.terminate(tracer, now);
+        } else {
+            self.stage = Stage::Stopping(now + self.request.stop_timeout);
+        }
+    }
+
+    fn terminate(&mut self, tracer: &mut Tracer, now: Instant) {
+        tracer.terminate();
+        self.stage = Stage::Terminating(now + self.request.stop_timeout);
+    }
+
+    fn gap(&mut self, text: &str) {
+        self.gaps.push(text.to_owned());
+    }
+}
+
+fn holds(sign: &Ready, tracer: &Tracer, now: Instant) -> bool {
+    match sign {
+        Ready::Tcp(port) => tracer.memory.listening.contains(port),
+        Ready::Udp(port) => tracer.memory.bound.contains(port),
+        Ready::File(path) => path.exists(),
+        Ready::Quiet(milliseconds) => {
+            now.duration_since(tracer.last_stop) >= Duration::from_millis(u64::from(*milliseconds))
+        }
+    }
+}
+
+fn describe(sign: &Ready) -> String {
+    match sign {
+        Ready::Tcp(port) => format!("nothing listens on TCP port {port}"),
+        Ready::Udp(port) => format!("nothing has bound UDP port {port}"),
+        Ready::File(path) => format!("{} does not exist", path.display()),
+        Ready::Quiet(milliseconds) => format!("it was never quiet for {milliseconds} ms"),
+    }
+}
+
+fn ended_early(tracer: &mut Tracer, end: Change) -> Error {
+    tracer.launch_failure().unwrap_or_else(|| {
+        Error::new(
+            "learn the service",
+            format!("it {} before it was ready", how(end)),
+        )
+        .hint("its own output says why; its command must stay in the foreground or daemonise")
+    })
+}
+
+/// How a process ended, in words.
+fn how(end: Change) -> String {
+    match end {
+        Change::Exited(code) => format!("exited with status {code}"),
+        Change::Killed(signal) => format!("was killed by signal {signal}"),
+        Change::Stopped(_) | Change::Other(_) => "ended".to_owned(),
+    }
+}

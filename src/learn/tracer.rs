@@ -1,0 +1,539 @@
+//! The event loop: takes each stop of each thread, hands what it shows to the recorder, and
+//! lets the thread go on. Counts stops against records.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::calls::{self, Caller, Done, Memory, Prepared, Shape};
+use super::capabilities::Credentials;
+use super::paths::{Last, resolve};
+use super::process;
+use super::record::{Event, Recorder};
+use super::trace::{Phase, Use};
+use crate::error::{Doing, Error, Result};
+use crate::sys::ptrace::{self, Call, Change, Report, Stop, SyscallInfo, Until};
+use crate::sys::spawn_traced::{self, Launched, Program};
+use crate::sys::{abi, tick};
+
+/// How often a wait without events ends, so that deadlines are seen.
+const TICK: Duration = Duration::from_millis(20);
+/// How long processes that were killed may take to go when the tracer is dropped.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+/// The bit of a call number that marks the x32 entry (`asm/unistd.h`).
+const X32: u64 = 0x4000_0000;
+/// `AUDIT_ARCH_I386` of `linux/audit.h`.
+const I386: u32 = 0x4000_0003;
+/// `ERESTARTSYS` and its kin, which the program never sees: the call is made again or fails with
+/// `EINTR` after the signal (`linux/errno.h`).
+const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
+
+/// Whether there is anything left to trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something is.
+    Alive,
+    /// Every process has ended.
+    Ended,
+}
+
+/// A traced service. Dropping it kills whatever is left of the service.
+#[derive(Debug)]
+pub struct Tracer {
+    /// What was seen.
+    pub recorder: Recorder,
+    /// What calls are remembered for.
+    pub memory: Memory,
+    /// The phase of calls that begin now.
+    pub phase: Phase,
+    /// System call stops.
+    pub stops: u64,
+    /// Stops whose call has been accounted for.
+    pub records: u64,
+    /// Processes seen.
+    pub processes: u64,
+    /// Threads seen.
+    pub threads: u64,
+    /// When the last call was made.
+    pub last_stop: Instant,
+    /// The process that was started.
+    pub first: i32,
+    /// How that one ended.
+    pub first_end: Option<Change>,
+    /// The first process ended well and left the service to others.
+    pub forked: bool,
+    /// The main process: the first one, or the oldest that is left when that went away.
+    pub main: i32,
+    launched: Option<Launched>,
+    recording: bool,
+    killing: bool,
+    tasks: BTreeMap<i32, Task>,
+    /// Threads whose end was reported before their maker's stop.
+    early: BTreeSet<i32>,
+    _tick: tick::Tick,
+}
+
+#[derive(Debug, Default)]
+struct Task {
+    process: i32,
+    born: u64,
+    announced: bool,
+    executed: bool,
+    stopped: bool,
+    credentials: Option<Credentials>,
+    pending: Option<Pending>,
+}
+
+/// A call between its stops.
+#[derive(Debug)]
+struct Pending {
+    call: Call,
+    phase: Phase,
+    shape: Option<&'static Shape>,
+    paths: Vec<Prepared>,
+    note: Option<u64>,
+}
+
+impl Tracer {
+    /// Starts a program under a tracer that is the calling thread.
+    ///
+    /// # Errors
+    /// If it cannot be forked or seized, or there is no timer.
+    pub fn start(program: &Program) -> Result<Self> {
+        let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
+        let launched =
+            spawn_traced::launch(program).doing(|| "start the service under a tracer")?;
+        let first = launched.pid;
+        let task = Task {
+            process: first,
+            ..Task::default()
+        };
+        Ok(Self {
+            recorder: Recorder::default(),
+            memory: Memory {
+                first_free_port: process::first_free_port(),
+                ..Memory::default()
+            },
+            phase: Phase::Start,
+            stops: 0,
+            records: 0,
+            processes: 1,
+            threads: 1,
+            last_stop: Instant::now(),
+            first,
+            first_end: None,
+            forked: false,
+            main: first,
+            launched: Some(launched),
+            recording: false,
+            killing: false,
+            tasks: BTreeMap::from([(first, task)]),
+            early: BTreeSet::new(),
+            _tick: tick,
+        })
+    }
+
+    /// Waits for something to happen, for one tick at most, and answers it. All threads that are
+    /// stopped at that moment get their turn before any of them gets another.
+    ///
+    /// # Errors
+    /// If the kernel refuses what a tracer may do.
+    pub fn step(&mut self) -> Result<Step> {
+        let mut batch = Vec::new();
+        let mut block = true;
+        let mut none_left = false;
+        loop {
+            match ptrace::wait(block) {
+                Ok(Some(report)) => batch.push(report),
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => {
+                    none_left = true;
+                    break;
+                }
+                Err(error) => return Err(error).doing(|| "wait for the service"),
+            }
+            block = false;
+        }
+        for report in &batch {
+            self.handle(*report)
+                .doing(|| format!("trace thread {}", report.tid))?;
+        }
+        if none_left {
+            // The kernel's word counts more than the list.
+            for (_, task) in std::mem::take(&mut self.tasks) {
+                self.unfinished(task);
+            }
+        }
+        Ok(if self.tasks.is_empty() {
+            Step::Ended
+        } else {
+            Step::Alive
+        })
+    }
+
+    /// Why the program could not be executed, if it could not.
+    pub fn launch_failure(&mut self) -> Option<Error> {
+        if self.recording {
+            return None;
+        }
+        let (step, error) = self.launched.take()?.failure()?;
+        Some(Error::new(
+            format!("start the service: {step}"),
+            crate::error::explain(&error),
+        ))
+    }
+
+    /// Is anything of the service left?
+    pub fn has_processes(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Asks the main process to end.
+    pub fn terminate(&self) {
+        send(self.main, Signal::TERM);
+        // One that is stopped would not notice. For one that is not, SIGCONT is left out: it
+        // interrupts calls of a traced process, which are then restarted and look like new ones.
+        if self
+            .tasks
+            .values()
+            .any(|task| task.process == self.main && task.stopped)
+        {
+            send(self.main, Signal::CONT);
+        }
+    }
+
+    /// Kills every process that is left.
+    pub fn kill(&mut self) {
+        self.killing = true;
+        let processes: BTreeSet<i32> = self.tasks.values().map(|task| task.process).collect();
+        for process in processes {
+            send(process, Signal::KILL);
+        }
+    }
+
+    fn handle(&mut self, report: Report) -> io::Result<()> {
+        let tid = report.tid;
+        match report.change {
+            Change::Exited(_) | Change::Killed(_) => self.ended(tid, report.change),
+            Change::Stopped(stop) => {
+                self.meet(tid);
+                if let Some(task) = self.tasks.get_mut(&tid) {
+                    task.stopped = matches!(stop, Stop::Group(_));
+                }
+                match stop {
+                    Stop::Child => self.child(tid)?,
+                    Stop::Exec => self.executed(tid)?,
+                    Stop::Group(_) => return alive(ptrace::listen(tid)),
+                    Stop::Idle => {}
+                    Stop::Seccomp => self.asked(tid)?,
+                    Stop::Signal(signal) => return self.resume(tid, signal),
+                    Stop::Syscall => self.returned(tid)?,
+                }
+                return self.resume(tid, 0);
+            }
+            Change::Other(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A thread goes on to the end of its call, if it is in one, or to its next call.
+    fn resume(&self, tid: i32, signal: i32) -> io::Result<()> {
+        let in_call = self
+            .tasks
+            .get(&tid)
+            .is_some_and(|task| task.pending.is_some());
+        let until = if in_call {
+            Until::Syscall
+        } else {
+            Until::Event
+        };
+        alive(ptrace::resume(tid, until, signal))
+    }
+
+    /// Takes a new thread in. Its own first stop and its maker's may come in either order.
+    fn meet(&mut self, tid: i32) {
+        if self.tasks.contains_key(&tid) {
+            return;
+        }
+        let process = process::process_of(tid).unwrap_or(tid);
+        self.threads += 1;
+        if process == tid {
+            self.processes += 1;
+        }
+        let task = Task {
+            process,
+            born: self.threads,
+            ..Task::default()
+        };
+        self.tasks.insert(tid, task);
+        if self.killing {
+            send(process, Signal::KILL);
+        }
+    }
+
+    fn child(&mut self, tid: i32) -> io::Result<()> {
+        let Some(child) = gone(ptrace::event_message(tid))? else {
+            return Ok(());
+        };
+        // One that has ended already was counted then; as a zombie it still has its entry in /proc.
+        if self.early.remove(&child) || process::process_of(child).is_none() {
+            return Ok(());
+        }
+        self.meet(child);
+        if let Some(task) = self.tasks.get_mut(&child) {
+            task.announced = true;
+        }
+        let maker = self.tasks.get(&tid).map(|task| task.process);
+        if let (Some(maker), Some(made)) = (maker, self.tasks.get(&child))
+            && made.process != maker
+            && !made.executed
+        {
+            self.recorder.forked(maker, made.process);
+        }
+        Ok(())
+    }
+
+    /// A thread that executes takes over the first thread's number; all others are gone
+    /// (`execve(2)`, `ptrace(2)`).
+    fn executed(&mut self, tid: i32) -> io::Result<()> {
+        let Some(former) = gone(ptrace::event_message(tid))? else {
+            return Ok(());
+        };
+        if former != tid
+            && let Some(task) = self.tasks.remove(&former)
+            && let Some(replaced) = self.tasks.insert(tid, task)
+        {
+            self.unfinished(replaced);
+        }
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        task.executed = true;
+        task.credentials = None;
+        let process = task.process;
+        let Some(pending) = &task.pending else {
+            return Ok(());
+        };
+        if !self.recording {
+            // The launcher's own calls end here; the execve is the service's first.
+            self.recording = true;
+            self.stops += 1;
+            self.recorder.record(pending.phase, called(&pending.call));
+        }
+        self.recorder.executed(process);
+        // The program itself, where what was asked for is a script.
+        if let Some(file) = process::executable(tid)
+            && pending.paths.iter().all(|path| path.found.host != file)
+        {
+            let view = super::paths::View {
+                process,
+                thread: tid,
+                root: "/".into(),
+            };
+            let text = file.as_os_str().as_encoded_bytes();
+            let found = resolve(&view, Path::new("/"), text, Last::Follow);
+            let event = Event::Path {
+                found,
+                uses: vec![Use::Execute],
+                failure: None,
+            };
+            self.recorder.record(pending.phase, event);
+        }
+        Ok(())
+    }
+
+    /// A call has been asked for.
+    fn asked(&mut self, tid: i32) -> io::Result<()> {
+        self.last_stop = Instant::now();
+        if self.recording {
+            self.stops += 1;
+        }
+        let call = match gone(ptrace::syscall_info(tid))? {
+            Some(SyscallInfo::Asked(call)) => call,
+            Some(_) => return Ok(()),
+            None => {
+                // Killed while it was stopped: the kernel then skips the call (seccomp_run_filters
+                // forces it to -1), so there is none to record.
+                if self.recording {
+                    self.records += 1;
+                }
+                return Ok(());
+            }
+        };
+        if self.recording {
+            self.recorder.record(self.phase, called(&call));
+        }
+        let phase = self.phase;
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        if task.pending.is_some() {
+            let text = "the end of a system call was not seen".to_owned();
+            self.recorder.record(phase, Event::Gap(text));
+        }
+        let shape = is_native(&call)
+            .then(|| calls::shape(call.number))
+            .flatten();
+        let mut caller = Caller {
+            tid,
+            process: task.process,
+            credentials: task.credentials.take(),
+        };
+        let mut pending = Pending {
+            call,
+            phase,
+            shape,
+            paths: Vec::new(),
+            note: None,
+        };
+        if let Some(shape) = shape {
+            if shape.changes_ids || !shape.paths.is_empty() {
+                caller.credentials();
+            }
+            pending.paths = calls::prepare(shape, &caller, &call);
+            pending.note = shape.before.and_then(|before| before(&caller, &call));
+        }
+        task.credentials = caller.credentials;
+        task.pending = Some(pending);
+        Ok(())
+    }
+
+    /// A call has returned. That it is a return is the kernel's word, not a toggle's.
+    fn returned(&mut self, tid: i32) -> io::Result<()> {
+        let Some(SyscallInfo::Returned(value)) = gone(ptrace::syscall_info(tid))? else {
+            return Ok(());
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        let Some(pending) = task.pending.take() else {
+            return Ok(());
+        };
+        if !self.recording {
+            return Ok(());
+        }
+        self.records += 1;
+        let Some(shape) = pending.shape else {
+            return Ok(());
+        };
+        let result = match value {
+            -4095..0 if RESTARTS.contains(&-value) => return Ok(()),
+            -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
+            value => Ok(value),
+        };
+        let mut caller = Caller {
+            tid,
+            process: task.process,
+            credentials: task.credentials.take(),
+        };
+        let mut done = Done {
+            caller: &mut caller,
+            call: &pending.call,
+            paths: &pending.paths,
+            note: pending.note,
+            result,
+            memory: &mut self.memory,
+            events: Vec::new(),
+        };
+        calls::conclude(shape, &mut done);
+        for event in done.events {
+            self.recorder.record(pending.phase, event);
+        }
+        if !shape.changes_ids {
+            task.credentials = caller.credentials;
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, tid: i32, change: Change) {
+        if tid == self.first {
+            self.first_end = Some(change);
+        }
+        if let Some(task) = self.tasks.remove(&tid) {
+            if !task.announced {
+                self.early.insert(tid);
+            }
+            self.unfinished(task);
+        }
+        if tid == self.first && change == Change::Exited(0) && !self.killing {
+            self.forked |= !self.tasks.is_empty();
+        }
+        if tid == self.main && self.forked {
+            let oldest = self.tasks.values().min_by_key(|task| task.born);
+            self.main = oldest.map_or(self.main, |task| task.process);
+        }
+    }
+
+    /// The thread is gone in the middle of a call: one that never returns, or one that was
+    /// cut short by a signal that killed it.
+    fn unfinished(&mut self, task: Task) {
+        let Some(pending) = task.pending else { return };
+        if !self.recording {
+            return;
+        }
+        self.records += 1;
+        for Prepared { found, uses } in pending.paths {
+            let event = Event::Path {
+                found,
+                uses,
+                failure: Some(abi::EINTR),
+            };
+            self.recorder.record(pending.phase, event);
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.kill();
+        let deadline = Instant::now() + LAST_WAIT;
+        while !self.tasks.is_empty() && Instant::now() < deadline {
+            if self.step().is_err() {
+                break;
+            }
+        }
+    }
+}
+
+fn called(call: &Call) -> Event {
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    if is_native(call) {
+        return Event::Call(number(call.number));
+    }
+    match call.arch {
+        ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
+        I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
+        other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
+    }
+}
+
+fn is_native(call: &Call) -> bool {
+    call.arch == ptrace::NATIVE_ARCH
+        && (cfg!(not(target_arch = "x86_64")) || call.number & X32 == 0)
+}
+
+/// A thread that has been killed meanwhile is no failure: its end is reported next.
+fn gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.raw_os_error() == Some(abi::ESRCH) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn alive(result: io::Result<()>) -> io::Result<()> {
+    gone(result).map(|_| ())
+}
+
+/// Sends a signal to a traced process. Its number is its own as long as we have not waited for
+/// its end; if it has ended already, there is nothing left to do.
+fn send(process: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(process)
+        && let Err(error) = kill_process(pid, signal)
+    {
+        debug_assert_eq!(error, rustix::io::Errno::SRCH);
+    }
+}
