@@ -99,8 +99,8 @@ pub struct Named {
 /// What `up` can be told.
 #[derive(Args, Debug)]
 pub struct Up {
+    /// As `learn`.
     #[command(flatten)]
-    #[expect(missing_docs, reason = "flattened")]
     pub learn: Learn,
     /// Make the service's own system user, named as the jail, if it has none.
     #[arg(long)]

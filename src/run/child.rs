@@ -28,9 +28,20 @@ pub(super) struct Carried<'a> {
     /// The program, under its fixed number.
     program: Option<BorrowedFd<'static>>,
     /// The Landlock ruleset.
-    pub ruleset: Option<BorrowedFd<'a>>,
+    ruleset: Option<BorrowedFd<'a>>,
     /// Where a failure is written.
-    pub errors: Option<BorrowedFd<'a>>,
+    pub(super) errors: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Carried<'a> {
+    /// With the descriptors that the parent opened.
+    pub(super) fn new(ruleset: Option<&'a OwnedFd>, errors: Option<&'a OwnedFd>) -> Self {
+        Self {
+            ruleset: ruleset.map(AsFd::as_fd),
+            errors: errors.map(AsFd::as_fd),
+            ..Self::default()
+        }
+    }
 }
 
 /// Performs the operations in order. Answers only on failure, with the step's index.

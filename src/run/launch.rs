@@ -111,10 +111,7 @@ fn execute_here(plan: &Plan) -> Result<Error> {
     if let Err(errno) = sys::fork::unshare(prepared.namespaces) {
         return Ok(fork_failed(plan, errno));
     }
-    let mut carried = Carried {
-        ruleset: prepared.ruleset.as_ref().map(AsFd::as_fd),
-        ..Carried::default()
-    };
+    let mut carried = Carried::new(prepared.ruleset.as_ref(), None);
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
         None => Error::setup(format!("start the jail {}", plan.name), "its plan has no last step"),
@@ -133,11 +130,7 @@ fn run_child(
     errors: &OwnedFd,
     status: &OwnedFd,
 ) -> ! {
-    let mut carried = Carried {
-        ruleset: prepared.ruleset.as_ref().map(AsFd::as_fd),
-        errors: Some(errors.as_fd()),
-        ..Carried::default()
-    };
+    let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
         Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {

@@ -240,7 +240,7 @@ fn wait(
         PollFd::new(&end, PollFlags::IN),
         PollFd::new(signals, PollFlags::IN),
     ];
-    watched.push(PollFd::from_borrowed_fd(relay.socket().descriptor(), PollFlags::IN));
+    watched.push(PollFd::from_borrowed_fd(relay.socket().as_fd(), PollFlags::IN));
     if let Some(output) = output {
         watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
     }

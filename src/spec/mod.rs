@@ -33,5 +33,6 @@ pub fn ready(text: &str) -> crate::Result<Ready> {
 /// # Errors
 /// An open quote, or something that only a shell could carry out.
 pub fn words(text: &str) -> crate::Result<Vec<String>> {
-    service::words(text).map_err(|why| crate::Error::usage(format!("read the command {text:?}"), why))
+    service::words(text)
+        .map_err(|bad| crate::Error::usage(format!("read the command {text:?}"), bad.why))
 }

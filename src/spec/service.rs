@@ -8,6 +8,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub(super) use environment::words;
 pub use config_paths::{IsDirectory, config_paths};
 pub use resolve::Resolved;
 

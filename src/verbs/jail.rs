@@ -285,3 +285,24 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     file.sync_all().doing(doing)?;
     fs::rename(&beside, path).doing(doing)
 }
+
+/// Builds a tree that is complete in itself, for plain `chroot`.
+///
+/// # Errors
+/// As [`build::standalone`].
+pub fn standalone(
+    places: &Places,
+    name: &str,
+    directory: &Path,
+    report: &Report<'_>,
+) -> Result<Built> {
+    must_be_root(&format!("build the jail {name}"))?;
+    let spec = load_spec(places, name)?;
+    let account = Account::of(&spec)?;
+    report(Event::Doing(format!("building {}", directory.display())));
+    let made = build::standalone(&spec, &account, directory, &|_| ())?;
+    for path in &made.left_out {
+        report(Event::Note(format!("{} cannot be copied and is left out", path.display())));
+    }
+    Ok(made.built)
+}

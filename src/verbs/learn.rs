@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::user::{self, Identity, Wish};
 use super::{Event, Places, Report, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
-use crate::host::{Host, process, sockets};
+use crate::host::{Host, sockets};
 use crate::learn::trace::SocketUse;
 use crate::learn::{self, Progress, Request, Trace};
 use crate::spec::{

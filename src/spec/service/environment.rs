@@ -6,7 +6,7 @@ use std::str::Chars;
 
 /// Why a file cannot be read, and on which line.
 #[derive(Debug, PartialEq)]
-pub(super) struct Unreadable {
+pub(in crate::spec) struct Unreadable {
     /// From 1.
     pub line: usize,
     /// What is there.
@@ -26,7 +26,7 @@ pub(super) fn value_of(text: &str, name: &str) -> Result<Option<String>, Unreada
 }
 
 /// The words of a value, split as a shell would.
-pub(super) fn words(text: &str) -> Result<Vec<String>, Unreadable> {
+pub(in crate::spec) fn words(text: &str) -> Result<Vec<String>, Unreadable> {
     let mut scanner = Scanner::new(text);
     let mut words = Vec::new();
     loop {
