@@ -11,7 +11,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Exercise, Knowledge, Limits, Protections, Service, Spec};
+use super::{Exercise, Knowledge, Limits, Protections, Ready, Service, Spec};
 use crate::learn::Trace;
 use crate::learn::trace::Use;
 
@@ -37,10 +37,11 @@ pub struct Facts {
     pub gid: u32,
     /// The supplementary groups' numbers.
     pub group_ids: Vec<u32>,
-    /// Every directory that exists among the paths of the trace, `config_paths` and the
+    /// Every directory that exists among the host paths of the trace, `config_paths` and the
     /// knowledge's places, and among their ancestors.
     pub directories: BTreeMap<PathBuf, DirectoryFacts>,
-    /// The host's paths that the service's configuration names, and whether as a directory.
+    /// The host's paths that the service's configuration names, and whether as a directory:
+    /// symlinks resolved, and below its own root if it has one.
     pub config_paths: Vec<(PathBuf, bool)>,
     /// The first port that everybody may bind (`net.ipv4.ip_unprivileged_port_start`, ip(7)).
     pub unprivileged_port_start: u16,
@@ -83,9 +84,9 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         service: service(trace, knowledge, facts),
         exercises: exercises(
             trace,
-            knowledge,
+            &known_exercises(&ready, knowledge),
             facts,
-            network::main_port(&ready, knowledge),
+            &mut notes,
         ),
         files: tree.files,
         binds: tree.binds,
@@ -185,29 +186,37 @@ fn command(trace: &Trace) -> Vec<String> {
     command
 }
 
-/// The knowledge's exercises that worked here, and those that came with the facts.
-fn exercises(
-    trace: &Trace,
-    knowledge: Option<&Knowledge>,
-    facts: &Facts,
-    port: Option<u16>,
-) -> Vec<Exercise> {
-    let failed = |name: &str| {
-        trace
-            .certificate
-            .exercises
-            .iter()
-            .any(|run| run.name == name && !run.passed)
-    };
-    let replaced = |name: &str| facts.exercises.iter().any(|given| given.name == name);
-    let known = match (knowledge, port) {
+/// The knowledge's exercises on the port that the service really has.
+fn known_exercises(ready: &[Ready], knowledge: Option<&Knowledge>) -> Vec<Exercise> {
+    match (knowledge, network::main_port(ready, knowledge)) {
         (Some(known), Some(port)) => known.exercises_on(port),
         (Some(known), None) => known.exercises.clone(),
         (None, _) => Vec::new(),
-    };
-    known
-        .into_iter()
-        .filter(|exercise| !failed(&exercise.name) && !replaced(&exercise.name))
-        .chain(facts.exercises.iter().cloned())
-        .collect()
+    }
+}
+
+/// The known exercises that worked here, and those that came with the facts.
+fn exercises(
+    trace: &Trace,
+    known: &[Exercise],
+    facts: &Facts,
+    notes: &mut Vec<String>,
+) -> Vec<Exercise> {
+    let runs = &trace.certificate.exercises;
+    let mut exercises = Vec::new();
+    for exercise in known {
+        let name = &exercise.name;
+        if facts.exercises.iter().any(|given| given.name == *name) {
+            continue;
+        }
+        if runs.iter().any(|run| run.name == *name && !run.passed) {
+            notes.push(format!(
+                "exercise {name}, left out: it failed while the service was learned"
+            ));
+        } else {
+            exercises.push(exercise.clone());
+        }
+    }
+    exercises.extend(facts.exercises.iter().cloned());
+    exercises
 }

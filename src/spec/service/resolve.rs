@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::environment::{Unreadable, value_of, words};
-use super::{ConfigPaths, Knowledge};
+use super::{ConfigPaths, Knowledge, Place};
 use crate::spec::names::is_plain_absolute;
 use crate::spec::{Exercise, Reload};
 use crate::{Error, Result};
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resolved {
     /// The knowledge with its variables replaced, except `$PORT` in the exercises: `command`
-    /// and `user` are the real ones.
+    /// and `user` are the real ones, `places` and `pid_file` lie below `root` if that is set.
     pub knowledge: Knowledge,
     /// The configuration file, as the service names it: below `root` if that is set.
     pub config: Option<PathBuf>,
@@ -160,7 +160,24 @@ impl Variables<'_> {
                 command: self.command(&paths.command),
                 ..paths.clone()
             }),
+            pid_file: knowledge.pid_file.as_deref().map(|path| self.on_host(path)),
+            places: knowledge
+                .places
+                .iter()
+                .map(|place| Place {
+                    path: self.on_host(&place.path),
+                    ..place.clone()
+                })
+                .collect(),
             ..knowledge.clone()
+        }
+    }
+
+    /// A path of the service as the host has it: below the root that the service makes its own.
+    fn on_host(&self, path: &Path) -> PathBuf {
+        match (self.root, path.strip_prefix("/")) {
+            (Some(root), Ok(below)) => root.join(below),
+            _ => path.to_owned(),
         }
     }
 

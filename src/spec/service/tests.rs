@@ -78,6 +78,12 @@ fn options_reach_the_configuration_test() {
     assert_eq!(resolved.knowledge.config_test, test);
     assert_eq!(resolved.root.as_deref(), Some(Path::new("/var/lib/named")));
     assert_eq!(resolved.knowledge.user, "dns");
+    assert_eq!(
+        resolved.knowledge.places[0].path,
+        Path::new("/var/lib/named/etc/bind")
+    );
+    let pid_file = Path::new("/var/lib/named/run/named/named.pid");
+    assert_eq!(resolved.knowledge.pid_file.as_deref(), Some(pid_file));
     assert_eq!(resolved.port, Some(5353));
     let exercises = resolved.knowledge.exercises_on(5353);
     assert!(exercises[0].command.contains(&"5353".to_owned()));

@@ -1,0 +1,199 @@
+//! Calls, capabilities, ports, readiness, exercises.
+use super::*;
+
+#[test]
+fn calls_with_counts_and_rare_ones() {
+    let number = |name: &str| calls::number(name).unwrap();
+    let call = |name: &str, phase, count| CallSeen {
+        number: number(name),
+        name: name.to_owned(),
+        phase,
+        count,
+    };
+    let mut trace = trace(Vec::new());
+    trace.calls = vec![
+        call("read", Phase::Start, 3),
+        call("read", Phase::Serve, 17),
+        call("accept4", Phase::Serve, 1),
+        CallSeen {
+            number: 99_999,
+            name: "new".to_owned(),
+            phase: Phase::Start,
+            count: 1,
+        },
+    ];
+    let rule = |name: &str| crate::spec::CallRule {
+        number: number(name),
+        because: "rare".to_owned(),
+    };
+    let knowledge = Knowledge {
+        calls: vec![rule("read"), rule("tgkill")],
+        ..Knowledge::default()
+    };
+    let derived = derive(&trace, Some(&knowledge), &facts());
+    let rules: Vec<_> = derived
+        .spec
+        .calls
+        .iter()
+        .map(|rule| (rule.number, rule.because.as_str()))
+        .collect();
+    let expected = [
+        (number("accept4"), "observed: serve 1"),
+        (number("read"), "observed: start 3, serve 17"),
+        (number("tgkill"), "rare"),
+    ];
+    assert_eq!(rules, expected);
+    assert_noted(&derived, "99999");
+}
+
+#[test]
+fn capabilities_that_only_root_s_drop_needs_are_left_out() {
+    let needed = |capability, call: &str| CapabilitySeen {
+        capability,
+        call: call.to_owned(),
+        phase: Phase::Start,
+    };
+    let mut trace = trace(Vec::new());
+    trace.capabilities = vec![
+        needed(7, "setuid(500)"),
+        needed(6, "setgid(500)"),
+        needed(13, "socket(AF_PACKET)"),
+    ];
+    trace.sockets = vec![
+        socket(SocketUse::Bind, 1, 80),
+        socket(SocketUse::Bind, 1, 8080),
+    ];
+    let derived = derive(&trace, None, &facts());
+    let rules: Vec<_> = derived
+        .spec
+        .capabilities
+        .iter()
+        .map(|rule| (rule.capability, rule.because.as_str()))
+        .collect();
+    let expected = [
+        (10, "observed: bind(127.0.0.1:80)"),
+        (13, "observed: socket(AF_PACKET)"),
+    ];
+    assert_eq!(rules, expected);
+    let open = Facts {
+        unprivileged_port_start: 0,
+        ..facts()
+    };
+    trace.capabilities.push(needed(10, "bind(127.0.0.1:80)"));
+    assert_eq!(derive(&trace, None, &open).spec.capabilities.len(), 1);
+}
+
+#[test]
+fn ports_and_families() {
+    let mut trace = trace(Vec::new());
+    trace.sockets = vec![
+        socket(SocketUse::Create, 1, 0),
+        socket(SocketUse::Bind, 1, 80),
+        socket(SocketUse::Bind, 2, 53),
+        socket(SocketUse::Bind, 2, 40_000),
+        socket(SocketUse::Connect, 2, 50_000),
+        socket(SocketUse::Connect, 1, 5432),
+        socket(SocketUse::BindFailed(13), 1, 81),
+    ];
+    let derived = derive(&trace, None, &facts());
+    let rules: Vec<_> = derived
+        .spec
+        .ports
+        .iter()
+        .map(|rule| (rule.direction, rule.protocol, rule.port))
+        .collect();
+    let expected = [
+        (Direction::Bind, Protocol::Tcp, 80),
+        (Direction::Bind, Protocol::Udp, 0),
+        (Direction::Bind, Protocol::Udp, 53),
+        (Direction::Connect, Protocol::Tcp, 5432),
+    ];
+    assert_eq!(rules, expected);
+    assert_eq!(derived.spec.families[0].family, 2);
+}
+
+#[test]
+fn many_peers_become_one_rule() {
+    let mut trace = trace(Vec::new());
+    trace.sockets = (1000..1017)
+        .map(|port| socket(SocketUse::Connect, 1, port))
+        .collect();
+    let derived = derive(&trace, None, &facts());
+    assert_eq!(derived.spec.ports.len(), 1);
+    assert_eq!(
+        (derived.spec.ports[0].direction, derived.spec.ports[0].port),
+        (Direction::Connect, 0)
+    );
+}
+
+#[test]
+fn ready_by_the_lowest_port_and_what_is_known() {
+    let mut trace = trace(Vec::new());
+    assert_eq!(
+        derive(&trace, None, &facts()).spec.service.ready,
+        [Ready::Quiet(500)]
+    );
+    trace.sockets = vec![
+        socket(SocketUse::Listen, 1, 953),
+        socket(SocketUse::Listen, 1, 5353),
+        socket(SocketUse::Bind, 2, 5353),
+        socket(SocketUse::Bind, 2, 40_000),
+    ];
+    assert_eq!(
+        derive(&trace, None, &facts()).spec.service.ready,
+        [Ready::Tcp(953)]
+    );
+    let knowledge = Knowledge {
+        ready: vec![
+            Ready::Tcp(53),
+            Ready::Udp(5353),
+            Ready::File("/run/web/s".into()),
+        ],
+        ..Knowledge::default()
+    };
+    let derived = derive(&trace, Some(&knowledge), &facts());
+    assert_eq!(
+        derived.spec.service.ready,
+        [Ready::Tcp(953), Ready::Udp(5353)]
+    );
+}
+
+#[test]
+fn exercises_that_worked_on_the_port_that_was_bound() {
+    let exercise = |name: &str| Exercise {
+        name: name.to_owned(),
+        command: vec!["dig".to_owned(), "$PORT".to_owned()],
+        expect: 0,
+        output: String::new(),
+        because: "known".to_owned(),
+    };
+    let knowledge = Knowledge {
+        exercises: vec![exercise("good"), exercise("bad"), exercise("own")],
+        ready: vec![Ready::Udp(53)],
+        port_default: Some(53),
+        ..Knowledge::default()
+    };
+    let mut trace = trace(Vec::new());
+    trace.sockets = vec![socket(SocketUse::Listen, 1, 53)];
+    trace.certificate.exercises = vec![ExerciseRun {
+        name: "bad".to_owned(),
+        command: Vec::new(),
+        exit: Some(9),
+        passed: false,
+    }];
+    let given = Exercise {
+        command: vec!["own".to_owned()],
+        ..exercise("own")
+    };
+    let facts = Facts {
+        exercises: vec![given.clone()],
+        ..facts()
+    };
+    let derived = derive(&trace, Some(&knowledge), &facts);
+    let good = Exercise {
+        command: vec!["dig".to_owned(), "53".to_owned()],
+        ..exercise("good")
+    };
+    assert_eq!(derived.spec.exercises, [good, given]);
+    assert_noted(&derived, "exercise bad");
+}

@@ -1,0 +1,282 @@
+//! Generated specs.
+use std::path::PathBuf;
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::*;
+use crate::spec::names::signal_number;
+
+/// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
+fn text() -> impl Strategy<Value = String> {
+    "(?s)[^\0]{0,12}"
+}
+
+fn reason() -> impl Strategy<Value = String> {
+    (text(), "[a-z]{1,5}").prop_map(|(text, word)| text + &word)
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    vec("(?s)[^/\0]{0,6}[a-z]", 1..4)
+        .prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))))
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9_-]{2,9}x"
+}
+
+fn command() -> impl Strategy<Value = Vec<String>> {
+    (path(), vec(text(), 0..3)).prop_map(|(program, mut words)| {
+        words.insert(0, program.to_string_lossy().into_owned());
+        words
+    })
+}
+
+fn optional_command() -> impl Strategy<Value = Vec<String>> {
+    option::of(command()).prop_map(Option::unwrap_or_default)
+}
+
+fn ready() -> impl Strategy<Value = Vec<Ready>> {
+    let sign = prop_oneof![
+        (1..=u16::MAX).prop_map(Ready::Tcp),
+        (1..=u16::MAX).prop_map(Ready::Udp),
+        path().prop_map(Ready::File),
+        any::<u32>().prop_map(Ready::Quiet),
+    ];
+    btree_set(sign, 0..4).prop_map(|signs| signs.into_iter().collect())
+}
+
+fn reload() -> impl Strategy<Value = Option<Reload>> {
+    option::of(prop_oneof![
+        command().prop_map(Reload::Command),
+        select(vec!["HUP", "USR1", "RTMIN+3"])
+            .prop_map(|name| Reload::Signal(signal_number(name).unwrap())),
+    ])
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let who = (
+        command(),
+        word(),
+        word(),
+        btree_set(word(), 0..3),
+        any::<bool>(),
+    );
+    let life = (
+        path(),
+        btree_map("[^=\0]{1,8}", text(), 0..3),
+        0..0o1000u32,
+        optional_command(),
+    );
+    let end = (
+        ready(),
+        reload(),
+        optional_command(),
+        any::<u32>(),
+        option::of(path()),
+    );
+    (who, life, end, any::<bool>(), any::<bool>()).prop_map(|(who, life, end, forks, jit)| {
+        Service {
+            command: who.0,
+            user: who.1,
+            group: who.2,
+            groups: who.3.into_iter().collect(),
+            start_as_root: who.4,
+            workdir: life.0,
+            environment: life.1,
+            umask: life.2,
+            config_test: life.3,
+            ready: end.0,
+            reload: end.1,
+            stop: end.2,
+            stop_timeout_s: end.3,
+            pid_file: end.4,
+            forks,
+            writable_executable: jit,
+        }
+    })
+}
+
+fn exercises() -> impl Strategy<Value = Vec<Exercise>> {
+    let fields = (command(), any::<i32>(), text(), reason());
+    btree_map(word(), fields, 0..3).prop_map(|exercises| {
+        let exercise = |(name, (command, expect, output, because))| Exercise {
+            name,
+            command,
+            expect,
+            output,
+            because,
+        };
+        exercises.into_iter().map(exercise).collect()
+    })
+}
+
+/// Rules of all kinds on paths of which none comes twice.
+fn tree() -> impl Strategy<Value = Spec> {
+    let rule = (
+        0..4u8,
+        0..4usize,
+        any::<bool>(),
+        1..=u32::MAX,
+        0..5usize,
+        reason(),
+    );
+    btree_map(path(), rule, 0..12).prop_map(|rules| {
+        let mut spec = Spec::default();
+        for (path, (list, kind, writable, size_kib, device, because)) in rules {
+            match list {
+                0 => {
+                    let kind = [
+                        FileKind::Data,
+                        FileKind::Directory,
+                        FileKind::Library,
+                        FileKind::Program,
+                    ][kind];
+                    spec.files.push(FileRule {
+                        path,
+                        kind,
+                        because,
+                    });
+                }
+                1 => spec.binds.push(BindRule {
+                    path,
+                    writable,
+                    because,
+                }),
+                2 => spec.scratch.push(ScratchRule {
+                    path,
+                    size_kib,
+                    because,
+                }),
+                _ => {
+                    let device = [
+                        Device::Full,
+                        Device::Null,
+                        Device::Random,
+                        Device::Urandom,
+                        Device::Zero,
+                    ][device];
+                    spec.devices.push(DeviceRule {
+                        path,
+                        device,
+                        because,
+                    });
+                }
+            }
+        }
+        spec
+    })
+}
+
+fn named<N: Copy + 'static>(known: impl Fn(N) -> bool, all: impl Iterator<Item = N>) -> Vec<N> {
+    all.filter(|number| known(*number)).collect()
+}
+
+fn allow() -> impl Strategy<Value = Spec> {
+    let known_calls = named(|number| calls::name(number).is_some(), 0..500u32);
+    let known_caps = named(|number| caps::name(number).is_some(), 0..64u8);
+    let known_families = named(|number| families::name(number).is_some(), 0..64u16);
+    let direction = select(vec![Direction::Bind, Direction::Connect]);
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp]);
+    let ports = btree_set((direction, protocol, any::<u16>()), 0..5);
+    let lists = (
+        subsequence(known_caps, 0..41),
+        subsequence(known_calls, 0..80),
+        subsequence(known_families, 0..20),
+        ports,
+        reason(),
+    );
+    lists.prop_map(|(capabilities, calls, families, ports, because)| {
+        let because = || because.clone();
+        Spec {
+            capabilities: capabilities
+                .into_iter()
+                .map(|capability| CapabilityRule {
+                    capability,
+                    because: because(),
+                })
+                .collect(),
+            calls: calls
+                .into_iter()
+                .map(|number| CallRule {
+                    number,
+                    because: because(),
+                })
+                .collect(),
+            families: families
+                .into_iter()
+                .map(|family| FamilyRule {
+                    family,
+                    because: because(),
+                })
+                .collect(),
+            ports: ports
+                .into_iter()
+                .map(|(direction, protocol, port)| PortRule {
+                    direction,
+                    protocol,
+                    port,
+                    because: because(),
+                })
+                .collect(),
+            ..Spec::default()
+        }
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let limit = || option::of(0..=i64::MAX.unsigned_abs());
+    (limit(), limit(), limit(), limit(), limit()).prop_map(
+        |(core, descriptors, file_size, memory, processes)| Limits {
+            core,
+            descriptors,
+            file_size,
+            memory,
+            processes,
+        },
+    )
+}
+
+fn protections() -> impl Strategy<Value = Protections> {
+    vec(
+        select(vec![Demand::Off, Demand::Prefer, Demand::Require]),
+        7,
+    )
+    .prop_map(|demands| Protections {
+        cgroup: demands[0],
+        ipc_namespace: demands[1],
+        landlock: demands[2],
+        mount_namespace: demands[3],
+        pid_namespace: demands[4],
+        seccomp: demands[5],
+        uts_namespace: demands[6],
+    })
+}
+
+pub(super) fn spec() -> impl Strategy<Value = Spec> {
+    let parts = (
+        word(),
+        service(),
+        exercises(),
+        tree(),
+        allow(),
+        limits(),
+        protections(),
+    );
+    parts.prop_map(
+        |(name, service, exercises, tree, allow, limits, protections)| Spec {
+            name,
+            service,
+            exercises,
+            capabilities: allow.capabilities,
+            calls: allow.calls,
+            families: allow.families,
+            ports: allow.ports,
+            limits,
+            protections,
+            ..tree
+        },
+    )
+}
