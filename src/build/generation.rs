@@ -49,7 +49,7 @@ pub struct State {
 pub fn state_of(state: &Path, name: &str) -> Result<Option<State>> {
     let path = state.join(jail_name(name)?);
     match path.symlink_metadata() {
-        Ok(_) => State::open(&path).map(Some),
+        Ok(_) => State::open(&trusted::open(state)?, Path::new(name), path).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).doing(|| format!("look at {}", path.display())),
     }
@@ -61,20 +61,20 @@ impl State {
     /// # Errors
     /// Somebody other than root and the caller could change it, or a directory above it.
     pub fn create(state: &Path, name: &str) -> Result<Self> {
-        let path = state.join(jail_name(name)?);
+        let name = Path::new(jail_name(name)?);
         trusted::make_directory(state, 0o711)?;
-        trusted::make_directory(&path, 0o711)?;
-        trusted::make_directory(&path.join(GENERATIONS), 0o700)?;
-        Self::open(&path)
+        let parent = trusted::open(state)?;
+        make_once(&parent, name, 0o711, state)?;
+        let path = state.join(name);
+        let directory = trusted::open_in(&parent, name, &path)?;
+        make_once(&directory, Path::new(GENERATIONS), 0o700, &path)?;
+        Self::open(&parent, name, path)
     }
 
-    fn open(path: &Path) -> Result<Self> {
-        let directory = trusted::open(path)?;
-        trusted::open(&path.join(GENERATIONS))?;
-        Ok(Self {
-            path: path.to_owned(),
-            directory,
-        })
+    fn open(parent: &Beneath, name: &Path, path: PathBuf) -> Result<Self> {
+        let directory = trusted::open_in(parent, name, &path)?;
+        trusted::open_in(&directory, Path::new(GENERATIONS), &path.join(GENERATIONS))?;
+        Ok(Self { path, directory })
     }
 
     /// The root directory of a generation.
@@ -360,6 +360,14 @@ impl New<'_> {
 /// written too.
 pub(super) fn sync(directory: BorrowedFd<'_>) -> Result<()> {
     rustix::fs::syncfs(directory.as_fd()).doing(|| "write the tree out to the disk")
+}
+
+/// Makes the directory `name` in `parent`, whose path is `path`, if it is not there.
+fn make_once(parent: &Beneath, name: &Path, mode: u32, path: &Path) -> Result<()> {
+    match parent.make_directory(name, mode) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno).doing(|| format!("make {}", path.join(name).display())),
+    }
 }
 
 /// The number that a file name is; only as gaoler writes it, so no `+1` and no `01`.

@@ -3,6 +3,7 @@
 //! jailkit's own refusal of writable jails).
 
 use std::fs::DirBuilder;
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -22,10 +23,30 @@ pub fn open(path: &Path) -> Result<Beneath> {
     let real = std::fs::canonicalize(path).doing(|| format!("find {}", path.display()))?;
     let above: Vec<&Path> = real.ancestors().collect();
     for directory in above.iter().skip(1).rev() {
-        check(directory, true)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(CWD, *directory, flags, Mode::empty());
+        check(
+            &opened.doing(|| format!("open {}", directory.display()))?,
+            directory,
+            true,
+        )?;
     }
-    check(&real, false)?;
-    Beneath::open(&real).doing(|| format!("open {}", real.display()))
+    let opened = Beneath::open(&real).doing(|| format!("open {}", real.display()))?;
+    check(&opened.fd(), &real, false)?;
+    Ok(opened)
+}
+
+/// The directory `name` in the trusted directory `parent`, whose path is `path`: looked at by
+/// its descriptor, and no symbolic link.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(parent: &Beneath, name: &Path, path: &Path) -> Result<Beneath> {
+    let opened = parent
+        .beneath(name)
+        .doing(|| format!("open {}", path.display()))?;
+    check(&opened.fd(), path, false)?;
+    Ok(opened)
 }
 
 /// Makes the directory `path` and what is missing above it, with exactly `mode`, if it is not
@@ -57,10 +78,8 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// One directory: whose it is and who can write to it.
-fn check(directory: &Path, above: bool) -> Result<()> {
+fn check(opened: &impl AsFd, directory: &Path, above: bool) -> Result<()> {
     let doing = || format!("trust {}", directory.display());
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = rustix::fs::openat(CWD, directory, flags, Mode::empty()).doing(doing)?;
     let stat = rustix::fs::fstat(opened).doing(doing)?;
     match objection(&stat, above, rustix::process::geteuid().as_raw()) {
         None => Ok(()),

@@ -225,7 +225,7 @@ impl Beneath {
     fn resolve(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {
         let relative = relative(path)?;
         let only = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = flags | OFlags::CLOEXEC;
         // openat2(2): EAGAIN when a rename raced with the walk; try again, but not for ever.
         for _ in 0..16 {
             match rustix::fs::openat2(&self.directory, &relative, flags, Mode::empty(), only) {
