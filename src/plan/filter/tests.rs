@@ -3,12 +3,14 @@
 
 mod interpreter;
 mod kernel;
+mod random;
 mod reference;
 
 use proptest::prelude::*;
 
 use super::*;
 use interpreter::{Call, run};
+use random::{call, policy};
 
 const ENOSYS: Action = Action::Errno(38);
 
@@ -63,113 +65,6 @@ fn holds(condition: &Condition, call: &Call) -> bool {
         Comparison::NotEqual(value) => argument != value,
         Comparison::MaskedEqual { mask, value } => argument & mask == value,
     }
-}
-
-fn action() -> impl Strategy<Value = Action> {
-    prop_oneof![
-        4 => Just(Action::Allow),
-        2 => (0u16..5).prop_map(Action::Errno),
-        1 => Just(Action::KillProcess),
-        1 => Just(Action::Log),
-        1 => Just(Action::Notify),
-        1 => (0u16..5).prop_map(Action::Trace),
-        1 => Just(Action::Trap),
-    ]
-}
-
-/// Few distinct values, so that random calls meet random conditions, with both halves in play.
-fn value() -> impl Strategy<Value = u64> {
-    let half = || prop_oneof![4 => 0u64..4, 1 => Just(0xFFFF_FFFF), 1 => Just(0x8000_0000)];
-    (half(), half()).prop_map(|(high, low)| high << 32 | low)
-}
-
-fn comparison() -> impl Strategy<Value = Comparison> {
-    prop_oneof![
-        value().prop_map(Comparison::Equal),
-        value().prop_map(Comparison::NotEqual),
-        (prop_oneof![value(), Just(u64::MAX)], value()).prop_map(|(mask, value)| {
-            Comparison::MaskedEqual {
-                mask,
-                value: value & mask,
-            }
-        }),
-    ]
-}
-
-fn condition() -> impl Strategy<Value = Condition> {
-    (0u8..3, any::<bool>(), comparison()).prop_map(|(argument, low_half_only, comparison)| {
-        let low = 0xFFFF_FFFF;
-        let comparison = match comparison {
-            _ if !low_half_only => comparison,
-            Comparison::Equal(value) => Comparison::Equal(value & low),
-            Comparison::NotEqual(value) => Comparison::NotEqual(value & low),
-            Comparison::MaskedEqual { mask, value } => Comparison::MaskedEqual {
-                mask,
-                value: value & low,
-            },
-        };
-        Condition {
-            argument: if argument == 2 { 5 } else { argument },
-            low_half_only,
-            comparison,
-        }
-    })
-}
-
-fn rule() -> impl Strategy<Value = Rule> {
-    let alternative = (prop::collection::vec(condition(), 0..4), action());
-    let alternatives = prop::collection::vec(alternative, 0..4);
-    (number(), alternatives, action()).prop_map(|(call, alternatives, otherwise)| Rule {
-        call,
-        alternatives,
-        otherwise,
-    })
-}
-
-fn number() -> impl Strategy<Value = u32> {
-    prop_oneof![30 => 0u32..60, 1 => Just(X32_BIT - 1), 1 => 300u32..500]
-}
-
-fn policy() -> impl Strategy<Value = Policy> {
-    let architecture = prop_oneof![Just(Architecture::X86_64), Just(Architecture::Aarch64)];
-    let rules = prop::collection::vec(rule(), 0..40).prop_map(|mut rules| {
-        let mut seen = BTreeSet::new();
-        rules.retain(|rule| seen.insert(rule.call));
-        rules
-    });
-    let known = prop_oneof![0u32..70, Just(X32_BIT), Just(u32::MAX)];
-    (architecture, rules, known, action(), action(), action()).prop_map(
-        |(architecture, rules, known_up_to, denied, unknown, foreign)| Policy {
-            architecture,
-            rules,
-            known_up_to,
-            denied,
-            unknown,
-            foreign,
-        },
-    )
-}
-
-fn call() -> impl Strategy<Value = Call> {
-    let architecture = prop_oneof![
-        10 => Just(0xC000_003E_u32),
-        10 => Just(0xC000_00B7_u32),
-        1 => Just(0x4000_0003_u32),
-        1 => any::<u32>(),
-    ];
-    let number = prop_oneof![
-        40 => number(),
-        2 => (0u32..60).prop_map(|number| number | X32_BIT),
-        1 => Just(u32::MAX),
-        1 => any::<u32>(),
-    ];
-    (architecture, number, prop::array::uniform6(value())).prop_map(
-        |(architecture, number, arguments)| Call {
-            architecture,
-            number,
-            arguments,
-        },
-    )
 }
 
 proptest! {
@@ -307,6 +202,25 @@ fn long_jumps_take_trampolines() {
                 evaluate(&policy, &call).value()
             );
         }
+    }
+}
+
+/// One end of a jump at the very end of its reach, the other far beyond: the trampoline for the
+/// second lies in the way of the first.
+#[test]
+fn a_trampoline_does_not_push_its_neighbour_out_of_reach() {
+    for gap in 240..270 {
+        let mut graph = graph::Graph::default();
+        let far = graph.answer(1);
+        let lower = (0..300).fold(far, |next, _| graph.load(graph::ARGUMENTS, next));
+        let near = graph.answer(2);
+        let upper = (0..gap).fold(lower, |next, _| graph.load(graph::ARGUMENTS, next));
+        let branch = graph.test(graph::Test::Equal, 7, near, far);
+        let branch = graph.test(graph::Test::AtLeast, 100, upper, branch);
+        let start = graph.load(graph::NUMBER, branch);
+        let program = assemble::assemble(&graph, start).expect("every jump is within reach");
+        let answers = [7, 8, 100].map(|number| run(&program, &Call::new(number)).answer);
+        assert_eq!(answers, [2, 1, 1], "{gap}");
     }
 }
 
