@@ -1,6 +1,8 @@
 //! The event loop: takes each stop of each thread, hands what it shows to the recorder, and
 //! lets the thread go on. Counts stops against records.
 
+mod in_call;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
@@ -8,28 +10,22 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::calls::{self, Caller, Done, Memory, Prepared, Shape};
+use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
 use super::record::{Event, Recorder};
 use super::trace::{Phase, Use};
 use crate::error::{Doing, Error, Result};
-use crate::sys::ptrace::{self, Call, Change, Report, Stop, SyscallInfo, Until};
+use crate::sys::ptrace::{self, Change, Report, Stop, Until};
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
+use in_call::{Pending, called};
 
 /// How often a wait without events ends, so that deadlines are seen.
 const TICK: Duration = Duration::from_millis(20);
 /// How long processes that were killed may take to go when the tracer is dropped.
 const LAST_WAIT: Duration = Duration::from_secs(5);
-/// The bit of a call number that marks the x32 entry (`asm/unistd.h`).
-const X32: u64 = 0x4000_0000;
-/// `AUDIT_ARCH_I386` of `linux/audit.h`.
-const I386: u32 = 0x4000_0003;
-/// `ERESTARTSYS` and its kin, which the program never sees: the call is made again or fails with
-/// `EINTR` after the signal (`linux/errno.h`).
-const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 
 /// Whether there is anything left to trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,16 +81,6 @@ struct Task {
     stopped: bool,
     credentials: Option<Credentials>,
     pending: Option<Pending>,
-}
-
-/// A call between its stops.
-#[derive(Debug)]
-struct Pending {
-    call: Call,
-    phase: Phase,
-    shape: Option<&'static Shape>,
-    paths: Vec<Prepared>,
-    note: Option<u64>,
 }
 
 impl Tracer {
@@ -345,109 +331,6 @@ impl Tracer {
         Ok(())
     }
 
-    /// A call has been asked for.
-    fn asked(&mut self, tid: i32) -> io::Result<()> {
-        self.last_stop = Instant::now();
-        if self.recording {
-            self.stops += 1;
-        }
-        let call = match gone(ptrace::syscall_info(tid))? {
-            Some(SyscallInfo::Asked(call)) => call,
-            Some(_) => return Ok(()),
-            None => {
-                // Killed while it was stopped: the kernel then skips the call (seccomp_run_filters
-                // forces it to -1), so there is none to record.
-                if self.recording {
-                    self.records += 1;
-                }
-                return Ok(());
-            }
-        };
-        if self.recording {
-            self.recorder.record(self.phase, called(&call));
-        }
-        let phase = self.phase;
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
-        if task.pending.is_some() {
-            let text = "the end of a system call was not seen".to_owned();
-            self.recorder.record(phase, Event::Gap(text));
-        }
-        let shape = is_native(&call)
-            .then(|| calls::shape(call.number))
-            .flatten();
-        let mut caller = Caller {
-            tid,
-            process: task.process,
-            credentials: task.credentials.take(),
-        };
-        let mut pending = Pending {
-            call,
-            phase,
-            shape,
-            paths: Vec::new(),
-            note: None,
-        };
-        if let Some(shape) = shape {
-            if shape.changes_ids || !shape.paths.is_empty() {
-                caller.credentials();
-            }
-            pending.paths = calls::prepare(shape, &caller, &call);
-            pending.note = shape.before.and_then(|before| before(&caller, &call));
-        }
-        task.credentials = caller.credentials;
-        task.pending = Some(pending);
-        Ok(())
-    }
-
-    /// A call has returned. That it is a return is the kernel's word, not a toggle's.
-    fn returned(&mut self, tid: i32) -> io::Result<()> {
-        let Some(SyscallInfo::Returned(value)) = gone(ptrace::syscall_info(tid))? else {
-            return Ok(());
-        };
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
-        let Some(pending) = task.pending.take() else {
-            return Ok(());
-        };
-        if !self.recording {
-            return Ok(());
-        }
-        self.records += 1;
-        let Some(shape) = pending.shape else {
-            return Ok(());
-        };
-        let result = match value {
-            -4095..0 if RESTARTS.contains(&-value) => return Ok(()),
-            -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
-            value => Ok(value),
-        };
-        let mut caller = Caller {
-            tid,
-            process: task.process,
-            credentials: task.credentials.take(),
-        };
-        let mut done = Done {
-            caller: &mut caller,
-            call: &pending.call,
-            paths: &pending.paths,
-            note: pending.note,
-            result,
-            memory: &mut self.memory,
-            events: Vec::new(),
-        };
-        calls::conclude(shape, &mut done);
-        for event in done.events {
-            self.recorder.record(pending.phase, event);
-        }
-        if !shape.changes_ids {
-            task.credentials = caller.credentials;
-        }
-        Ok(())
-    }
-
     fn ended(&mut self, tid: i32, change: Change) {
         if tid == self.first {
             self.first_end = Some(change);
@@ -466,24 +349,6 @@ impl Tracer {
             self.main = oldest.map_or(self.main, |task| task.process);
         }
     }
-
-    /// The thread is gone in the middle of a call: one that never returns, or one that was
-    /// cut short by a signal that killed it.
-    fn unfinished(&mut self, task: Task) {
-        let Some(pending) = task.pending else { return };
-        if !self.recording {
-            return;
-        }
-        self.records += 1;
-        for Prepared { found, uses } in pending.paths {
-            let event = Event::Path {
-                found,
-                uses,
-                failure: Some(abi::EINTR),
-            };
-            self.recorder.record(pending.phase, event);
-        }
-    }
 }
 
 impl Drop for Tracer {
@@ -496,23 +361,6 @@ impl Drop for Tracer {
             }
         }
     }
-}
-
-fn called(call: &Call) -> Event {
-    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    if is_native(call) {
-        return Event::Call(number(call.number));
-    }
-    match call.arch {
-        ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
-        I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
-        other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
-    }
-}
-
-fn is_native(call: &Call) -> bool {
-    call.arch == ptrace::NATIVE_ARCH
-        && (cfg!(not(target_arch = "x86_64")) || call.number & X32 == 0)
 }
 
 /// A thread that has been killed meanwhile is no failure: its end is reported next.

@@ -5,6 +5,7 @@
 mod ids;
 mod memory;
 mod paths;
+mod reach;
 mod resources;
 mod sockets;
 
@@ -258,7 +259,7 @@ fn table() -> HashMap<u64, Shape> {
     for part in [
         ids::AFTER,
         memory::AFTER,
-        paths::AFTER,
+        reach::AFTER,
         resources::AFTER,
         sockets::AFTER,
     ] {
@@ -283,7 +284,7 @@ pub fn prepare(shape: &Shape, caller: &Caller, call: &Call) -> Vec<Prepared> {
 
 /// Looks at a call that has returned.
 pub fn conclude(shape: &Shape, done: &mut Done<'_>) {
-    paths::conclude(done);
+    reach::conclude(done);
     done.capability(shape.always, "");
     if let Some(after) = shape.after {
         after(done);

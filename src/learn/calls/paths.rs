@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::capabilities::{self, Credentials, Owned, Wish};
-use super::super::paths::{Last, Resolved, resolve};
+use super::super::paths::{Last, resolve};
 use super::super::process;
-use super::super::record::Event;
 use super::super::trace::Use;
-use super::{Act, After, Base, Caller, Done, LastBy, PathArgument, Prepared, open_file};
+use super::{Act, Base, Caller, LastBy, PathArgument, Prepared, open_file};
 use crate::sys::abi;
 use crate::sys::process_memory;
 use crate::sys::ptrace::Call;
@@ -173,20 +171,6 @@ pub const PATHS: &[(&str, &[PathArgument])] = &[
     ("utimes", &[cwd(0, Follow, CHANGE)]),
 ];
 
-/// What these calls show besides their paths.
-pub const AFTER: After = &[
-    ("chmod", changed),
-    ("chown", |done| owner_changed(done, 1)),
-    ("fchmod", changed),
-    ("fchmodat", changed),
-    ("fchmodat2", changed),
-    ("fchown", |done| owner_changed(done, 1)),
-    ("fchownat", |done| owner_changed(done, 2)),
-    ("lchown", |done| owner_changed(done, 1)),
-    ("mknod", |done| node_made(done, 1)),
-    ("mknodat", |done| node_made(done, 2)),
-];
-
 /// How a file is opened.
 struct Opening {
     uses: Vec<Use>,
@@ -331,85 +315,4 @@ fn behind(caller: &Caller, descriptor: i32, uses: Vec<Use>) -> Option<Prepared> 
     // Nothing was searched: the descriptor was there.
     found.searched = Vec::new();
     Some(Prepared { found, uses })
-}
-
-/// Records the paths of a call that has returned, and the capabilities that reaching them took.
-pub fn conclude(done: &mut Done<'_>) {
-    for Prepared { found, uses } in done.paths {
-        let failure = done.result.err();
-        done.events.push(Event::Path {
-            found: found.clone(),
-            uses: uses.clone(),
-            failure,
-        });
-        if failure.is_none() && !found.searched.is_empty() {
-            let who = done.caller.credentials();
-            for capability in needed(&who, found, uses) {
-                done.capability(Some(capability), &found.asked.to_string_lossy());
-            }
-        }
-    }
-}
-
-/// The capabilities that it took to use a path like this.
-fn needed(who: &Credentials, found: &Resolved, uses: &[Use]) -> Vec<u8> {
-    let mut needed: Vec<u8> = found
-        .searched
-        .iter()
-        .filter_map(|directory| capabilities::access(who, *directory, Wish::Search))
-        .collect();
-    let check = |file: Option<Owned>, wish| file.and_then(|f| capabilities::access(who, f, wish));
-    for used in uses {
-        match used {
-            Use::Read | Use::List => needed.extend(check(found.target, Wish::Read)),
-            Use::Write | Use::Connect => needed.extend(check(found.target, Wish::Write)),
-            Use::Create => needed.extend(check(found.parent, Wish::Write)),
-            Use::Delete => {
-                needed.extend(check(found.parent, Wish::Write));
-                needed.extend(
-                    found
-                        .parent
-                        .and_then(|p| capabilities::remove(who, p, found.target)),
-                );
-            }
-            Use::Enter => needed.extend(check(found.target, Wish::Search)),
-            Use::Change | Use::Execute | Use::Look | Use::Map | Use::Root => {}
-        }
-    }
-    needed.sort_unstable();
-    needed.dedup();
-    // Whoever overrides the mode bits may search, too.
-    if needed.contains(&capabilities::DAC_OVERRIDE) {
-        needed.retain(|capability| *capability != capabilities::DAC_READ_SEARCH);
-    }
-    needed
-}
-
-fn target(done: &Done<'_>) -> Option<(Owned, String)> {
-    let found = &done.paths.first()?.found;
-    Some((found.target?, found.asked.to_string_lossy().into_owned()))
-}
-
-fn changed(done: &mut Done<'_>) {
-    if let Some((file, path)) = target(done) {
-        let who = done.caller.credentials();
-        done.capability(capabilities::change(&who, file), &path);
-    }
-}
-
-fn owner_changed(done: &mut Done<'_>, first: usize) {
-    if let Some((file, path)) = target(done) {
-        let (user, group) = (done.uint(first), done.uint(first + 1));
-        let who = done.caller.credentials();
-        done.capability(capabilities::chown(&who, file, user, group), &path);
-    }
-}
-
-fn node_made(done: &mut Done<'_>, mode: usize) {
-    let path = done
-        .paths
-        .first()
-        .map(|path| path.found.asked.to_string_lossy().into_owned());
-    let capability = capabilities::mknod(done.uint(mode), done.long(mode + 1));
-    done.capability(capability, &path.unwrap_or_default());
 }

@@ -12,7 +12,7 @@ fn every_name_of_the_table_is_a_system_call_of_some_architecture() {
     let after = [
         ids::AFTER,
         memory::AFTER,
-        paths::AFTER,
+        reach::AFTER,
         resources::AFTER,
         sockets::AFTER,
     ];
@@ -32,7 +32,7 @@ fn no_call_has_two_rules_for_its_return() {
     for part in [
         ids::AFTER,
         memory::AFTER,
-        paths::AFTER,
+        reach::AFTER,
         resources::AFTER,
         sockets::AFTER,
     ] {

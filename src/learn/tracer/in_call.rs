@@ -1,0 +1,170 @@
+//! A call from its first stop to its last: counted, prepared, concluded.
+
+use std::io;
+use std::time::Instant;
+
+use super::super::calls::{self, Caller, Done, Prepared, Shape};
+use super::super::record::Event;
+use super::super::trace::Phase;
+use super::{Task, Tracer, gone};
+use crate::sys::abi;
+use crate::sys::ptrace::{self, Call, SyscallInfo};
+
+/// The bit of a call number that marks the x32 entry (`asm/unistd.h`).
+const X32: u64 = 0x4000_0000;
+/// `AUDIT_ARCH_I386` of `linux/audit.h`.
+const I386: u32 = 0x4000_0003;
+/// `ERESTARTSYS` and its kin, which the program never sees: the call is made again or fails with
+/// `EINTR` after the signal (`linux/errno.h`).
+const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
+
+/// A call between its stops.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) call: Call,
+    pub(super) phase: Phase,
+    shape: Option<&'static Shape>,
+    pub(super) paths: Vec<Prepared>,
+    note: Option<u64>,
+}
+
+impl Tracer {
+    /// A call has been asked for.
+    pub(super) fn asked(&mut self, tid: i32) -> io::Result<()> {
+        self.last_stop = Instant::now();
+        if self.recording {
+            self.stops += 1;
+        }
+        let call = match gone(ptrace::syscall_info(tid))? {
+            Some(SyscallInfo::Asked(call)) => call,
+            Some(_) => return Ok(()),
+            None => {
+                // Killed while it was stopped: the kernel then skips the call (seccomp_run_filters
+                // forces it to -1), so there is none to record.
+                if self.recording {
+                    self.records += 1;
+                }
+                return Ok(());
+            }
+        };
+        if self.recording {
+            self.recorder.record(self.phase, called(&call));
+        }
+        let phase = self.phase;
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        if task.pending.is_some() {
+            let text = "the end of a system call was not seen".to_owned();
+            self.recorder.record(phase, Event::Gap(text));
+        }
+        let shape = is_native(&call)
+            .then(|| calls::shape(call.number))
+            .flatten();
+        let mut caller = Caller {
+            tid,
+            process: task.process,
+            credentials: task.credentials.take(),
+        };
+        let mut pending = Pending {
+            call,
+            phase,
+            shape,
+            paths: Vec::new(),
+            note: None,
+        };
+        if let Some(shape) = shape {
+            if shape.changes_ids || !shape.paths.is_empty() {
+                caller.credentials();
+            }
+            pending.paths = calls::prepare(shape, &caller, &call);
+            pending.note = shape.before.and_then(|before| before(&caller, &call));
+        }
+        task.credentials = caller.credentials;
+        task.pending = Some(pending);
+        Ok(())
+    }
+
+    /// A call has returned. That it is a return is the kernel's word, not a toggle's.
+    pub(super) fn returned(&mut self, tid: i32) -> io::Result<()> {
+        let Some(SyscallInfo::Returned(value)) = gone(ptrace::syscall_info(tid))? else {
+            return Ok(());
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return Ok(());
+        };
+        let Some(pending) = task.pending.take() else {
+            return Ok(());
+        };
+        if !self.recording {
+            return Ok(());
+        }
+        self.records += 1;
+        let Some(shape) = pending.shape else {
+            return Ok(());
+        };
+        let result = match value {
+            -4095..0 if RESTARTS.contains(&-value) => return Ok(()),
+            -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
+            value => Ok(value),
+        };
+        let mut caller = Caller {
+            tid,
+            process: task.process,
+            credentials: task.credentials.take(),
+        };
+        let mut done = Done {
+            caller: &mut caller,
+            call: &pending.call,
+            paths: &pending.paths,
+            note: pending.note,
+            result,
+            memory: &mut self.memory,
+            events: Vec::new(),
+        };
+        calls::conclude(shape, &mut done);
+        for event in done.events {
+            self.recorder.record(pending.phase, event);
+        }
+        if !shape.changes_ids {
+            task.credentials = caller.credentials;
+        }
+        Ok(())
+    }
+
+    /// The thread is gone in the middle of a call: one that never returns, or one that was
+    /// cut short by a signal that killed it.
+    pub(super) fn unfinished(&mut self, task: Task) {
+        let Some(pending) = task.pending else { return };
+        if !self.recording {
+            return;
+        }
+        self.records += 1;
+        for Prepared { found, uses } in pending.paths {
+            let event = Event::Path {
+                found,
+                uses,
+                failure: Some(abi::EINTR),
+            };
+            self.recorder.record(pending.phase, event);
+        }
+    }
+}
+
+/// The event of a call.
+pub(super) fn called(call: &Call) -> Event {
+    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    if is_native(call) {
+        return Event::Call(number(call.number));
+    }
+    match call.arch {
+        ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
+        I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
+        other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
+    }
+}
+
+fn is_native(call: &Call) -> bool {
+    call.arch == ptrace::NATIVE_ARCH
+        && (cfg!(not(target_arch = "x86_64")) || call.number & X32 == 0)
+}

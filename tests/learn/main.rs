@@ -1,0 +1,6 @@
+//! Traces real programs. Needs root, a C compiler, strace, bind9 and dig.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
+mod common;
+mod named;
+mod programs;
