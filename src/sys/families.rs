@@ -1,68 +1,116 @@
-//! Address family names (`address_families(7)`, `<bits/socket.h>` of glibc 2.36).
+//! Socket families by name (`AF_` in `linux/socket.h`, `address_families(7)`).
 #![forbid(unsafe_code)]
 
-/// Names and numbers.
-const NAMES: [(&str, u16); 46] = [
-    ("AF_UNSPEC", 0),
-    ("AF_UNIX", 1),
-    ("AF_INET", 2),
-    ("AF_AX25", 3),
-    ("AF_IPX", 4),
-    ("AF_APPLETALK", 5),
-    ("AF_NETROM", 6),
-    ("AF_BRIDGE", 7),
-    ("AF_ATMPVC", 8),
-    ("AF_X25", 9),
-    ("AF_INET6", 10),
-    ("AF_ROSE", 11),
-    ("AF_DECnet", 12),
-    ("AF_NETBEUI", 13),
-    ("AF_SECURITY", 14),
-    ("AF_KEY", 15),
-    ("AF_NETLINK", 16),
-    ("AF_PACKET", 17),
-    ("AF_ASH", 18),
-    ("AF_ECONET", 19),
-    ("AF_ATMSVC", 20),
-    ("AF_RDS", 21),
-    ("AF_SNA", 22),
-    ("AF_IRDA", 23),
-    ("AF_PPPOX", 24),
-    ("AF_WANPIPE", 25),
-    ("AF_LLC", 26),
-    ("AF_IB", 27),
-    ("AF_MPLS", 28),
-    ("AF_CAN", 29),
-    ("AF_TIPC", 30),
-    ("AF_BLUETOOTH", 31),
-    ("AF_IUCV", 32),
-    ("AF_RXRPC", 33),
-    ("AF_ISDN", 34),
-    ("AF_PHONET", 35),
-    ("AF_IEEE802154", 36),
-    ("AF_CAIF", 37),
-    ("AF_ALG", 38),
-    ("AF_NFC", 39),
-    ("AF_VSOCK", 40),
-    ("AF_KCM", 41),
-    ("AF_QIPCRTR", 42),
-    ("AF_SMC", 43),
-    ("AF_XDP", 44),
-    ("AF_MCTP", 45),
+/// The families in the order of their numbers, from 0, without `AF_`.
+const NAMES: [&str; 46] = [
+    "unspec",
+    "unix",
+    "inet",
+    "ax25",
+    "ipx",
+    "appletalk",
+    "netrom",
+    "bridge",
+    "atmpvc",
+    "x25",
+    "inet6",
+    "rose",
+    "decnet",
+    "netbeui",
+    "security",
+    "key",
+    "netlink",
+    "packet",
+    "ash",
+    "econet",
+    "atmsvc",
+    "rds",
+    "sna",
+    "irda",
+    "pppox",
+    "wanpipe",
+    "llc",
+    "ib",
+    "mpls",
+    "can",
+    "tipc",
+    "bluetooth",
+    "iucv",
+    "rxrpc",
+    "isdn",
+    "phonet",
+    "ieee802154",
+    "caif",
+    "alg",
+    "nfc",
+    "vsock",
+    "kcm",
+    "qipcrtr",
+    "smc",
+    "xdp",
+    "mctp",
 ];
 
-/// The number of the family with this name, as in `AF_INET`.
-pub fn number(name: &str) -> Option<u16> {
-    NAMES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, number)| *number)
+/// Other names (`sys/socket.h`).
+const ALIASES: [(&str, u16); 3] = [("file", 1), ("local", 1), ("route", 16)];
+
+/// The name of a family, in lower case and without `AF_`, as in `inet6`.
+pub fn name(number: u16) -> Option<&'static str> {
+    NAMES.get(usize::from(number)).copied()
 }
 
-/// The name of the family with this number.
-pub fn name(number: u16) -> Option<&'static str> {
-    NAMES
+/// The number of a family; its name may have `AF_` before it and be in either case.
+pub fn number(name: &str) -> Option<u16> {
+    let bare = match name.get(..3) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("af_") => name.get(3..)?,
+        _ => name,
+    };
+    let alias = ALIASES
         .iter()
-        .find(|(_, known)| *known == number)
-        .map(|(name, _)| *name)
+        .find(|(alias, _)| alias.eq_ignore_ascii_case(bare));
+    if let Some((_, number)) = alias {
+        return Some(*number);
+    }
+    let index = NAMES
+        .iter()
+        .position(|known| known.eq_ignore_ascii_case(bare))?;
+    u16::try_from(index).ok()
+}
+
+/// All names, in the order of their numbers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_agree() {
+        for (index, text) in names().enumerate() {
+            assert_eq!(number(text).map(usize::from), Some(index));
+        }
+        let sample = [
+            ("unix", libc::AF_UNIX),
+            ("AF_LOCAL", libc::AF_LOCAL),
+            ("inet", libc::AF_INET),
+            ("Af_Inet6", libc::AF_INET6),
+            ("netlink", libc::AF_NETLINK),
+            ("route", libc::AF_ROUTE),
+            ("packet", libc::AF_PACKET),
+            ("can", libc::AF_CAN),
+            ("alg", libc::AF_ALG),
+            ("vsock", libc::AF_VSOCK),
+            ("xdp", libc::AF_XDP),
+        ];
+        for (name, expected) in sample {
+            assert_eq!(number(name).map(i32::from), Some(expected), "{name}");
+        }
+        assert_eq!(name(45), Some("mctp"));
+        assert_eq!(name(46), None);
+        for wrong in ["", "af_", "inet7", "é_inet", "af_af_inet"] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
 }
