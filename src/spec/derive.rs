@@ -195,28 +195,30 @@ fn known_exercises(ready: &[Ready], knowledge: Option<&Knowledge>) -> Vec<Exerci
     }
 }
 
-/// The known exercises that worked here, and those that came with the facts.
+/// The known exercises and those that came with the facts, except known ones that failed: a
+/// person's own shall be seen to fail, but one that gaoler brought may not fit this host.
 fn exercises(
     trace: &Trace,
     known: &[Exercise],
     facts: &Facts,
     notes: &mut Vec<String>,
 ) -> Vec<Exercise> {
-    let runs = &trace.certificate.exercises;
-    let mut exercises = Vec::new();
-    for exercise in known {
-        let name = &exercise.name;
-        if facts.exercises.iter().any(|given| given.name == *name) {
-            continue;
-        }
-        if runs.iter().any(|run| run.name == *name && !run.passed) {
+    let is_given = |name: &str| facts.exercises.iter().any(|given| given.name == name);
+    let is_known = |name: &str| known.iter().any(|exercise| exercise.name == name);
+    let mut exercises: Vec<Exercise> = known
+        .iter()
+        .filter(|exercise| !is_given(&exercise.name))
+        .cloned()
+        .collect();
+    exercises.extend(facts.exercises.iter().cloned());
+    for run in trace.certificate.exercises.iter().filter(|run| !run.passed) {
+        if is_known(&run.name) {
+            exercises.retain(|exercise| exercise.name != run.name);
             notes.push(format!(
-                "exercise {name}, left out: it failed while the service was learned"
+                "exercise {}, left out: it failed during learning",
+                run.name
             ));
-        } else {
-            exercises.push(exercise.clone());
         }
     }
-    exercises.extend(facts.exercises.iter().cloned());
     exercises
 }

@@ -7,7 +7,7 @@ use super::value::{Seen, numbers};
 use crate::spec::{
     BindRule, CallRule, CapabilityRule, DeviceRule, FamilyRule, FileRule, PortRule, ScratchRule,
 };
-use crate::sys::{caps, families};
+use crate::sys::{calls, caps, families};
 use std::path::PathBuf;
 
 /// What the jail's file tree is made of.
@@ -113,9 +113,12 @@ impl Problems<'_> {
         let mut rules = Vec::new();
         for table in tables {
             let name = &table.call;
-            let what = format!("system call `{}`", name.get_ref());
-            self.once(&mut seen, name.get_ref().clone(), name.span(), what);
-            rules.push(self.call(table));
+            let rule = self.call(table);
+            if calls::number(name.get_ref()).is_some() {
+                let what = format!("system call `{}`", name.get_ref());
+                self.once(&mut seen, rule.number, name.span(), what);
+            }
+            rules.push(rule);
         }
         rules
     }

@@ -143,7 +143,7 @@ fn mistakes_are_shown_where_they_are() {
             "AF_INET",
             "AF_INTE",
             "unknown address family `AF_INTE`",
-            "did you mean `AF_INET`?",
+            "did you mean `inet`?",
         ),
         (
             r#"signal = "HUP""#,

@@ -166,7 +166,7 @@ impl Problems<'_> {
     ) -> N {
         number.unwrap_or_else(|| {
             let title = format!("unknown {kind} `{}`", shown(text.get_ref()));
-            match nearest(text.get_ref(), known) {
+            match nearest(without_prefix(text.get_ref()), known.map(without_prefix)) {
                 Some(name) => {
                     self.add_with_hint(text.span(), title, format!("did you mean `{name}`?"));
                 }
@@ -230,6 +230,15 @@ impl Problems<'_> {
 /// Every number that may have a name, in the type that a table wants.
 pub(super) fn numbers<N: TryFrom<u16>>() -> impl Iterator<Item = N> {
     NUMBERS.filter_map(|number| N::try_from(number).ok())
+}
+
+/// The name without what C puts before it, so that the hint depends on the rest.
+fn without_prefix(name: &str) -> &str {
+    let prefixes = ["CAP_", "AF_", "SIG"];
+    prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .unwrap_or(name)
 }
 
 /// Enough of a text from a file to recognise it, without control characters.

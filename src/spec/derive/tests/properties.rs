@@ -3,6 +3,7 @@ use proptest::collection::{btree_map, btree_set};
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::tree::knowledge;
 use super::*;
 
 const DIRECTORIES: [&str; 20] = [
@@ -116,6 +117,27 @@ proptest! {
             });
             let shared = shared::is_shared_place(&bind.path) || shared::is_sticky(&bind.path, &facts());
             prop_assert!(is_file || !shared, "{:?}", bind);
+        }
+    }
+
+    /// The configuration may name anything, too.
+    #[test]
+    fn no_configured_directory_is_shared(configured in paths(), paths in paths()) {
+        let mut facts = facts();
+        facts.config_paths = configured
+            .into_iter()
+            .map(|path| (path.host, path.kind == PathKind::Directory))
+            .collect();
+        for (path, _) in facts.config_paths.clone() {
+            for above in path.ancestors() {
+                facts.directories.entry(above.to_owned()).or_default();
+            }
+        }
+        let files: Vec<PathBuf> = paths.iter().map(|path| path.host.clone()).collect();
+        let spec = derive(&trace(paths), Some(&knowledge()), &facts).spec;
+        for bind in spec.binds {
+            let shared = shared::is_shared_place(&bind.path);
+            prop_assert!(!shared || files.contains(&bind.path), "{:?}", bind);
         }
     }
 

@@ -256,7 +256,7 @@ fn names_that_are_not_text_are_noted() {
     assert_noted(&derived, "UTF-8");
 }
 
-fn knowledge() -> Knowledge {
+pub(super) fn knowledge() -> Knowledge {
     let place = |path: &str, writable| Place {
         path: path.into(),
         writable,
