@@ -1,5 +1,6 @@
 //! The ELF closure against the dynamic linker itself: ldd(1) runs it on every program and library
 //! of the directories below, which hold nothing but what the distribution ships.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,12 @@ use std::time::Instant;
 
 use gaoler::build::elf::{Inspected, Resolver};
 
-const DIRECTORIES: [&str; 3] = ["/usr/bin", "/usr/sbin", "/usr/lib/apache2"];
+const DIRECTORIES: [&str; 4] = [
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib/apache2",
+    "/usr/lib/x86_64-linux-gnu",
+];
 const THREADS: usize = 2;
 const ENOUGH: usize = 100;
 

@@ -22,7 +22,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Doing, Error, Result};
+use rustix::io::Errno;
+
+use crate::error::{Doing, Error, Result, explain};
 
 use cache::LibraryCache;
 use machine::Layout;
@@ -171,10 +173,12 @@ impl Resolver {
         if let Some(known) = self.candidates.get(path) {
             return Ok(known.clone());
         }
-        // Whatever the reason, ld.so goes on to the next directory.
         let candidate = match self.root.open(path) {
             Ok(file) => read_candidate(path, file)?,
-            Err(_) => Candidate::Absent,
+            Err(errno) if says_of_path(errno) => Candidate::Absent,
+            Err(errno) => {
+                return Err(Error::new(format!("open {path}"), explain(&errno.into())));
+            }
         };
         self.candidates.insert(path.to_owned(), candidate.clone());
         Ok(candidate)
@@ -188,6 +192,23 @@ impl Resolver {
         self.directories.insert(path.to_owned(), is_directory);
         is_directory
     }
+}
+
+/// Whether a failure to open is a property of the path, which sends ld.so to the next directory.
+/// Any other is ours (no descriptor left, no memory), and would make us miss what ld.so finds.
+fn says_of_path(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::ACCESS
+            | Errno::PERM
+            | Errno::LOOP
+            | Errno::NAMETOOLONG
+            | Errno::NXIO
+            | Errno::NODEV
+            | Errno::INVAL
+    )
 }
 
 /// Reads a file that ld.so would map. A file that is not an ELF object ends its search with an

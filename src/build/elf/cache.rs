@@ -52,7 +52,8 @@ impl LibraryCache {
     /// present one behind it. `None` for anything else, which ld.so ignores as well.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.starts_with(MAGIC) {
-            return Self::parse_new(bytes);
+            let levels = named_levels(bytes).unwrap_or_default();
+            return Self::parse_new(bytes, levels);
         }
         if !bytes.starts_with(OLD_MAGIC) {
             return None;
@@ -61,12 +62,14 @@ impl LibraryCache {
         let end = count.checked_mul(OLD_ENTRY)?.checked_add(OLD_HEADER)?;
         let embedded = bytes.get(end.checked_next_multiple_of(ALIGNMENT)?..);
         match embedded {
-            Some(new) if new.starts_with(MAGIC) => Self::parse_new(new),
+            // ld.so counts the offsets of the names of levels from the wrong place here (measured
+            // with glibc 2.36): it knows no level, and takes the library that asks for none.
+            Some(new) if new.starts_with(MAGIC) => Self::parse_new(new, Vec::new()),
             _ => Self::parse_old(bytes.get(OLD_HEADER..end)?, bytes.get(end..)?),
         }
     }
 
-    fn parse_new(bytes: &[u8]) -> Option<Self> {
+    fn parse_new(bytes: &[u8], levels: Vec<String>) -> Option<Self> {
         let order = bytes.get(BYTE_ORDER)? & BYTE_ORDER_MASK;
         if order != BYTE_ORDER_UNSET && order != BYTE_ORDER_NATIVE {
             return None;
@@ -88,7 +91,6 @@ impl LibraryCache {
                 })
             })
             .collect::<Option<_>>()?;
-        let levels = named_levels(bytes).unwrap_or_default();
         Some(Self {
             strings: bytes.to_vec(),
             entries,

@@ -16,8 +16,8 @@ const DYNAMIC_LIMIT: u64 = 64 << 10;
 const INTERPRETER_LIMIT: u64 = 4096;
 /// The most undefined symbols that are looked at for hardening.
 const IMPORT_LIMIT: u32 = 1 << 16;
-/// The most of a hash table that is read to count symbols, bytes.
-const HASH_HEADER: u64 = 16;
+/// The size of the header of a GNU hash table, bytes.
+const GNU_HASH_HEADER: u64 = 16;
 
 /// Why a file cannot be used: words that follow "cannot read FILE:".
 pub(super) type Reason = String;
@@ -177,7 +177,7 @@ fn segments<'data, R: ReadRef<'data>>(
     data: R,
 ) -> Result<&'data [Segment], Reason> {
     // A larger number of segments is written elsewhere, in a section header; ld.so does not look.
-    if header.e_phnum(ENDIAN) >= elf::PN_XNUM {
+    if header.e_phnum(ENDIAN) == elf::PN_XNUM {
         return Err("it is damaged: it has too many segments".into());
     }
     header.program_headers(ENDIAN, data).map_err(reason)
@@ -308,7 +308,7 @@ impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
         if let Some(at) = self.value(elf::DT_GNU_HASH) {
             let header = self
                 .data
-                .read_bytes_at(self.offset(at)?, HASH_HEADER)
+                .read_bytes_at(self.offset(at)?, GNU_HASH_HEADER)
                 .ok()?;
             return gnu_symbol_base(header);
         }
