@@ -1,8 +1,10 @@
 //! Finding a path on the host the way the kernel does, with every link on the way noted, and
 //! telling who may read what is there.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Mutex;
 
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;
@@ -18,6 +20,9 @@ const MOST_LINKS: usize = 40;
 #[derive(Debug)]
 pub struct HostTree {
     root: Beneath,
+    /// What has been looked at. A plan is of one moment: a file that changes after it is noticed
+    /// when it is copied.
+    seen: Mutex<HashMap<PathBuf, Option<Stat>>>,
 }
 
 /// One thing on the way to a path.
@@ -59,8 +64,10 @@ impl HostTree {
     /// # Errors
     /// `root` is no directory.
     pub fn open(root: &Path) -> Result<Self> {
+        let opened = Beneath::open(root).doing(|| format!("open {}", root.display()))?;
         Ok(Self {
-            root: Beneath::open(root).doing(|| format!("open {}", root.display()))?,
+            root: opened,
+            seen: Mutex::default(),
         })
     }
 
@@ -145,11 +152,23 @@ impl HostTree {
 
     /// What is at a path without links; `None` if nothing is.
     fn look(&self, path: &Path) -> Result<Option<Stat>> {
-        match self.root.stat(path) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno).doing(|| format!("look at {}", path.display())),
+        let known = self
+            .seen
+            .lock()
+            .ok()
+            .and_then(|seen| seen.get(path).copied());
+        if let Some(stat) = known {
+            return Ok(stat);
         }
+        let stat = match self.root.stat(path) {
+            Ok(stat) => Some(stat),
+            Err(Errno::NOENT) => None,
+            Err(errno) => return Err(errno).doing(|| format!("look at {}", path.display())),
+        };
+        if let Ok(mut seen) = self.seen.lock() {
+            seen.insert(path.to_owned(), stat);
+        }
+        Ok(stat)
     }
 }
 

@@ -4,19 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::FileType;
 
 use super::accounts_files;
-use super::elf::{Inspected, Resolver};
-use super::host_tree::{Found, HostTree, Reach, Step, file_type, reach};
+use super::elf::Resolver;
+use super::host_tree::{Found, HostTree, Step, file_type};
+use super::standalone;
 use super::users::Account;
-use super::{LOG_DIRECTORY, script, standalone};
 use crate::error::{Error, Result};
 use crate::spec::{Device, FileKind, FileRule, Spec};
 use crate::sys::copy::Identity;
-
-/// `#!` of a script that is itself a script: as deep as the kernel goes (`execve(2)`).
-const DEEPEST_SCRIPT: usize = 5;
 
 /// Everything that a tree is to hold, by path.
 #[derive(Debug, Default)]
@@ -143,7 +140,7 @@ pub fn inventory(
 pub(super) struct Planner<'a> {
     pub(super) spec: &'a Spec,
     pub(super) host: &'a HostTree,
-    resolver: &'a mut Resolver,
+    pub(super) resolver: &'a mut Resolver,
     pub(super) account: &'a Account,
     pub(super) layout: Layout,
     pub(super) inventory: Inventory,
@@ -238,11 +235,6 @@ impl Planner<'_> {
         )
     }
 
-    /// A file as it is.
-    pub(super) fn data(&mut self, path: &Path, because: &str) -> Result<()> {
-        self.copy(path, because, Use::Data).map(drop)
-    }
-
     /// An empty directory.
     fn directory(&mut self, path: &Path, because: &str) -> Result<()> {
         let found = self.way_to(path, because)?;
@@ -263,144 +255,6 @@ impl Planner<'_> {
             &found.real,
             Wanted::of_root(What::Directory, directory_mode(&found.real), because),
         )
-    }
-
-    /// A shared object and its closure.
-    pub(super) fn library(&mut self, path: &Path, because: &str) -> Result<()> {
-        let real = self.copy(path, because, Use::Data)?;
-        match self.resolver.inspect(&real)? {
-            Inspected::Elf(_) => self.closure(path),
-            Inspected::ForeignElf { .. } => Err(foreign(path, because)),
-            Inspected::Script { .. } | Inspected::Data => Err(Error::usage(
-                copying(path),
-                format!("the spec calls it a library ({because}), and it is no ELF file"),
-            )),
-        }
-    }
-
-    /// A program, its interpreters, and the closure of what is executed in the end.
-    fn executable(&mut self, path: &Path, because: &str, depth: usize) -> Result<()> {
-        let real = self.copy(path, because, Use::Program)?;
-        match self.resolver.inspect(&real)? {
-            Inspected::Elf(elf) => {
-                if let Some(interpreter) = &elf.interpreter {
-                    let reason = format!("the dynamic linker of {}", path.display());
-                    self.interpreter = Some(self.copy(interpreter, &reason, Use::Program)?);
-                }
-                self.closure(path)
-            }
-            Inspected::Script {
-                interpreter,
-                argument,
-            } => {
-                if depth == DEEPEST_SCRIPT {
-                    return Err(Error::new(
-                        copying(path),
-                        "its interpreters are scripts in turn, without end",
-                    ));
-                }
-                let reason = format!("the interpreter of {}", path.display());
-                self.executable(&interpreter, &reason, depth + 1)?;
-                match script::run_by_env(self, &interpreter, argument.as_deref()) {
-                    Some(program) => self.executable(&program, &reason, depth + 1),
-                    None => Ok(()),
-                }
-            }
-            Inspected::ForeignElf { .. } => Err(foreign(path, because)),
-            Inspected::Data => Err(Error::usage(
-                copying(path),
-                format!(
-                    "the spec calls it a program ({because}), and it is neither ELF nor a script"
-                ),
-            )),
-        }
-    }
-
-    /// The shared objects that ld.so loads with the file at `path`.
-    fn closure(&mut self, path: &Path) -> Result<()> {
-        for object in self.resolver.closure(path)? {
-            let reason = format!(
-                "needed by {} as {}",
-                object.needed_by.display(),
-                object.name
-            );
-            self.copy(&object.path, &reason, Use::Data)?;
-            self.objects
-                .entry(object.name)
-                .or_default()
-                .insert(object.path);
-        }
-        Ok(())
-    }
-
-    /// Adds a copy of `path` and the way to it; gives the path without links.
-    fn copy(&mut self, path: &Path, because: &str, used_as: Use) -> Result<PathBuf> {
-        let found = self.way_to(path, because)?;
-        let stat = found.stat.ok_or_else(|| vanished(path, because))?;
-        refuse_special(path, &found.real, &stat)?;
-        if used_as == Use::Data && self.comes_with_a_mount(&found.real) {
-            return Ok(found.real);
-        }
-        let readable = reach(&stat, self.account, 0o4).min(found.reach);
-        let bits = match used_as {
-            Use::Data => 0o444,
-            Use::Program if reach(&stat, self.account, 0o1) == Reach::Root => {
-                return Err(Error::new(
-                    copying(path),
-                    "it is not executable for the service's user",
-                ));
-            }
-            Use::Program => 0o555,
-        };
-        let (gid, mode) = self.permission(path, &stat, readable, bits)?;
-        let wanted = Wanted {
-            what: What::File(Identity::from(&stat)),
-            source: Some(found.real.clone()),
-            uid: 0,
-            gid,
-            mode,
-            reason: because.to_owned(),
-        };
-        self.add(&found.real, wanted)?;
-        Ok(found.real)
-    }
-
-    /// Group and mode of a copy: as open as on the host for the service, and never more.
-    fn permission(
-        &self,
-        path: &Path,
-        stat: &Stat,
-        readable: Reach,
-        bits: u32,
-    ) -> Result<(u32, u32)> {
-        match readable {
-            Reach::Everyone => Ok((0, bits)),
-            Reach::Service => {
-                let by_group =
-                    self.account.has_group(stat.st_gid) && stat.st_uid != self.account.user.uid;
-                let gid = if by_group {
-                    stat.st_gid
-                } else {
-                    self.account.group.gid
-                };
-                Ok((gid, bits & 0o550))
-            }
-            Reach::Root if self.spec.service.start_as_root => Ok((0, bits & 0o500)),
-            Reach::Root => {
-                let user = &self.account.user.name;
-                Err(Error::new(
-                    copying(path),
-                    format!(
-                        "on the host it is for uid {} and gid {} only (mode {:04o}), so {user} \
-                         could not read it in the jail either",
-                        stat.st_uid, stat.st_gid, stat.st_mode & 0o7777
-                    ),
-                )
-                .hint(format!(
-                    "give {user} a group that may read it (groups in [service]), or remove it from the spec"
-                )))
-            }
-        }
     }
 
     /// Adds the links and directories on the way to `path`.
@@ -509,13 +363,6 @@ impl Planner<'_> {
     }
 }
 
-/// What a copied file is for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Data,
-    Program,
-}
-
 /// `/dev` can be passed through, not listed: whatever appears there is not advertised.
 fn directory_mode(path: &Path) -> u32 {
     if path.starts_with("/dev") {
@@ -529,50 +376,18 @@ fn dev(reason: &str) -> Wanted {
     Wanted::of_root(What::Directory, directory_mode(Path::new("/dev")), reason)
 }
 
-/// Only regular files are copied.
-fn refuse_special(path: &Path, real: &Path, stat: &Stat) -> Result<()> {
-    let (what, hint) = match file_type(stat) {
-        FileType::RegularFile if real.starts_with("/proc") || real.starts_with("/sys") => (
-            "the kernel makes it when it is read: a copy would be wrong",
-            "take it out of the spec",
-        ),
-        FileType::RegularFile => return Ok(()),
-        FileType::Directory => (
-            "it is a directory",
-            "list the files in it, make it an empty one (kind = \"directory\"), or bind it",
-        ),
-        FileType::CharacterDevice | FileType::BlockDevice => {
-            ("it is a device", "list it under [[device]]")
-        }
-        FileType::Socket | FileType::Fifo => {
-            ("it is a socket or pipe, which lives on the host", "bind it")
-        }
-        FileType::Symlink | FileType::Unknown => (
-            "it is of a kind that cannot be copied",
-            "take it out of the spec",
-        ),
-    };
-    Err(Error::usage(copying(path), what).hint(hint))
-}
-
-fn copying(path: &Path) -> String {
+/// For errors.
+pub(super) fn copying(path: &Path) -> String {
     format!("copy {} into the jail", path.display())
 }
 
-fn vanished(path: &Path, because: &str) -> Error {
+/// The error for what a spec names and the host no longer has.
+pub(super) fn vanished(path: &Path, because: &str) -> Error {
     Error::new(
         copying(path),
         format!("it is in the spec ({because}) and no longer exists on the host"),
     )
     .hint("learn again, or take it out of the spec")
-}
-
-fn foreign(path: &Path, because: &str) -> Error {
-    Error::new(
-        copying(path),
-        format!("it is made for another kind of machine ({because})"),
-    )
-    .hint("is the right architecture's package installed?")
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! written since 2.33): a header, entries sorted for the linker's binary search, strings.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -107,36 +109,36 @@ fn number(text: &[u8]) -> (i32, &[u8]) {
 /// differ between distributions.
 #[derive(Debug)]
 pub struct DefaultDirectories {
-    linker: Vec<u8>,
+    directories: BTreeSet<PathBuf>,
 }
 
 impl DefaultDirectories {
-    /// Reads a dynamic linker.
+    /// Reads a dynamic linker. glibc keeps the list in it as `/lib/\0/usr/lib/\0`, with a `/` at
+    /// the end of each, which nothing else in it looks like.
     ///
     /// # Errors
     /// `read(2)`'s.
     pub fn of(linker: File) -> io::Result<Self> {
         let mut bytes = Vec::new();
         linker.take(LARGEST_LINKER).read_to_end(&mut bytes)?;
-        Ok(Self { linker: bytes })
+        let texts = bytes.split(|byte| *byte == 0);
+        let directories = texts.filter_map(|text| {
+            let directory = text
+                .strip_suffix(b"/")
+                .filter(|text| text.starts_with(b"/"))?;
+            Some(PathBuf::from(OsStr::from_bytes(directory)))
+        });
+        Ok(Self {
+            directories: directories.collect(),
+        })
     }
 
-    /// Whether the linker finds `object` without cache or RPATH. glibc keeps the list as
-    /// `/lib/\0/usr/lib/\0` with a `/` at the end of each, which nothing else in it looks like;
-    /// `glibc-hwcaps/LEVEL` below such a directory is searched too.
+    /// Whether the linker finds `object` without cache or RPATH: `glibc-hwcaps/LEVEL` below such
+    /// a directory is searched too.
     pub fn has(&self, object: &Path) -> bool {
         let directory = object.parent().unwrap_or(Path::new("/"));
-        self.lists(directory) || hwcaps_base(directory).is_some_and(|base| self.lists(base))
-    }
-
-    fn lists(&self, directory: &Path) -> bool {
-        let mut needle = directory.as_os_str().as_bytes().to_vec();
-        needle.extend_from_slice(b"/\0");
-        let is_whole = |at: usize| at == 0 || self.linker.get(at - 1) == Some(&0);
-        let windows = self.linker.windows(needle.len()).enumerate();
-        windows
-            .into_iter()
-            .any(|(at, window)| window == needle && is_whole(at))
+        let listed = |directory: &Path| self.directories.contains(directory);
+        listed(directory) || hwcaps_base(directory).is_some_and(listed)
     }
 }
 

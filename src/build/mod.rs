@@ -3,14 +3,15 @@
 #![forbid(unsafe_code)]
 
 mod accounts_files;
+mod copies;
 pub mod drift;
 pub mod elf;
 pub mod generation;
 mod host_tree;
 mod inventory;
+mod kind;
 mod ldcache;
 pub mod manifest;
-mod script;
 mod standalone;
 mod tree;
 mod trusted;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Stat};
 
 use super::host_tree::{HostTree, Reach, file_type, reach};
-use super::inventory::{Layout, Planner, Wanted, What};
+use super::inventory::{Layout, Planner, Wanted, What, vanished};
 use super::{Built, Manifest, Progress, generation, plan, tree, trusted, users::Account};
 use crate::error::{Doing, Error, Result};
 use crate::spec::{BindRule, Spec};
@@ -132,13 +132,7 @@ pub(super) fn places(planner: &mut Planner<'_>) -> Result<()> {
     for bind in &spec.binds {
         let found = planner.way_to(&bind.path, &bind.because)?;
         let Some(stat) = found.stat else {
-            return Err(Error::new(
-                format!("copy {} into the tree", bind.path.display()),
-                format!(
-                    "it is in the spec ({}) and no longer exists on the host",
-                    bind.because
-                ),
-            ));
+            return Err(vanished(&bind.path, &bind.because));
         };
         Bind {
             rule: bind,

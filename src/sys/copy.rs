@@ -13,6 +13,8 @@ use crate::error::{Doing, Error, Result};
 
 /// Bytes read at once: large enough that system calls do not count, small enough for the cache.
 const CHUNK: usize = 256 * 1024;
+/// Bytes copied before the disk is set to work on them.
+const STEP: u64 = 4 * 1024 * 1024;
 
 /// What says that a file is still the one it was: looked up before and after the copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +61,7 @@ pub fn copy(
     check_unchanged(source, identity, name)?;
     transfer(source, target, identity.size).doing(|| format!("copy {name}"))?;
     check_unchanged(source, identity, name)?;
-    let digest = hash(target).doing(|| format!("read back the copy of {name}"))?;
-    start_writing(target).doing(|| format!("write out the copy of {name}"))?;
-    Ok(digest)
+    hash(target).doing(|| format!("read back the copy of {name}"))
 }
 
 /// The SHA-256 of a whole file, in hexadecimal.
@@ -130,10 +130,11 @@ fn transfer(source: &mut File, target: &mut File, size: u64) -> io::Result<()> {
 fn transfer_in_kernel(source: &File, target: &File, size: u64) -> io::Result<u64> {
     let (mut from, mut to) = (0, 0);
     while to < size {
-        let rest = usize::try_from(size - to).unwrap_or(usize::MAX);
-        match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), rest) {
+        let step = usize::try_from(STEP.min(size - to)).unwrap_or(CHUNK);
+        match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), step) {
             Ok(0) => break,
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(_) => start_writing(target)?,
+            Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
                 break;
             }
