@@ -9,7 +9,7 @@ use rustix::fs::FileType;
 use super::accounts_files;
 use super::elf::Resolver;
 use super::host_tree::{Found, HostTree, Step, file_type};
-use super::standalone;
+use super::{LOG_DIRECTORY, standalone};
 use super::users::Account;
 use crate::error::{Error, Result};
 use crate::spec::{Device, FileKind, FileRule, Spec};

@@ -71,7 +71,7 @@ pub fn launch(plan: &Plan, stdio: &Stdio) -> Result<Launched> {
     let null = prepare::null()?;
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
-    let (errors, status) = (prepare::high(&errors)?, prepare::high(&status)?);
+    let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
     let options = Options { namespaces: prepared.namespaces, pids: &[] };
     let side = sys::fork::fork(options).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {

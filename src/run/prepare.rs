@@ -236,9 +236,9 @@ fn strings(texts: &[String]) -> Result<StringArray> {
     StringArray::new(texts).map_err(|error| Error::setup("use the arguments", error))
 }
 
-/// Moves a descriptor out of the way of the fixed numbers.
-pub(super) fn high(descriptor: &OwnedFd) -> Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(descriptor, HIGH).doing(|| "duplicate a descriptor")
+/// Moves a descriptor out of the way of the fixed numbers; the old one is closed.
+pub(super) fn high(descriptor: OwnedFd) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(&descriptor, HIGH).doing(|| "duplicate a descriptor")
 }
 
 /// `/dev/null`, for standard input.

@@ -104,8 +104,14 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// One thread, as the kernel counts them: `/proc/self/stat`'s 20th field would do, but the link
-/// count of the task directory needs no parsing.
+/// Whether the caller is the only thread: `unshare(CLONE_THREAD)` does nothing then and answers
+/// `EINVAL` otherwise (`unshare(2)`), also where there is no `/proc` to look into.
 fn single_threaded() -> Result<bool> {
-    Ok(rustix::fs::stat(c"/proc/self/task")?.st_nlink == 3)
+    // SAFETY: takes flags only, and with this one changes nothing.
+    let result = unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) };
+    match super::check(result) {
+        Ok(_) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
