@@ -66,7 +66,11 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
     let stat = rustix::fs::stat(tree).doing(|| format!("look at {}", tree.display()))?;
     let own = std::process::id().cast_signed();
     let mounts = mounts(state.service.pid)?;
-    let start = if plan.has_init() { state.init.map(|init| init.pid) } else { None };
+    let start = if plan.has_init() {
+        state.init.map(|init| init.pid)
+    } else {
+        None
+    };
     let mut processes = Vec::new();
     for pid in process::companions(start.unwrap_or(state.service.pid))? {
         // One that ends while it is looked at is no finding.
@@ -121,18 +125,24 @@ fn threads(pid: i32) -> Result<Vec<Status>> {
 }
 
 fn namespaces(pid: i32) -> Result<Vec<u64>> {
-    NAMESPACES.iter().map(|kind| process::namespace(pid, kind)).collect()
+    NAMESPACES
+        .iter()
+        .map(|kind| process::namespace(pid, kind))
+        .collect()
 }
 
 /// The id of the mount that a descriptor lies on (`proc_pid_fdinfo(5)`).
 fn mount_of(pid: i32, descriptor: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
 /// Whether the working directory, as the kernel names it, lies on one of the jail's mounts.
 fn directory_is_inside(pid: i32, mounts: &[Mount]) -> bool {
-    let Ok(directory) = fs::read_link(format!("/proc/{pid}/cwd")) else { return false };
+    let Ok(directory) = fs::read_link(format!("/proc/{pid}/cwd")) else {
+        return false;
+    };
     let Ok(shown) = rustix::fs::stat(format!("/proc/{pid}/root{}", directory.display())) else {
         return false;
     };
@@ -147,7 +157,10 @@ fn executable(
     tree: &Path,
     manifest: &Manifest,
 ) -> (String, Option<String>) {
-    let shown = process::executable(pid).unwrap_or_default().display().to_string();
+    let shown = process::executable(pid)
+        .unwrap_or_default()
+        .display()
+        .to_string();
     if is_init {
         return (shown, None);
     }
@@ -164,9 +177,12 @@ fn executable(
         return (shown, Some("is not in the manifest".to_owned()));
     };
     let built = tree.join(entry.path.strip_prefix("/").unwrap_or(&entry.path));
-    let same = rustix::fs::stat(&built).ok().zip(rustix::fs::fstat(&file).ok()).is_some_and(
-        |(built, running)| (built.st_dev, built.st_ino) == (running.st_dev, running.st_ino),
-    );
+    let same = rustix::fs::stat(&built)
+        .ok()
+        .zip(rustix::fs::fstat(&file).ok())
+        .is_some_and(|(built, running)| {
+            (built.st_dev, built.st_ino) == (running.st_dev, running.st_ino)
+        });
     let wrong = (!same).then(|| "has the right content but is not the tree's file".to_owned());
     (shown, wrong)
 }
@@ -185,7 +201,11 @@ pub(super) fn parse_mounts(text: &str) -> Vec<Mount> {
             let id = fields.next()?.parse().ok()?;
             let path = fields.nth(3)?;
             let options = fields.next()?.split(',').map(str::to_owned).collect();
-            Some(Mount { id, path: unescape(path).into(), options })
+            Some(Mount {
+                id,
+                path: unescape(path).into(),
+                options,
+            })
         })
         .collect()
 }
@@ -200,7 +220,9 @@ fn unescape(text: &str) -> String {
             continue;
         }
         let digits: Vec<u8> = bytes.by_ref().take(3).collect();
-        let value = std::str::from_utf8(&digits).ok().and_then(|d| u8::from_str_radix(d, 8).ok());
+        let value = std::str::from_utf8(&digits)
+            .ok()
+            .and_then(|d| u8::from_str_radix(d, 8).ok());
         out.push(value.unwrap_or(b'\\'));
     }
     String::from_utf8_lossy(&out).into_owned()

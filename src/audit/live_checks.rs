@@ -9,28 +9,68 @@ use crate::sys::caps::CapabilitySet;
 
 /// The table.
 pub(super) const CHECKS: &[Check] = &[
-    Check { id: "live.uid", about: "every thread has the uid in all four forms", look: uids },
-    Check { id: "live.gid", about: "every thread has the gid in all four forms", look: gids },
-    Check { id: "live.groups", about: "every thread has exactly the groups", look: groups },
-    Check { id: "live.capabilities", about: "no set holds more than was kept", look: capabilities },
-    Check { id: "live.no-new-privs", about: "execve cannot add privileges", look: no_new_privs },
-    Check { id: "live.seccomp", about: "every thread is under the filter", look: seccomp },
+    Check {
+        id: "live.uid",
+        about: "every thread has the uid in all four forms",
+        look: uids,
+    },
+    Check {
+        id: "live.gid",
+        about: "every thread has the gid in all four forms",
+        look: gids,
+    },
+    Check {
+        id: "live.groups",
+        about: "every thread has exactly the groups",
+        look: groups,
+    },
+    Check {
+        id: "live.capabilities",
+        about: "no set holds more than was kept",
+        look: capabilities,
+    },
+    Check {
+        id: "live.no-new-privs",
+        about: "execve cannot add privileges",
+        look: no_new_privs,
+    },
+    Check {
+        id: "live.seccomp",
+        about: "every thread is under the filter",
+        look: seccomp,
+    },
     Check {
         id: "live.root",
         about: "its root is the generation's tree: the inode is compared, as \"Running BIND9 in \
                 a chroot cage\" does with fstat",
         look: root,
     },
-    Check { id: "live.directory", about: "its working directory is inside", look: directory },
+    Check {
+        id: "live.directory",
+        about: "its working directory is inside",
+        look: directory,
+    },
     Check {
         id: "live.descriptor",
         about: "no descriptor leads to a file outside (CVE-2024-21626; \"close file descriptors \
                 aggressively\")",
         look: descriptors,
     },
-    Check { id: "live.namespace", about: "its namespaces are its own", look: namespaces },
-    Check { id: "live.mount", about: "its mounts are as tight as planned", look: mounts },
-    Check { id: "live.executable", about: "it runs what was built", look: executables },
+    Check {
+        id: "live.namespace",
+        about: "its namespaces are its own",
+        look: namespaces,
+    },
+    Check {
+        id: "live.mount",
+        about: "its mounts are as tight as planned",
+        look: mounts,
+    },
+    Check {
+        id: "live.executable",
+        about: "it runs what was built",
+        look: executables,
+    },
 ];
 
 const RESTART: &str = "restart the jail; if it comes back, report it as a bug with the plan";
@@ -52,7 +92,13 @@ impl Promise {
         let mut promise = Self::default();
         for planned in &subject.plan.steps {
             match &planned.step {
-                Step::VerifyIds { uid, gid, groups, capabilities, .. } => {
+                Step::VerifyIds {
+                    uid,
+                    gid,
+                    groups,
+                    capabilities,
+                    ..
+                } => {
                     promise.uid = *uid;
                     promise.gid = *gid;
                     promise.groups.clone_from(groups);
@@ -71,7 +117,11 @@ impl Promise {
 
 /// The service's processes, without the first one that gaoler left.
 fn processes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Process> + use<'a> {
-    subject.live.into_iter().flat_map(|live| &live.processes).filter(|process| !process.is_init)
+    subject
+        .live
+        .into_iter()
+        .flat_map(|live| &live.processes)
+        .filter(|process| !process.is_init)
 }
 
 /// Looks at every thread of every process of the service.
@@ -81,7 +131,12 @@ fn each_thread(
 ) -> Vec<Finding> {
     let promise = Promise::of(subject);
     processes(subject)
-        .flat_map(|process| process.threads.iter().map(move |thread| (process.pid, thread)))
+        .flat_map(|process| {
+            process
+                .threads
+                .iter()
+                .map(move |thread| (process.pid, thread))
+        })
         .filter_map(|(pid, thread)| {
             let evidence = wrong(&promise, thread)?;
             let subject = format!("process {pid} ({})", thread.name);
@@ -120,8 +175,7 @@ fn groups(subject: &Subject<'_>) -> Vec<Finding> {
     each_thread(subject, |promise, thread| {
         let mut found = thread.groups.clone();
         found.sort_unstable();
-        (found != promise.groups)
-            .then(|| format!("groups are {found:?}, not {:?}", promise.groups))
+        (found != promise.groups).then(|| format!("groups are {found:?}, not {:?}", promise.groups))
     })
 }
 
@@ -151,20 +205,31 @@ fn no_new_privs(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn seccomp(subject: &Subject<'_>) -> Vec<Finding> {
     each_thread(subject, |promise, thread| {
-        let missing = promise.filters > 0 && (thread.seccomp != 2 || thread.filters < promise.filters);
-        missing.then(|| format!("seccomp mode {}, {} filters", thread.seccomp, thread.filters))
+        let missing =
+            promise.filters > 0 && (thread.seccomp != 2 || thread.filters < promise.filters);
+        missing.then(|| {
+            format!(
+                "seccomp mode {}, {} filters",
+                thread.seccomp, thread.filters
+            )
+        })
     })
 }
 
 fn root(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else { return Vec::new() };
+    let Some(live) = subject.live else {
+        return Vec::new();
+    };
     processes(subject)
         .filter(|process| process.root != live.tree)
         .map(|process| {
             Finding::new(
                 Severity::Critical,
                 format!("process {}", process.pid),
-                format!("its root is inode {}, the tree's is {}", process.root.1, live.tree.1),
+                format!(
+                    "its root is inode {}, the tree's is {}",
+                    process.root.1, live.tree.1
+                ),
                 RESTART,
             )
         })
@@ -188,20 +253,25 @@ fn directory(subject: &Subject<'_>) -> Vec<Finding> {
 fn descriptors(subject: &Subject<'_>) -> Vec<Finding> {
     processes(subject)
         .flat_map(|process| {
-            process.foreign_descriptors.iter().map(move |(number, target)| {
-                Finding::new(
-                    Severity::Critical,
-                    format!("process {}, descriptor {number}", process.pid),
-                    format!("it leads to {target}, which is on no mount of the jail"),
-                    RESTART,
-                )
-            })
+            process
+                .foreign_descriptors
+                .iter()
+                .map(move |(number, target)| {
+                    Finding::new(
+                        Severity::Critical,
+                        format!("process {}, descriptor {number}", process.pid),
+                        format!("it leads to {target}, which is on no mount of the jail"),
+                        RESTART,
+                    )
+                })
         })
         .collect()
 }
 
 fn namespaces(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else { return Vec::new() };
+    let Some(live) = subject.live else {
+        return Vec::new();
+    };
     let kinds = Promise::of(subject).namespaces;
     let wanted = [kinds.mount, kinds.pid, kinds.ipc, kinds.uts];
     let mut findings = Vec::new();
@@ -225,25 +295,37 @@ fn namespaces(subject: &Subject<'_>) -> Vec<Finding> {
 }
 
 fn mounts(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else { return Vec::new() };
+    let Some(live) = subject.live else {
+        return Vec::new();
+    };
     if !Promise::of(subject).namespaces.mount {
         return Vec::new();
     }
     let mut findings = Vec::new();
     for mount in &live.mounts {
-        let planned = subject.plan.steps.iter().find_map(|planned| match &planned.step {
-            Step::Bind { path, writable: true, .. } if *path == mount.path => {
-                Some(&["nosuid", "nodev", "noexec"][..])
-            }
-            Step::Bind { path, writable: false, .. } if *path == mount.path => {
-                Some(&["ro", "nosuid", "nodev", "noexec"][..])
-            }
-            Step::MountScratch { path } if *path == mount.path => {
-                Some(&["nosuid", "nodev", "noexec"][..])
-            }
-            Step::MountRoot { .. } if mount.path.as_os_str() == "/" => Some(&["ro", "nosuid"][..]),
-            _ => None,
-        });
+        let planned = subject
+            .plan
+            .steps
+            .iter()
+            .find_map(|planned| match &planned.step {
+                Step::Bind {
+                    path,
+                    writable: true,
+                    ..
+                } if *path == mount.path => Some(&["nosuid", "nodev", "noexec"][..]),
+                Step::Bind {
+                    path,
+                    writable: false,
+                    ..
+                } if *path == mount.path => Some(&["ro", "nosuid", "nodev", "noexec"][..]),
+                Step::MountScratch { path } if *path == mount.path => {
+                    Some(&["nosuid", "nodev", "noexec"][..])
+                }
+                Step::MountRoot { .. } if mount.path.as_os_str() == "/" => {
+                    Some(&["ro", "nosuid"][..])
+                }
+                _ => None,
+            });
         // What lies beneath a bound directory on the host comes with it, as tight as that.
         let Some(wanted) = planned else {
             let beneath = live.mounts.iter().any(|above| {

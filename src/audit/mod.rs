@@ -100,13 +100,17 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
 pub fn audit(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = checks()
         .flat_map(|check| {
-            (check.look)(subject)
-                .into_iter()
-                .map(|finding| Finding { id: check.id.to_owned(), ..finding })
+            (check.look)(subject).into_iter().map(|finding| Finding {
+                id: check.id.to_owned(),
+                ..finding
+            })
         })
         .collect();
     findings.sort_by(|left, right| {
-        right.severity.cmp(&left.severity).then_with(|| left.id.cmp(&right.id))
+        right
+            .severity
+            .cmp(&left.severity)
+            .then_with(|| left.id.cmp(&right.id))
     });
     findings
 }

@@ -19,6 +19,9 @@ fn weight(severity: Severity) -> f64 {
 
 /// The sum of the weights, at most 10, to one decimal.
 pub fn score(findings: &[Finding]) -> f64 {
-    let sum: f64 = findings.iter().map(|finding| weight(finding.severity)).sum();
+    let sum: f64 = findings
+        .iter()
+        .map(|finding| weight(finding.severity))
+        .sum();
     (sum.min(WORST) * 10.0).round() / 10.0
 }

@@ -18,8 +18,16 @@ pub(super) const CHECKS: &[Check] = &[
         about: "some groups can do on the host what root can",
         look: groups,
     },
-    Check { id: "spec.capability", about: "every capability that is kept is a part of root", look: capabilities },
-    Check { id: "spec.protection", about: "a layer that is off or missing stops nothing", look: protections },
+    Check {
+        id: "spec.capability",
+        about: "every capability that is kept is a part of root",
+        look: capabilities,
+    },
+    Check {
+        id: "spec.protection",
+        about: "a layer that is off or missing stops nothing",
+        look: protections,
+    },
     Check {
         id: "spec.call",
         about: "calls that change the machine or other processes, which a network service has \
@@ -52,13 +60,18 @@ pub(super) const CHECKS: &[Check] = &[
                 practices for UNIX chroot() operations\": have root own as many files as possible)",
         look: modes,
     },
-    Check { id: "tree.drift", about: "the tree is what was built", look: drift },
+    Check {
+        id: "tree.drift",
+        about: "the tree is what was built",
+        look: drift,
+    },
 ];
 
 /// Groups that lead to root on a Debian system: to the disks, to memory, to the container or
 /// package tools, to the password hashes.
-const ROOT_EQUAL_GROUPS: [&str; 10] =
-    ["root", "disk", "docker", "kmem", "libvirt", "lxd", "shadow", "staff", "sudo", "wheel"];
+const ROOT_EQUAL_GROUPS: [&str; 10] = [
+    "root", "disk", "docker", "kmem", "libvirt", "lxd", "shadow", "staff", "sudo", "wheel",
+];
 
 /// Programs that run what they are told.
 const SHELLS_AND_INTERPRETERS: [&str; 16] = [
@@ -68,13 +81,51 @@ const SHELLS_AND_INTERPRETERS: [&str; 16] = [
 
 /// Calls that reach beyond the jail's own processes and files.
 const DANGEROUS_CALLS: [&str; 45] = [
-    "acct", "add_key", "bpf", "clock_settime", "delete_module", "finit_module", "fsconfig",
-    "fsmount", "fsopen", "fspick", "init_module", "io_uring_enter", "io_uring_register",
-    "io_uring_setup", "ioperm", "iopl", "kcmp", "kexec_file_load", "kexec_load", "keyctl",
-    "lookup_dcookie", "mount", "mount_setattr", "move_mount", "move_pages", "name_to_handle_at",
-    "nfsservctl", "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root",
-    "process_vm_readv", "process_vm_writev", "ptrace", "quotactl", "reboot", "request_key",
-    "setns", "settimeofday", "swapoff", "swapon", "syslog", "umount2", "unshare", "userfaultfd",
+    "acct",
+    "add_key",
+    "bpf",
+    "clock_settime",
+    "delete_module",
+    "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "init_module",
+    "io_uring_enter",
+    "io_uring_register",
+    "io_uring_setup",
+    "ioperm",
+    "iopl",
+    "kcmp",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "lookup_dcookie",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "move_pages",
+    "name_to_handle_at",
+    "nfsservctl",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pivot_root",
+    "process_vm_readv",
+    "process_vm_writev",
+    "ptrace",
+    "quotactl",
+    "reboot",
+    "request_key",
+    "setns",
+    "settimeofday",
+    "swapoff",
+    "swapon",
+    "syslog",
+    "umount2",
+    "unshare",
+    "userfaultfd",
 ];
 
 fn root(subject: &Subject<'_>) -> Vec<Finding> {
@@ -85,7 +136,10 @@ fn root(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(
         Severity::High,
         "service.start_as_root",
-        format!("it starts with uid 0 and changes to {} by itself", service.user),
+        format!(
+            "it starts with uid 0 and changes to {} by itself",
+            service.user
+        ),
         "let gaoler change the ids: start_as_root = false, and give the capability that it \
          needed root for",
     )]
@@ -149,16 +203,17 @@ fn protections(subject: &Subject<'_>) -> Vec<Finding> {
         ("seccomp", wanted.seccomp, Severity::High),
         ("uts_namespace", wanted.uts_namespace, Severity::Low),
     ];
-    let off = layers.into_iter().filter(|(_, demand, _)| *demand == Demand::Off).map(
-        |(layer, _, severity)| {
+    let off = layers
+        .into_iter()
+        .filter(|(_, demand, _)| *demand == Demand::Off)
+        .map(|(layer, _, severity)| {
             Finding::new(
                 severity,
                 format!("protections.{layer}"),
                 "the spec says off",
                 format!("set {layer} = \"require\""),
             )
-        },
-    );
+        });
     let lacking = subject.plan.lacking.iter().map(|text| {
         Finding::new(
             Severity::Medium,

@@ -160,12 +160,17 @@ fn unchanged(state: &State, inventory: &Inventory, host: &HostTree) -> Result<Op
 /// # Errors
 /// The program is not there or is for another machine.
 pub fn interpreter_of(spec: &Spec) -> Result<Vec<String>> {
-    let Some(program) = spec.service.command.first() else { return Ok(Vec::new()) };
+    let Some(program) = spec.service.command.first() else {
+        return Ok(Vec::new());
+    };
     let inspected = elf::Resolver::new(Path::new("/"))?.inspect(Path::new(program))?;
     Ok(match inspected {
-        elf::Inspected::Script { interpreter, argument } => {
-            std::iter::once(interpreter.display().to_string()).chain(argument).collect()
-        }
+        elf::Inspected::Script {
+            interpreter,
+            argument,
+        } => std::iter::once(interpreter.display().to_string())
+            .chain(argument)
+            .collect(),
         _ => Vec::new(),
     })
 }

@@ -24,7 +24,12 @@ pub struct Arguments {
     #[arg(long, global = true, value_name = "DIR", default_value = "/etc/gaoler")]
     pub etc: PathBuf,
     /// Where the root trees are.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/gaoler")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/lib/gaoler"
+    )]
     pub state: PathBuf,
     /// Where running jails are known.
     #[arg(long, global = true, value_name = "DIR", default_value = "/run/gaoler")]

@@ -3,6 +3,7 @@
 
 mod args;
 mod completions;
+mod direct;
 mod output;
 mod screen;
 
@@ -15,6 +16,7 @@ use crate::run::Ended;
 use crate::verbs::{self, Event, LearnOptions, Places};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Verb};
+use direct::Direct;
 use output::Output;
 
 /// Exit code for findings above the threshold, and, as LSB has it, for a service that does not
@@ -30,8 +32,14 @@ pub fn main() -> ExitCode {
     if let Err(errno) = sys::close::close_from(3) {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
-    let arguments = Arguments::parse();
-    match perform(arguments) {
+    let result = match direct::direct(std::env::args_os()) {
+        Some(Direct::Run { places, name, exec }) => {
+            verbs::run(&places, &name, exec).map(exit_code_of)
+        }
+        Some(Direct::Supervise { places, name }) => supervise(&places, &name),
+        None => perform(Arguments::parse()),
+    };
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => fail(&error),
     }
@@ -41,7 +49,10 @@ pub fn main() -> ExitCode {
 fn fail(error: &Error) -> ExitCode {
     let mut text = format!("gaoler: {error}\n");
     if let Some(next) = error.next() {
-        for (line, first) in next.lines().zip(std::iter::once(true).chain(std::iter::repeat(false))) {
+        for (line, first) in next
+            .lines()
+            .zip(std::iter::once(true).chain(std::iter::repeat(false)))
+        {
             text += &format!("{}{line}\n", if first { "  hint: " } else { "        " });
         }
     }
@@ -51,14 +62,20 @@ fn fail(error: &Error) -> ExitCode {
 }
 
 fn perform(arguments: Arguments) -> Result<u8> {
-    let places =
-        Places { etc: arguments.etc, state: arguments.state, run: arguments.run };
+    let places = Places {
+        etc: arguments.etc,
+        state: arguments.state,
+        run: arguments.run,
+    };
     let output = Output::new();
     let report = |event: Event| output.event(&event);
     match arguments.verb {
         Verb::Up(up) => {
             let json = up.learn.json;
-            let options = LearnOptions { create_user: up.create_user, ..options(up.learn) };
+            let options = LearnOptions {
+                create_user: up.create_user,
+                ..options(up.learn)
+            };
             let done = verbs::up(&places, &options, &report)?;
             output.show(json, &screen::up_json(&done), || screen::up(&done))
         }
@@ -75,20 +92,29 @@ fn perform(arguments: Arguments) -> Result<u8> {
                 })
             }
             None => {
-                report(Event::Doing(format!("building the root tree of {}", build.name)));
+                report(Event::Doing(format!(
+                    "building the root tree of {}",
+                    build.name
+                )));
                 let (jail, built) = verbs::build(&places, &build.name, &report)?;
-                output.show(build.json, &screen::built_json(&built), || screen::built(&jail, &built))
+                output.show(build.json, &screen::built_json(&built), || {
+                    screen::built(&jail, &built)
+                })
             }
         },
         Verb::Plan(Named { name, json }) => {
             let jail = verbs::plan(&places, &name, crate::plan::Mode::Supervised, &report)?;
-            output.show(json, &screen::plan_json(&jail.plan), || screen::plan(&jail.plan))
+            output.show(json, &screen::plan_json(&jail.plan), || {
+                screen::plan(&jail.plan)
+            })
         }
         Verb::Run(run) => verbs::run(&places, &run.name, run.exec).map(exit_code_of),
         Verb::Start(Named { name, json }) => {
             let started = verbs::start(&places, &name, &report)?;
             let status = verbs::status(&places, &name)?;
-            output.show(json, &status, || screen::started(&status, started.is_none()))
+            output.show(json, &status, || {
+                screen::started(&status, started.is_none())
+            })
         }
         Verb::Stop(Named { name, json }) => {
             let ran = verbs::stop(&places, &name, &report)?;
@@ -104,7 +130,9 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Reload(Named { name, json }) => {
             verbs::reload(&places, &name, &report)?;
             let status = verbs::status(&places, &name)?;
-            output.show(json, &status, || format!("{name} has read its configuration again\n"))
+            output.show(json, &status, || {
+                format!("{name} has read its configuration again\n")
+            })
         }
         Verb::Status(Named { name, json }) => {
             let status = verbs::status(&places, &name)?;
@@ -113,7 +141,9 @@ fn perform(arguments: Arguments) -> Result<u8> {
         }
         Verb::Check(check) => {
             let found = verbs::check(&places, &check.name, check.live)?;
-            output.show(check.json, &found, || screen::check(&found, output.colour()))?;
+            output.show(check.json, &found, || {
+                screen::check(&found, output.colour())
+            })?;
             let above = check.fail_above.is_some_and(|limit| found.score > limit);
             Ok(if above { FINDINGS } else { 0 })
         }
@@ -129,7 +159,10 @@ fn supervise(places: &Places, name: &str) -> Result<u8> {
         let mut line = serde_json::to_string(word).unwrap_or_default();
         line.push('\n');
         // Whoever started it may be gone; the jail is not the worse for it.
-        match io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush()) {
+        match io::stdout()
+            .write_all(line.as_bytes())
+            .and_then(|()| io::stdout().flush())
+        {
             Ok(()) | Err(_) => {}
         }
         output::leave_standard_output();

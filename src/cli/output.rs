@@ -58,8 +58,8 @@ impl Output {
         if !json {
             return self.print(&text());
         }
-        let mut text = serde_json::to_string_pretty(value)
-            .map_err(|error| Error::new("write JSON", error))?;
+        let mut text =
+            serde_json::to_string_pretty(value).map_err(|error| Error::new("write JSON", error))?;
         text.push('\n');
         self.print(&text)
     }

@@ -21,31 +21,69 @@ pub(super) fn up(up: &Up) -> String {
     let mut text = String::new();
     let jail = &up.jail;
     let spec = &jail.spec;
-    let verb = if up.ran_already { "runs already" } else { "runs in its jail" };
-    line(&mut text, "", &format!("{} {verb}: process {}", spec.name, up.state.service.pid));
+    let verb = if up.ran_already {
+        "runs already"
+    } else {
+        "runs in its jail"
+    };
+    line(
+        &mut text,
+        "",
+        &format!("{} {verb}: process {}", spec.name, up.state.service.pid),
+    );
     text.push('\n');
     if let Some(trace) = &up.trace {
         line(&mut text, "learned", &learned_in_words(trace));
     }
     line(&mut text, "in the jail", &contents(jail, &up.built));
     for bind in &spec.binds {
-        let access = if bind.writable { "writable" } else { "read-only" };
-        line(&mut text, "", &format!("{} of the host, {access}", bind.path.display()));
+        let access = if bind.writable {
+            "writable"
+        } else {
+            "read-only"
+        };
+        line(
+            &mut text,
+            "",
+            &format!("{} of the host, {access}", bind.path.display()),
+        );
     }
     line(&mut text, "runs as", &identity(jail));
     line(&mut text, "may do", &allowances(jail));
     line(&mut text, "score", &score(&up.report));
-    for finding in up.report.findings.iter().filter(|found| found.severity > Severity::Info).take(FINDINGS_SHOWN) {
-        line(&mut text, "", &format!("{}: {}: {}", finding.id, finding.subject, finding.evidence));
+    for finding in up
+        .report
+        .findings
+        .iter()
+        .filter(|found| found.severity > Severity::Info)
+        .take(FINDINGS_SHOWN)
+    {
+        line(
+            &mut text,
+            "",
+            &format!("{}: {}: {}", finding.id, finding.subject, finding.evidence),
+        );
     }
     for note in &up.notes {
         line(&mut text, "left out", note);
     }
     text.push('\n');
     let name = &spec.name;
-    line(&mut text, "next", &format!("gaoler check {name} --live    look at it from outside"));
-    line(&mut text, "", &format!("gaoler status {name} · reload {name} · restart {name} · stop {name}"));
-    line(&mut text, "", &format!("gaoler plan {name}            every step of its start, with the reason"));
+    line(
+        &mut text,
+        "next",
+        &format!("gaoler check {name} --live    look at it from outside"),
+    );
+    line(
+        &mut text,
+        "",
+        &format!("gaoler status {name} · reload {name} · restart {name} · stop {name}"),
+    );
+    line(
+        &mut text,
+        "",
+        &format!("gaoler plan {name}            every step of its start, with the reason"),
+    );
     text
 }
 
@@ -60,8 +98,18 @@ fn line(text: &mut String, label: &str, value: &str) {
 
 fn learned_in_words(trace: &Trace) -> String {
     let certificate = &trace.certificate;
-    let passed = certificate.exercises.iter().filter(|run| run.passed).count();
-    let phase = |wanted| trace.calls.iter().filter(|call| call.phase == wanted).count();
+    let passed = certificate
+        .exercises
+        .iter()
+        .filter(|run| run.passed)
+        .count();
+    let phase = |wanted| {
+        trace
+            .calls
+            .iter()
+            .filter(|call| call.phase == wanted)
+            .count()
+    };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
          {passed} of {} exercises passed",
@@ -83,10 +131,19 @@ fn contents(jail: &Jail, built: &Built) -> String {
         .filter(|entry| entry.kind == EntryKind::Device)
         .map(|entry| entry.path.display().to_string())
         .collect();
-    let devices = if devices.is_empty() { "no devices".to_owned() } else { devices.join(" ") };
-    let files = jail.manifest.entries.iter().filter(|entry| entry.kind == EntryKind::File);
-    let (count, bytes) =
-        files.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.size.unwrap_or(0)));
+    let devices = if devices.is_empty() {
+        "no devices".to_owned()
+    } else {
+        devices.join(" ")
+    };
+    let files = jail
+        .manifest
+        .entries
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::File);
+    let (count, bytes) = files.fold((0, 0), |(count, bytes), entry| {
+        (count + 1, bytes + entry.size.unwrap_or(0))
+    });
     let whether = if built.changed { "new" } else { "unchanged" };
     format!(
         "{count} files, {}, read-only; {devices}; generation {} ({whether})",
@@ -105,7 +162,11 @@ fn identity(jail: &Jail) -> String {
     let groups = if account.groups.is_empty() {
         "no other groups".to_owned()
     } else {
-        let names: Vec<&str> = account.groups.iter().map(|group| group.name.as_str()).collect();
+        let names: Vec<&str> = account
+            .groups
+            .iter()
+            .map(|group| group.name.as_str())
+            .collect();
         format!("also {}", names.join(", "))
     };
     format!(
@@ -122,16 +183,28 @@ fn allowances(jail: &Jail) -> String {
         .filter_map(|rule| caps::name(rule.capability))
         .map(|name| format!("CAP_{name}"))
         .collect();
-    let kept = if kept.is_empty() { "no capability".to_owned() } else { kept.join(", ") };
+    let kept = if kept.is_empty() {
+        "no capability".to_owned()
+    } else {
+        kept.join(", ")
+    };
     let ports: Vec<String> = spec
         .ports
         .iter()
         .map(|rule| {
-            let port = if rule.port == 0 { "any".to_owned() } else { rule.port.to_string() };
+            let port = if rule.port == 0 {
+                "any".to_owned()
+            } else {
+                rule.port.to_string()
+            };
             format!("{} {} {port}", protocol_word(rule), direction_word(rule))
         })
         .collect();
-    format!("{kept}; {} system calls; {}", spec.calls.len(), ports.join(", "))
+    format!(
+        "{kept}; {} system calls; {}",
+        spec.calls.len(),
+        ports.join(", ")
+    )
 }
 
 fn protocol_word(rule: &crate::spec::PortRule) -> &'static str {
@@ -149,7 +222,13 @@ fn direction_word(rule: &crate::spec::PortRule) -> &'static str {
 }
 
 fn score(report: &CheckReport) -> String {
-    let count = |severity| report.findings.iter().filter(|found| found.severity == severity).count();
+    let count = |severity| {
+        report
+            .findings
+            .iter()
+            .filter(|found| found.severity == severity)
+            .count()
+    };
     format!(
         "{:.1} of 10 (0 is best); {} critical, {} high, {} medium, {} low",
         report.score,
@@ -179,7 +258,11 @@ pub(super) fn up_json(up: &Up) -> Value {
 /// After `learn`.
 pub(super) fn learned(learned: &Learned) -> String {
     let spec = &learned.spec;
-    let mut text = format!("learned {}: {}\n", spec.name, learned_in_words(&learned.trace));
+    let mut text = format!(
+        "learned {}: {}\n",
+        spec.name,
+        learned_in_words(&learned.trace)
+    );
     for note in &learned.notes {
         line(&mut text, "left out", note);
     }
@@ -223,7 +306,10 @@ pub(super) fn plan(plan: &Plan) -> String {
             text += &format!("{phase}\n");
             before = phase;
         }
-        text += &format!("  {number:>2}. {}\n      {}\n", planned.step, planned.reason);
+        text += &format!(
+            "  {number:>2}. {}\n      {}\n",
+            planned.step, planned.reason
+        );
     }
     for lacking in &plan.lacking {
         text += &format!("without: {lacking}\n");
@@ -254,8 +340,14 @@ pub(super) fn plan_json(plan: &Plan) -> Value {
 
 /// After `start`.
 pub(super) fn started(status: &Status, ran_already: bool) -> String {
-    let pid = status.pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
-    let verb = if ran_already { "runs already" } else { "started" };
+    let pid = status
+        .pid
+        .map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    let verb = if ran_already {
+        "runs already"
+    } else {
+        "started"
+    };
     format!("{} {verb}: process {pid}\n", status.name)
 }
 
@@ -273,7 +365,11 @@ pub(super) fn status(status: &Status) -> String {
             status.name
         ),
         _ => {
-            let last = status.last.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+            let last = status
+                .last
+                .as_ref()
+                .map(|how| format!(" ({how})"))
+                .unwrap_or_default();
             format!("{} is stopped{last}\n", status.name)
         }
     }

@@ -38,8 +38,7 @@ impl Cgroups {
     /// # Errors
     /// `/proc/self/mounts` not readable.
     pub fn probe() -> Result<Self> {
-        let mounts =
-            fs::read_to_string("/proc/self/mounts").doing(|| "read /proc/self/mounts")?;
+        let mounts = fs::read_to_string("/proc/self/mounts").doing(|| "read /proc/self/mounts")?;
         Ok(Self::parse(&mounts, &|mount| {
             fs::read_to_string(format!("{mount}/cgroup.controllers")).unwrap_or_default()
         }))
@@ -56,14 +55,24 @@ impl Cgroups {
                 continue;
             };
             let (version, list) = match kind {
-                "cgroup" => (Version::One, options.split(',').map(str::to_owned).collect()),
+                "cgroup" => (
+                    Version::One,
+                    options.split(',').map(str::to_owned).collect(),
+                ),
                 "cgroup2" => (
                     Version::Two,
-                    controllers(mount).split_whitespace().map(str::to_owned).collect(),
+                    controllers(mount)
+                        .split_whitespace()
+                        .map(str::to_owned)
+                        .collect(),
                 ),
                 _ => continue,
             };
-            hierarchies.push(Hierarchy { mount: mount.into(), version, controllers: list });
+            hierarchies.push(Hierarchy {
+                mount: mount.into(),
+                version,
+                controllers: list,
+            });
         }
         Self { hierarchies }
     }
@@ -88,8 +97,13 @@ mod tests {
         let found = Cgroups::parse(mounts, &|_| "memory hugetlb\n".to_owned());
         let pids = found.hierarchy_of("pids").expect("pids is mounted");
         assert_eq!(pids.version, Version::One);
-        let memory = found.hierarchy_of("memory").expect("memory is in the unified one");
-        assert_eq!((memory.version, memory.mount.as_os_str()), (Version::Two, "/sys/fs/cgroup/unified".as_ref()));
+        let memory = found
+            .hierarchy_of("memory")
+            .expect("memory is in the unified one");
+        assert_eq!(
+            (memory.version, memory.mount.as_os_str()),
+            (Version::Two, "/sys/fs/cgroup/unified".as_ref())
+        );
         assert_eq!(found.hierarchy_of("cpu"), None);
     }
 }

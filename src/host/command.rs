@@ -41,7 +41,10 @@ impl Outcome {
 /// The last `count` lines of a text.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+    lines
+        .get(lines.len().saturating_sub(count)..)
+        .unwrap_or_default()
+        .join("\n")
 }
 
 /// Whether a program can be found, as [`run`] would.
@@ -49,7 +52,8 @@ pub fn exists(program: &str) -> bool {
     if program.contains('/') {
         return std::path::Path::new(program).exists();
     }
-    PATH.split(':').any(|directory| std::path::Path::new(directory).join(program).exists())
+    PATH.split(':')
+        .any(|directory| std::path::Path::new(directory).join(program).exists())
 }
 
 /// Runs `command` to its end, or kills it after `limit`.
@@ -117,7 +121,11 @@ mod tests {
     fn output_and_exit_code_come_back() {
         let outcome = run(&words("ls /nonexistent"), Duration::from_secs(5)).expect("ls is there");
         assert_eq!(outcome.exit, Some(2));
-        assert!(outcome.output.contains("/nonexistent"), "{}", outcome.output);
+        assert!(
+            outcome.output.contains("/nonexistent"),
+            "{}",
+            outcome.output
+        );
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl Host {
         Ok(Self {
             kernel: number_file("/proc/sys/kernel/osrelease")?,
             landlock_abi: sys::landlock::abi(),
-            last_capability: number_file("/proc/sys/kernel/cap_last_cap")?.parse().unwrap_or(40),
+            last_capability: number_file("/proc/sys/kernel/cap_last_cap")?
+                .parse()
+                .unwrap_or(40),
             cgroups: cgroup::Cgroups::probe()?,
             unprivileged_port_start: number_file("/proc/sys/net/ipv4/ip_unprivileged_port_start")?
                 .parse()

@@ -64,10 +64,20 @@ fn parse_status(text: &str) -> Status {
         .map(|(name, value)| (name, value.trim()))
         .collect();
     let field = |name: &str| fields.get(name).copied().unwrap_or("");
-    let number = |name: &str| field(name).split(' ').next().unwrap_or("").parse().unwrap_or(0);
+    let number = |name: &str| {
+        field(name)
+            .split(' ')
+            .next()
+            .unwrap_or("")
+            .parse()
+            .unwrap_or(0)
+    };
     let bits = |name: &str| u64::from_str_radix(field(name), 16).unwrap_or(0);
     let list = |name: &str| -> Vec<u32> {
-        field(name).split_whitespace().filter_map(|word| word.parse().ok()).collect()
+        field(name)
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect()
     };
     let four = |name: &str| <[u32; 4]>::try_from(list(name)).unwrap_or_default();
     Status {
@@ -85,7 +95,10 @@ fn parse_status(text: &str) -> Status {
         no_new_privs: field("NoNewPrivs") == "1",
         seccomp: u32::try_from(number("Seccomp")).unwrap_or(0),
         filters: u32::try_from(number("Seccomp_filters")).unwrap_or(0),
-        pids: field("NSpid").split_whitespace().filter_map(|word| word.parse().ok()).collect(),
+        pids: field("NSpid")
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect(),
         resident_kib: number("VmRSS"),
         threads: u32::try_from(number("Threads")).unwrap_or(0),
     }
@@ -103,7 +116,12 @@ pub fn start_time(pid: i32) -> Result<u64> {
     text.rsplit_once(')')
         .and_then(|(_, rest)| rest.split_whitespace().nth(19))
         .and_then(|field| field.parse().ok())
-        .ok_or_else(|| Error::new(format!("read the start time in {path}"), "it has no field 22"))
+        .ok_or_else(|| {
+            Error::new(
+                format!("read the start time in {path}"),
+                "it has no field 22",
+            )
+        })
 }
 
 /// Whole seconds since `start_time` (clock ticks since boot, of which Linux has 100 a second
@@ -113,7 +131,11 @@ pub fn start_time(pid: i32) -> Result<u64> {
 /// `/proc/uptime` not readable.
 pub fn uptime_s(start_time: u64) -> Result<u64> {
     let text = fs::read_to_string("/proc/uptime").doing(|| "read /proc/uptime")?;
-    let seconds = text.split('.').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+    let seconds = text
+        .split('.')
+        .next()
+        .and_then(|field| field.parse::<u64>().ok())
+        .unwrap_or(0);
     Ok(seconds.saturating_sub(start_time / 100))
 }
 
@@ -151,12 +173,19 @@ pub fn companions(pid: i32) -> Result<Vec<i32>> {
         let same = |other: &i32| namespace(*other, "pid").is_ok_and(|found| found == own);
         return Ok(all()?.into_iter().filter(same).collect());
     }
-    let parents: Vec<(i32, i32)> =
-        all()?.into_iter().filter_map(|pid| Some((pid, status(pid).ok()?.parent))).collect();
+    let parents: Vec<(i32, i32)> = all()?
+        .into_iter()
+        .filter_map(|pid| Some((pid, status(pid).ok()?.parent)))
+        .collect();
     let mut family = vec![pid];
     let mut next = 0;
     while let Some(&member) = family.get(next) {
-        family.extend(parents.iter().filter(|(_, parent)| *parent == member).map(|(pid, _)| *pid));
+        family.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| *parent == member)
+                .map(|(pid, _)| *pid),
+        );
         next += 1;
     }
     Ok(family)

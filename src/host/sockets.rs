@@ -60,17 +60,29 @@ fn parse(table: &str, protocol: Protocol, wanted: &str) -> Vec<Listener> {
                 return None;
             }
             let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
-            Some(Listener { protocol, port, inode: inode.parse().ok()? })
+            Some(Listener {
+                protocol,
+                port,
+                inode: inode.parse().ok()?,
+            })
         })
         .collect()
 }
 
 /// The inodes of the sockets that a process holds. Empty if it has ended meanwhile.
 pub fn held_by(pid: i32) -> Vec<u64> {
-    let Ok(descriptors) = process::descriptors(pid) else { return Vec::new() };
+    let Ok(descriptors) = process::descriptors(pid) else {
+        return Vec::new();
+    };
     descriptors
         .iter()
-        .filter_map(|(_, target)| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
+        .filter_map(|(_, target)| {
+            target
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?
+                .parse()
+                .ok()
+        })
         .collect()
 }
 
@@ -103,14 +115,23 @@ mod tests {
             0: 0100007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000   105        0 4711 1\n\
             1: 0100007F:0036 0100007F:1234 01 00000000:00000000 00:00000000 00000000   105        0 4712 1\n";
         let found = parse(table, Protocol::Tcp, LISTENING);
-        assert_eq!(found, [Listener { protocol: Protocol::Tcp, port: 53, inode: 4711 }]);
+        assert_eq!(
+            found,
+            [Listener {
+                protocol: Protocol::Tcp,
+                port: 53,
+                inode: 4711
+            }]
+        );
     }
 
     #[test]
     fn a_socket_of_this_process_is_found_with_its_owner() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
         let port = socket.local_addr().expect("bound").port();
-        let (pid, _) = owner(Protocol::Udp, port).expect("proc").expect("it is bound");
+        let (pid, _) = owner(Protocol::Udp, port)
+            .expect("proc")
+            .expect("it is bound");
         assert_eq!(pid, std::process::id().cast_signed());
     }
 }

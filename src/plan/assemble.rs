@@ -50,7 +50,12 @@ pub struct Inputs<'a> {
 /// # Errors
 /// A protection that is required and that this host lacks; a program that is not in the tree.
 pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
-    let mut plan = Assembly { inputs, steps: Vec::new(), lacking: Vec::new() };
+    nothing_to_mount_without_mounts(inputs.spec)?;
+    let mut plan = Assembly {
+        inputs,
+        steps: Vec::new(),
+        lacking: Vec::new(),
+    };
     plan.host_side()?;
     plan.namespaces();
     plan.mounts();
@@ -69,6 +74,20 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
     })
 }
 
+/// Binds and scratch places need a mount namespace of the jail's own: made without one, the
+/// mounts would be the host's.
+fn nothing_to_mount_without_mounts(spec: &Spec) -> Result<()> {
+    let mounts = spec.binds.len() + spec.scratch.len();
+    if spec.protections.mount_namespace != Demand::Off || mounts == 0 {
+        return Ok(());
+    }
+    Err(Error::setup(
+        format!("plan the jail {}", spec.name),
+        format!("mount_namespace is off, and {mounts} places are to be mounted"),
+    )
+    .hint("build it with --standalone for plain chroot, or take the places out of the spec"))
+}
+
 /// A plan in the making.
 pub(super) struct Assembly<'a> {
     pub(super) inputs: Inputs<'a>,
@@ -78,12 +97,21 @@ pub(super) struct Assembly<'a> {
 
 impl Assembly<'_> {
     pub(super) fn add(&mut self, phase: Phase, step: Step, reason: impl Into<String>) {
-        self.steps.push(PlannedStep { phase, step, reason: reason.into() });
+        self.steps.push(PlannedStep {
+            phase,
+            step,
+            reason: reason.into(),
+        });
     }
 
     /// Whether to use a layer. One that is missing stops the plan or is reported, as the
     /// spec says: nothing is skipped in silence.
-    pub(super) fn wants(&mut self, layer: &str, demand: Demand, missing: Option<&str>) -> Result<bool> {
+    pub(super) fn wants(
+        &mut self,
+        layer: &str,
+        demand: Demand,
+        missing: Option<&str>,
+    ) -> Result<bool> {
         match (demand, missing) {
             (Demand::Off, _) => Ok(false),
             (Demand::Require | Demand::Prefer, None) => Ok(true),
@@ -102,7 +130,15 @@ impl Assembly<'_> {
     }
 
     fn host_side(&mut self) -> Result<()> {
-        let Inputs { spec, uid, gid, groups, runtime, host, .. } = self.inputs;
+        let Inputs {
+            spec,
+            uid,
+            gid,
+            groups,
+            runtime,
+            host,
+            ..
+        } = self.inputs;
         self.add(
             Phase::Host,
             Step::CloseInherited,
@@ -116,24 +152,36 @@ impl Assembly<'_> {
         );
         self.add(
             Phase::Host,
-            Step::ResolveIds { user: spec.service.user.clone(), uid, gid, groups: groups.to_vec() },
+            Step::ResolveIds {
+                user: spec.service.user.clone(),
+                uid,
+                gid,
+                groups: groups.to_vec(),
+            },
             "names are looked up on the host: after the change of root, NSS would load the \
              jail's libraries as root (CVE-2019-14271, CVE-2025-32463)",
         );
         let (directories, limits) = policy::cgroup(&spec.name, &spec.limits, &host.cgroups);
-        let missing = directories.is_empty().then_some("no cgroup hierarchy is mounted");
+        let missing = directories
+            .is_empty()
+            .then_some("no cgroup hierarchy is mounted");
         let limited = spec.limits.memory.is_some() || spec.limits.processes.is_some();
         if limited && self.wants("cgroup", spec.protections.cgroup, missing)? {
             self.add(
                 Phase::Host,
-                Step::JoinCgroup { directories, limits },
+                Step::JoinCgroup {
+                    directories,
+                    limits,
+                },
                 "limits on the whole jail hold for every process in it",
             );
         }
         if self.inputs.mode == Mode::Supervised {
             self.add(
                 Phase::Host,
-                Step::OpenLogSocket { directory: runtime.join("log") },
+                Step::OpenLogSocket {
+                    directory: runtime.join("log"),
+                },
                 "the supervisor reads the jail's /dev/log and says itself which jail wrote",
             );
         }
@@ -185,7 +233,13 @@ impl Assembly<'_> {
         if !self.kinds().mount {
             return;
         }
-        let Inputs { spec, tree, runtime, mode, .. } = self.inputs;
+        let Inputs {
+            spec,
+            tree,
+            runtime,
+            mode,
+            ..
+        } = self.inputs;
         self.add(
             Phase::Mounts,
             Step::StopPropagation,
@@ -193,7 +247,9 @@ impl Assembly<'_> {
         );
         self.add(
             Phase::Mounts,
-            Step::MountRoot { tree: tree.to_owned() },
+            Step::MountRoot {
+                tree: tree.to_owned(),
+            },
             "a mount of its own can be read-only and be the root",
         );
         for bind in &spec.binds {
@@ -210,7 +266,9 @@ impl Assembly<'_> {
         for scratch in &spec.scratch {
             self.add(
                 Phase::Mounts,
-                Step::MountScratch { path: scratch.path.clone() },
+                Step::MountScratch {
+                    path: scratch.path.clone(),
+                },
                 scratch.because.clone(),
             );
         }
@@ -303,7 +361,14 @@ impl Assembly<'_> {
     }
 
     fn ids(&mut self) {
-        let Inputs { spec, uid, gid, groups, host, .. } = self.inputs;
+        let Inputs {
+            spec,
+            uid,
+            gid,
+            groups,
+            host,
+            ..
+        } = self.inputs;
         let limits = &spec.limits;
         let wanted = [
             (Resource::CoreFile, Some(limits.core.unwrap_or(0))),
@@ -321,22 +386,37 @@ impl Assembly<'_> {
         }
         self.add(
             Phase::Ids,
-            Step::Umask { mask: spec.service.umask },
+            Step::Umask {
+                mask: spec.service.umask,
+            },
             "what the service creates is as closed as the spec says",
         );
         let keep = capability_bits(spec);
         self.add(
             Phase::Ids,
-            Step::DropBoundingSet { keep, last: host.last_capability },
+            Step::DropBoundingSet {
+                keep,
+                last: host.last_capability,
+            },
             "while CAP_SETPCAP lasts; afterwards no execve can bring one back",
         );
         self.add(
             Phase::Ids,
-            Step::SetGroups { groups: groups.to_vec() },
+            Step::SetGroups {
+                groups: groups.to_vec(),
+            },
             "the exact list, also when it is empty: the caller's groups would stay",
         );
-        let (final_uid, final_gid) = if spec.service.start_as_root { (0, 0) } else { (uid, gid) };
-        self.add(Phase::Ids, Step::SetGids { gid: final_gid }, "the group before the user, who may not change it");
+        let (final_uid, final_gid) = if spec.service.start_as_root {
+            (0, 0)
+        } else {
+            (uid, gid)
+        };
+        self.add(
+            Phase::Ids,
+            Step::SetGids { gid: final_gid },
+            "the group before the user, who may not change it",
+        );
         self.add(
             Phase::Ids,
             Step::SetUids { uid: final_uid },
@@ -406,7 +486,10 @@ impl Assembly<'_> {
             .collect();
         self.add(
             Phase::Execute,
-            Step::Execute { arguments, environment },
+            Step::Execute {
+                arguments,
+                environment,
+            },
             "through the descriptor: no path is looked up again",
         );
         Ok(())
@@ -428,5 +511,7 @@ impl Assembly<'_> {
 }
 
 fn capability_bits(spec: &Spec) -> u64 {
-    spec.capabilities.iter().fold(0, |bits, rule| bits | 1_u64 << (rule.capability & 63))
+    spec.capabilities
+        .iter()
+        .fold(0, |bits, rule| bits | 1_u64 << (rule.capability & 63))
 }

@@ -11,17 +11,37 @@ impl fmt::Display for Step {
             Step::CloseInherited => f.write_str("close every inherited descriptor above 2"),
             Step::ClearEnvironment => f.write_str("clear the environment"),
             Step::ResetSignals => f.write_str("reset signal handlers, ignored signals and mask"),
-            Step::ResolveIds { user, uid, gid, groups } => {
-                write!(f, "check that {user} is still uid {uid}, gid {gid}, groups {groups:?}")
+            Step::ResolveIds {
+                user,
+                uid,
+                gid,
+                groups,
+            } => {
+                write!(
+                    f,
+                    "check that {user} is still uid {uid}, gid {gid}, groups {groups:?}"
+                )
             }
-            Step::JoinCgroup { directories, limits } => {
-                write!(f, "join {} cgroup directories, {} limits", directories.len(), limits.len())
+            Step::JoinCgroup {
+                directories,
+                limits,
+            } => {
+                write!(
+                    f,
+                    "join {} cgroup directories, {} limits",
+                    directories.len(),
+                    limits.len()
+                )
             }
             Step::OpenLogSocket { directory } => {
                 write!(f, "open the log socket in {}", directory.display())
             }
             Step::MakeScratch { path, size_kib, .. } => {
-                write!(f, "make an empty file system of {size_kib} KiB for {}", path.display())
+                write!(
+                    f,
+                    "make an empty file system of {size_kib} KiB for {}",
+                    path.display()
+                )
             }
             Step::NewNamespaces(kinds) => {
                 let names = [
@@ -30,8 +50,11 @@ impl fmt::Display for Step {
                     (kinds.ipc, "ipc"),
                     (kinds.uts, "uts"),
                 ];
-                let made: Vec<&str> =
-                    names.iter().filter(|(made, _)| *made).map(|(_, name)| *name).collect();
+                let made: Vec<&str> = names
+                    .iter()
+                    .filter(|(made, _)| *made)
+                    .map(|(_, name)| *name)
+                    .collect();
                 write!(f, "make new namespaces: {}", made.join(", "))
             }
             Step::StopPropagation => f.write_str("make every mount a slave of the host's"),
@@ -40,7 +63,11 @@ impl fmt::Display for Step {
             }
             Step::Bind { path, writable, .. } => {
                 let access = if *writable { "writable" } else { "read-only" };
-                write!(f, "mount the host's {} {access}, nosuid, nodev, noexec", path.display())
+                write!(
+                    f,
+                    "mount the host's {} {access}, nosuid, nodev, noexec",
+                    path.display()
+                )
             }
             Step::MountScratch { path } => {
                 write!(f, "mount the empty file system on {}", path.display())
@@ -64,16 +91,26 @@ impl fmt::Display for Step {
             }
             Step::Umask { mask } => write!(f, "set the file mode creation mask to {mask:04o}"),
             Step::DropBoundingSet { keep, .. } => {
-                write!(f, "drop every capability from the bounding set but {}", CapabilitySet(*keep))
+                write!(
+                    f,
+                    "drop every capability from the bounding set but {}",
+                    CapabilitySet(*keep)
+                )
             }
             Step::SetGroups { groups } => {
                 write!(f, "set the supplementary groups to exactly {groups:?}")
             }
             Step::SetGids { gid } => {
-                write!(f, "set the real, effective, saved and file system gid to {gid}")
+                write!(
+                    f,
+                    "set the real, effective, saved and file system gid to {gid}"
+                )
             }
             Step::SetUids { uid } => {
-                write!(f, "set the real, effective, saved and file system uid to {uid}")
+                write!(
+                    f,
+                    "set the real, effective, saved and file system uid to {uid}"
+                )
             }
             Step::SetCapabilities { keep } => {
                 write!(
@@ -83,7 +120,11 @@ impl fmt::Display for Step {
                 )
             }
             Step::SetAmbient { keep } => {
-                write!(f, "set the ambient capabilities to {}", CapabilitySet(*keep))
+                write!(
+                    f,
+                    "set the ambient capabilities to {}",
+                    CapabilitySet(*keep)
+                )
             }
             Step::VerifyIds { .. } => f.write_str("read ids, groups and capabilities back"),
             Step::NoNewPrivs => f.write_str("set no_new_privs and read it back"),
@@ -94,7 +135,11 @@ impl fmt::Display for Step {
                 rules.files.len()
             ),
             Step::Seccomp { program } => {
-                write!(f, "install the system call filter ({} instructions)", program.len())
+                write!(
+                    f,
+                    "install the system call filter ({} instructions)",
+                    program.len()
+                )
             }
             Step::Execute { arguments, .. } => {
                 write!(f, "execute {} through its descriptor", arguments.join(" "))

@@ -52,14 +52,19 @@ impl Plan {
     /// Text that is not a plan of this version.
     pub fn from_json(text: &str, origin: &Path) -> Result<Self> {
         serde_json::from_str(text).map_err(|error| {
-            Error::setup(format!("read the compiled plan {}", origin.display()), error)
-                .hint("build the jail again: gaoler build NAME")
+            Error::setup(
+                format!("read the compiled plan {}", origin.display()),
+                error,
+            )
+            .hint("build the jail again: gaoler build NAME")
         })
     }
 
     /// Whether the jail has a pid namespace, with a first process that reaps.
     pub fn has_init(&self) -> bool {
-        self.steps.iter().any(|planned| planned.step == Step::ForkService)
+        self.steps
+            .iter()
+            .any(|planned| planned.step == Step::ForkService)
     }
 
     /// The directory of the jail's log socket, if it has one.

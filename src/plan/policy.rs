@@ -43,17 +43,28 @@ const EAFNOSUPPORT: u16 = 97;
 
 /// The program's argument list: the interpreter of a script first.
 pub fn arguments(spec: &Spec, interpreter: &[String]) -> Vec<String> {
-    interpreter.iter().chain(&spec.service.command).cloned().collect()
+    interpreter
+        .iter()
+        .chain(&spec.service.command)
+        .cloned()
+        .collect()
 }
 
 /// Compiles the filter: the calls of the spec, some of them only with some arguments.
 pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
-    let mut rules: Vec<Rule> =
-        spec.calls.iter().map(|rule| rule_for(rule.number, spec)).collect();
+    let mut rules: Vec<Rule> = spec
+        .calls
+        .iter()
+        .map(|rule| rule_for(rule.number, spec))
+        .collect();
     for name in ALWAYS {
         let number = number(name)?;
         if !rules.iter().any(|rule| rule.call == number) {
-            rules.push(Rule { call: number, alternatives: Vec::new(), otherwise: Action::Allow });
+            rules.push(Rule {
+                call: number,
+                alternatives: Vec::new(),
+                otherwise: Action::Allow,
+            });
         }
     }
     permit(&mut rules, number("execveat")?, 0, PROGRAM_DESCRIPTOR);
@@ -61,7 +72,10 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
     rules.sort_by_key(|rule| rule.call);
     filter::compile(&filter::Policy {
         architecture: Architecture::native().ok_or_else(|| {
-            Error::setup("compile the system call filter", "gaoler has no table for this architecture")
+            Error::setup(
+                "compile the system call filter",
+                "gaoler has no table for this architecture",
+            )
         })?,
         rules,
         known_up_to: calls::highest(),
@@ -89,13 +103,20 @@ fn permit(rules: &mut Vec<Rule>, call: u32, argument: u8, descriptor: u32) {
 }
 
 fn rule_for(call: u32, spec: &Spec) -> Rule {
-    let low = |argument, comparison| Condition { argument, low_half_only: true, comparison };
+    let low = |argument, comparison| Condition {
+        argument,
+        low_half_only: true,
+        comparison,
+    };
     let (alternatives, otherwise) = match calls::name(call).unwrap_or("") {
         "socket" | "socketpair" => (
             spec.families
                 .iter()
                 .map(|rule| {
-                    (vec![low(0, Comparison::Equal(rule.family.into()))], Action::Allow)
+                    (
+                        vec![low(0, Comparison::Equal(rule.family.into()))],
+                        Action::Allow,
+                    )
                 })
                 .collect(),
             Action::Errno(EAFNOSUPPORT),
@@ -110,7 +131,13 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
         ),
         "clone" => (
             vec![(
-                vec![low(0, Comparison::MaskedEqual { mask: NAMESPACE_FLAGS, value: 0 })],
+                vec![low(
+                    0,
+                    Comparison::MaskedEqual {
+                        mask: NAMESPACE_FLAGS,
+                        value: 0,
+                    },
+                )],
                 Action::Allow,
             )],
             Action::Errno(EPERM),
@@ -121,7 +148,10 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
             vec![(
                 vec![low(
                     2,
-                    Comparison::MaskedEqual { mask: WRITE_EXECUTE, value: WRITE_EXECUTE },
+                    Comparison::MaskedEqual {
+                        mask: WRITE_EXECUTE,
+                        value: WRITE_EXECUTE,
+                    },
                 )],
                 Action::Errno(EPERM),
             )],
@@ -129,7 +159,11 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
         ),
         _ => (Vec::new(), Action::Allow),
     };
-    Rule { call, alternatives, otherwise }
+    Rule {
+        call,
+        alternatives,
+        otherwise,
+    }
 }
 
 fn number(name: &str) -> Result<u32> {
@@ -150,12 +184,19 @@ pub fn cgroup(
     let mut directories = Vec::new();
     let mut values = Vec::new();
     let wanted = [
-        ("memory", "memory.limit_in_bytes", "memory.max", limits.memory),
+        (
+            "memory",
+            "memory.limit_in_bytes",
+            "memory.max",
+            limits.memory,
+        ),
         ("pids", "pids.max", "pids.max", limits.processes),
     ];
     for (controller, first_version, second_version, limit) in wanted {
         let Some(limit) = limit else { continue };
-        let Some(hierarchy) = cgroups.hierarchy_of(controller) else { continue };
+        let Some(hierarchy) = cgroups.hierarchy_of(controller) else {
+            continue;
+        };
         let directory = hierarchy.mount.join(CGROUP_PARENT).join(name);
         let file = match hierarchy.version {
             Version::One => first_version,

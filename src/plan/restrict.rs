@@ -31,7 +31,10 @@ pub fn landlock(inputs: &Inputs<'_>) -> Result<LandlockRules> {
         }
     }
     for bind in &spec.binds {
-        let grant = match (bind.writable, is_file_mountpoint(inputs.manifest, &bind.path)) {
+        let grant = match (
+            bind.writable,
+            is_file_mountpoint(inputs.manifest, &bind.path),
+        ) {
             (false, _) => Grant::Read,
             (true, true) => Grant::Write,
             (true, false) => Grant::Change,
@@ -70,10 +73,9 @@ fn is_executable(entry: &Entry) -> bool {
 
 /// A mountpoint that is a file has a size; one that is a directory has none.
 fn is_file_mountpoint(manifest: &Manifest, path: &Path) -> bool {
-    manifest
-        .entries
-        .iter()
-        .any(|entry| entry.path == path && entry.kind == EntryKind::Mountpoint && entry.size.is_some())
+    manifest.entries.iter().any(|entry| {
+        entry.path == path && entry.kind == EntryKind::Mountpoint && entry.size.is_some()
+    })
 }
 
 /// What `path` leads to in the tree, through its symbolic links. `None` if nothing is there.

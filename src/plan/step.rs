@@ -110,7 +110,10 @@ pub struct LandlockRules {
 }
 
 /// One thing that is done to start a jail.
-#[expect(missing_docs, reason = "the fields of a variant are what its line names")]
+#[expect(
+    missing_docs,
+    reason = "the fields of a variant are what its line names"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -121,13 +124,27 @@ pub enum Step {
     /// Signal dispositions and mask as a program expects them.
     ResetSignals,
     /// Users and groups as numbers.
-    ResolveIds { user: String, uid: u32, gid: u32, groups: Vec<u32> },
+    ResolveIds {
+        user: String,
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+    },
     /// Make and join a cgroup, one directory for each hierarchy, with its limits.
-    JoinCgroup { directories: Vec<PathBuf>, limits: Vec<(PathBuf, String)> },
+    JoinCgroup {
+        directories: Vec<PathBuf>,
+        limits: Vec<(PathBuf, String)>,
+    },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
     /// Make the empty file systems that the jail may write in.
-    MakeScratch { path: PathBuf, size_kib: u32, uid: u32, gid: u32, mode: u32 },
+    MakeScratch {
+        path: PathBuf,
+        size_kib: u32,
+        uid: u32,
+        gid: u32,
+        mode: u32,
+    },
     /// New namespaces.
     NewNamespaces(Namespaces),
     /// Nothing that is mounted from here on reaches the host.
@@ -135,7 +152,11 @@ pub enum Step {
     /// The root tree, read-only.
     MountRoot { tree: PathBuf },
     /// A place of the host.
-    Bind { path: PathBuf, source: PathBuf, writable: bool },
+    Bind {
+        path: PathBuf,
+        source: PathBuf,
+        writable: bool,
+    },
     /// A place that `MakeScratch` made.
     MountScratch { path: PathBuf },
     /// The tree becomes `/`.
@@ -173,7 +194,13 @@ pub enum Step {
     /// Ambient capabilities: they outlive the execve of a program without file capabilities.
     SetAmbient { keep: u64 },
     /// Read everything back.
-    VerifyIds { uid: u32, gid: u32, groups: Vec<u32>, capabilities: u64, ambient: u64 },
+    VerifyIds {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+        capabilities: u64,
+        ambient: u64,
+    },
     /// execve can no longer add privileges.
     NoNewPrivs,
     /// Landlock.
@@ -181,7 +208,10 @@ pub enum Step {
     /// The system call filter.
     Seccomp { program: Vec<Instruction> },
     /// Hand over.
-    Execute { arguments: Vec<String>, environment: Vec<String> },
+    Execute {
+        arguments: Vec<String>,
+        environment: Vec<String>,
+    },
 }
 
 /// A step with its place in the order and the reason for it.

@@ -1,1 +1,229 @@
+//! The launch order is data: these tests hold it.
 
+use super::*;
+use crate::build::{Entry, EntryKind, Manifest};
+use crate::host::Host;
+use crate::spec::{BindRule, CallRule, CapabilityRule, Demand, ScratchRule, Service, Spec};
+
+fn entry(path: &str, kind: EntryKind, mode: &str, target: Option<&str>) -> Entry {
+    Entry {
+        path: path.into(),
+        kind,
+        source: None,
+        sha256: None,
+        uid: 0,
+        gid: 0,
+        mode: mode.to_owned(),
+        target: target.map(Into::into),
+        device: None,
+        size: None,
+        reason: String::new(),
+    }
+}
+
+fn manifest() -> Manifest {
+    Manifest {
+        entries: vec![
+            entry("/", EntryKind::Directory, "0755", None),
+            entry("/sbin", EntryKind::Symlink, "0777", Some("usr/sbin")),
+            entry("/usr", EntryKind::Directory, "0755", None),
+            entry("/usr/sbin", EntryKind::Directory, "0755", None),
+            entry("/usr/sbin/service", EntryKind::File, "0555", None),
+        ],
+    }
+}
+
+fn spec() -> Spec {
+    Spec {
+        name: "service".to_owned(),
+        service: Service {
+            command: vec!["/sbin/service".to_owned()],
+            user: "service".to_owned(),
+            workdir: "/".into(),
+            ..Service::default()
+        },
+        binds: vec![BindRule {
+            path: "/var/lib/service".into(),
+            writable: true,
+            because: "its data".to_owned(),
+        }],
+        scratch: vec![ScratchRule {
+            path: "/tmp".into(),
+            size_kib: 64,
+            because: "temporary files".to_owned(),
+        }],
+        capabilities: vec![CapabilityRule {
+            capability: 10,
+            because: "port 53".to_owned(),
+        }],
+        calls: vec![CallRule {
+            number: 0,
+            because: "read".to_owned(),
+        }],
+        ..Spec::default()
+    }
+}
+
+fn host() -> Host {
+    Host {
+        landlock_abi: 7,
+        last_capability: 40,
+        ..Host::default()
+    }
+}
+
+fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
+    assemble(Inputs {
+        spec,
+        manifest: &manifest(),
+        generation: 1,
+        tree: "/state/service/generations/1/root".as_ref(),
+        runtime: "/run/gaoler/service".as_ref(),
+        host,
+        uid: 900,
+        gid: 900,
+        groups: &[],
+        interpreter: &[],
+        mode,
+    })
+}
+
+fn place(plan: &Plan, what: impl Fn(&Step) -> bool) -> usize {
+    plan.steps
+        .iter()
+        .position(|planned| what(&planned.step))
+        .expect("the plan has that step")
+}
+
+#[test]
+fn steps_are_sorted_by_phase_and_each_has_a_reason() {
+    for mode in [Mode::Supervised, Mode::Exec] {
+        let plan = planned(&spec(), &host(), mode).expect("it can be planned");
+        assert!(
+            plan.steps.is_sorted_by_key(|planned| planned.phase),
+            "{mode:?}"
+        );
+        for planned in &plan.steps {
+            assert!(!planned.reason.is_empty(), "{}", planned.step);
+        }
+    }
+}
+
+#[test]
+fn what_has_bitten_others_is_in_order() {
+    let plan = planned(&spec(), &host(), Mode::Supervised).expect("it can be planned");
+    let order = [
+        place(&plan, |step| *step == Step::CloseInherited),
+        place(&plan, |step| matches!(step, Step::ResolveIds { .. })),
+        place(&plan, |step| *step == Step::StopPropagation),
+        place(&plan, |step| matches!(step, Step::MountRoot { .. })),
+        place(&plan, |step| *step == Step::PivotRoot),
+        place(&plan, |step| *step == Step::DetachOldRoot),
+        place(&plan, |step| matches!(step, Step::OpenProgram { .. })),
+        place(&plan, |step| matches!(step, Step::ChangeDirectory { .. })),
+        place(&plan, |step| *step == Step::CloseRest),
+        place(&plan, |step| matches!(step, Step::DropBoundingSet { .. })),
+        place(&plan, |step| matches!(step, Step::SetGroups { .. })),
+        place(&plan, |step| matches!(step, Step::SetGids { .. })),
+        place(&plan, |step| matches!(step, Step::SetUids { .. })),
+        place(&plan, |step| matches!(step, Step::SetCapabilities { .. })),
+        place(&plan, |step| matches!(step, Step::SetAmbient { .. })),
+        place(&plan, |step| matches!(step, Step::VerifyIds { .. })),
+        place(&plan, |step| *step == Step::NoNewPrivs),
+        place(&plan, |step| matches!(step, Step::Landlock(_))),
+        place(&plan, |step| matches!(step, Step::Seccomp { .. })),
+        place(&plan, |step| matches!(step, Step::Execute { .. })),
+    ];
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!(
+        order.last(),
+        Some(&(plan.steps.len() - 1)),
+        "nothing follows execve"
+    );
+}
+
+#[test]
+fn an_empty_group_list_is_set_too() {
+    let plan = planned(&spec(), &host(), Mode::Supervised).expect("it can be planned");
+    place(&plan, |step| {
+        *step == Step::SetGroups { groups: Vec::new() }
+    });
+}
+
+#[test]
+fn a_required_protection_that_the_host_lacks_stops_the_plan() {
+    let without = Host {
+        landlock_abi: 0,
+        ..host()
+    };
+    let error = planned(&spec(), &without, Mode::Supervised).expect_err("Landlock is required");
+    assert!(error.to_string().contains("landlock"), "{error}");
+    assert_eq!(error.exit_code(), 125);
+
+    let mut prefers = spec();
+    prefers.protections.landlock = Demand::Prefer;
+    let plan = planned(&prefers, &without, Mode::Supervised).expect("it is only preferred");
+    assert_eq!(plan.lacking, ["landlock: this kernel has no Landlock"]);
+    assert!(
+        !plan
+            .steps
+            .iter()
+            .any(|planned| matches!(planned.step, Step::Landlock(_)))
+    );
+}
+
+#[test]
+fn exec_has_no_process_in_between_and_says_what_that_costs() {
+    let plan = planned(&spec(), &host(), Mode::Exec).expect("it can be planned");
+    assert!(!plan.has_init());
+    assert!(
+        plan.lacking
+            .iter()
+            .any(|text| text.contains("pid_namespace")),
+        "{:?}",
+        plan.lacking
+    );
+}
+
+#[test]
+fn without_a_mount_namespace_it_is_chdir_then_chroot() {
+    let mut plain = spec();
+    plain.protections.mount_namespace = Demand::Off;
+    plain.binds.clear();
+    plain.scratch.clear();
+    let plan = planned(&plain, &host(), Mode::Supervised).expect("it can be planned");
+    let chroot = place(&plan, |step| matches!(step, Step::Chroot { .. }));
+    let enter = place(&plan, |step| *step == Step::EnterRoot);
+    assert_eq!(enter, chroot + 1);
+    assert!(
+        plan.lacking.iter().any(|text| text.contains("chroot")),
+        "{:?}",
+        plan.lacking
+    );
+}
+
+#[test]
+fn without_a_mount_namespace_nothing_can_be_mounted() {
+    let mut plain = spec();
+    plain.protections.mount_namespace = Demand::Off;
+    let error = planned(&plain, &host(), Mode::Supervised).expect_err("it has binds");
+    assert!(error.to_string().contains("mount_namespace"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_not_in_the_tree_is_refused() {
+    let mut other = spec();
+    other.service.command = vec!["/usr/sbin/other".to_owned()];
+    let error = planned(&other, &host(), Mode::Supervised).expect_err("it is not there");
+    assert!(error.to_string().contains("/usr/sbin/other"), "{error}");
+}
+
+#[test]
+fn a_compiled_plan_reads_back_as_it_was() {
+    let plan = planned(&spec(), &host(), Mode::Supervised).expect("it can be planned");
+    let text = plan.to_json().expect("it can be written");
+    assert_eq!(
+        Plan::from_json(&text, "plan.json".as_ref()).expect("it can be read"),
+        plan
+    );
+}

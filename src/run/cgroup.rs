@@ -14,7 +14,10 @@ pub(super) fn make(directories: &[PathBuf], limits: &[(PathBuf, String)]) -> Res
     let mut joins = Vec::new();
     for directory in directories {
         make_beneath_parent(directory)?;
-        for (file, value) in limits.iter().filter(|(file, _)| file.starts_with(directory)) {
+        for (file, value) in limits
+            .iter()
+            .filter(|(file, _)| file.starts_with(directory))
+        {
             fs::write(file, value)
                 .doing(|| format!("write the limit {value} to {}", file.display()))?;
         }
@@ -47,11 +50,13 @@ fn make_beneath_parent(directory: &Path) -> Result<()> {
         if file.exists() {
             let available =
                 fs::read_to_string(above.join("cgroup.controllers")).unwrap_or_default();
-            for controller in available.split_whitespace().filter(|name| {
-                ["memory", "pids"].contains(name)
-            }) {
-                fs::write(&file, format!("+{controller}"))
-                    .doing(|| format!("hand the controller {controller} on in {}", file.display()))?;
+            for controller in available
+                .split_whitespace()
+                .filter(|name| ["memory", "pids"].contains(name))
+            {
+                fs::write(&file, format!("+{controller}")).doing(|| {
+                    format!("hand the controller {controller} on in {}", file.display())
+                })?;
             }
         }
     }

@@ -45,10 +45,16 @@ impl<'a> Carried<'a> {
 }
 
 /// Performs the operations in order. Answers only on failure, with the step's index.
-pub(super) fn perform(operations: &[(u32, Operation)], carried: &mut Carried<'_>) -> Option<(u32, Errno)> {
-    operations
-        .iter()
-        .find_map(|(index, operation)| operation.perform(carried).err().map(|errno| (*index, errno)))
+pub(super) fn perform(
+    operations: &[(u32, Operation)],
+    carried: &mut Carried<'_>,
+) -> Option<(u32, Errno)> {
+    operations.iter().find_map(|(index, operation)| {
+        operation
+            .perform(carried)
+            .err()
+            .map(|errno| (*index, errno))
+    })
 }
 
 /// Writes `{step, errno}` for the parent.
@@ -71,9 +77,11 @@ impl Operation {
                 carried.root = Some(mount_root(tree)?);
                 Ok(())
             }
-            Operation::Bind { source, target, attributes } => {
-                bind(source, root(carried)?, target, *attributes)
-            }
+            Operation::Bind {
+                source,
+                target,
+                attributes,
+            } => bind(source, root(carried)?, target, *attributes),
             Operation::MountScratch { mount, target } => attach(mount, root(carried)?, target),
             Operation::PivotRoot => {
                 rustix::process::fchdir(root(carried)?)?;
@@ -92,6 +100,8 @@ impl Operation {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
                 let program = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
                 carried.program = Some(sys::close::place(&program, PROGRAM_DESCRIPTOR, false)?);
+                // It may have that number already; CloseRest closes it if it has another.
+                std::mem::forget(program);
                 Ok(())
             }
             Operation::ChangeDirectory { path } => change_directory(path),
@@ -111,13 +121,23 @@ impl Operation {
             Operation::SetUids { uid } => set_uids(*uid),
             Operation::SetCapabilities { keep } => set_capabilities(*keep),
             Operation::SetAmbient { keep } => set_ambient(*keep),
-            Operation::VerifyIds { uid, gid, groups, capabilities, ambient } => {
+            Operation::VerifyIds {
+                uid,
+                gid,
+                groups,
+                capabilities,
+                ambient,
+            } => {
                 verify_ids(*uid, *gid, groups)?;
                 verify_capabilities(*capabilities, *ambient)
             }
             Operation::NoNewPrivs => {
                 rustix::thread::set_no_new_privs(true)?;
-                if rustix::thread::no_new_privs()? { Ok(()) } else { Err(Errno::PERM) }
+                if rustix::thread::no_new_privs()? {
+                    Ok(())
+                } else {
+                    Err(Errno::PERM)
+                }
             }
             Operation::Landlock => {
                 sys::landlock::restrict_self(carried.ruleset.ok_or(Errno::BADF)?)
@@ -125,7 +145,10 @@ impl Operation {
             Operation::Seccomp { program } => {
                 sys::seccomp::install(program, sys::seccomp::Options::default()).map(drop)
             }
-            Operation::Execute { arguments, environment } => {
+            Operation::Execute {
+                arguments,
+                environment,
+            } => {
                 let program = carried.program.ok_or(Errno::BADF)?;
                 Err(sys::exec::execute(program, arguments, environment))
             }
@@ -140,9 +163,19 @@ fn root<'a>(carried: &'a Carried<'_>) -> Result<&'a OwnedFd> {
 /// A mount of the tree on itself: `pivot_root` wants a mount point, and this one can be
 /// read-only while the tree on the host is not.
 fn mount_root(tree: &CStr) -> Result<OwnedFd> {
-    let attributes = MountAttributes { read_only: true, no_suid: true, ..Default::default() };
+    let attributes = MountAttributes {
+        read_only: true,
+        no_suid: true,
+        ..Default::default()
+    };
     let mount = clone_tree(tree, attributes)?;
-    rustix::mount::move_mount(&mount, c"", CWD, tree, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    rustix::mount::move_mount(
+        &mount,
+        c"",
+        CWD,
+        tree,
+        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
+    )?;
     Ok(mount)
 }
 
@@ -185,8 +218,7 @@ fn attach(mount: &OwnedFd, root: &OwnedFd, target: &CStr) -> Result<()> {
     if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == FileType::Symlink {
         return Err(Errno::LOOP);
     }
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(mount, c"", &found, c"", flags)
 }
 
@@ -245,7 +277,11 @@ fn set_uids(uid: u32) -> Result<()> {
 
 fn set_capabilities(keep: u64) -> Result<()> {
     let keep = CapabilitySet::from_bits_retain(keep);
-    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: keep };
+    let sets = CapabilitySets {
+        effective: keep,
+        permitted: keep,
+        inheritable: keep,
+    };
     rustix::thread::set_capabilities(None, sets)
 }
 
@@ -269,7 +305,11 @@ fn verify_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
     let count = sys::ids::groups(&mut buffer)?;
     let found = buffer.get_mut(..count).ok_or(Errno::INVAL)?;
     found.sort_unstable();
-    if found == groups { Ok(()) } else { Err(Errno::PERM) }
+    if found == groups {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
+    }
 }
 
 fn verify_capabilities(capabilities: u64, ambient: u64) -> Result<()> {

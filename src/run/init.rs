@@ -83,7 +83,10 @@ pub(super) fn fork_with_same_pid(outside: i32) -> Result<(i32, Side)> {
     let mut pid = outside;
     for _ in 0..TRIES {
         pid += 1;
-        let options = Options { namespaces: Namespaces::default(), pids: &[pid, pid] };
+        let options = Options {
+            namespaces: Namespaces::default(),
+            pids: &[pid, pid],
+        };
         match sys::fork::fork(options) {
             Ok(side) => return Ok((pid, side)),
             Err(Errno::EXIST) => {}
@@ -117,7 +120,11 @@ fn give_up_privileges(status: &OwnedFd) -> Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None,
-        CapabilitySets { effective: none, permitted: none, inheritable: none },
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
     )?;
     rustix::thread::set_no_new_privs(true)?;
     sys::close::place(status.as_fd(), 0, false)?;

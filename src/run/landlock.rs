@@ -23,13 +23,18 @@ pub(super) fn ruleset(rules: &LandlockRules, scratch: &[(PathBuf, OwnedFd)]) -> 
             .map(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())
             .doing(|| format!("look at {object:?}"))?;
         let access = access(*grant, abi, is_directory);
-        created = created.add_rule(PathBeneath::new(descriptor, access)).map_err(failed)?;
+        created = created
+            .add_rule(PathBeneath::new(descriptor, access))
+            .map_err(failed)?;
     }
-    for (ports, access) in
-        [(&rules.bind_tcp, AccessNet::BindTcp), (&rules.connect_tcp, AccessNet::ConnectTcp)]
-    {
+    for (ports, access) in [
+        (&rules.bind_tcp, AccessNet::BindTcp),
+        (&rules.connect_tcp, AccessNet::ConnectTcp),
+    ] {
         for port in ports.iter().flatten() {
-            created = created.add_rule(NetPort::new(*port, access)).map_err(failed)?;
+            created = created
+                .add_rule(NetPort::new(*port, access))
+                .map_err(failed)?;
         }
     }
     Option::<OwnedFd>::from(created)
@@ -65,7 +70,11 @@ fn access(grant: Grant, abi: ABI, is_directory: bool) -> BitFlags<AccessFs> {
             !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev)
         }
     };
-    let possible = if is_directory { all } else { AccessFs::from_file(abi) };
+    let possible = if is_directory {
+        all
+    } else {
+        AccessFs::from_file(abi)
+    };
     wanted & all & possible
 }
 
@@ -83,14 +92,22 @@ fn abi(version: u32) -> ABI {
 
 fn open(object: &Object, scratch: &[(PathBuf, OwnedFd)]) -> Result<OwnedFd> {
     match object {
-        Object::Path(path) => {
-            rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
-                .doing(|| format!("open {} for a Landlock rule", path.display()))
-        }
+        Object::Path(path) => rustix::fs::open(
+            path,
+            OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+            Mode::empty(),
+        )
+        .doing(|| format!("open {} for a Landlock rule", path.display())),
         Object::Scratch(path) => {
-            let (_, mount) = scratch.iter().find(|(made, _)| made == path).ok_or_else(|| {
-                Error::setup(format!("find the scratch place {}", path.display()), "no step makes it")
-            })?;
+            let (_, mount) = scratch
+                .iter()
+                .find(|(made, _)| made == path)
+                .ok_or_else(|| {
+                    Error::setup(
+                        format!("find the scratch place {}", path.display()),
+                        "no step makes it",
+                    )
+                })?;
             rustix::fs::openat(mount, c".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
                 .doing(|| format!("open the scratch place {}", path.display()))
         }

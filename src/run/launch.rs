@@ -72,7 +72,10 @@ pub fn launch(plan: &Plan, stdio: &Stdio) -> Result<Launched> {
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
     let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
-    let options = Options { namespaces: prepared.namespaces, pids: &[] };
+    let options = Options {
+        namespaces: prepared.namespaces,
+        pids: &[],
+    };
     let side = sys::fork::fork(options).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {
         drop((errors_read, status_read));
@@ -114,7 +117,10 @@ fn execute_here(plan: &Plan) -> Result<Error> {
     let mut carried = Carried::new(prepared.ruleset.as_ref(), None);
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
-        None => Error::setup(format!("start the jail {}", plan.name), "its plan has no last step"),
+        None => Error::setup(
+            format!("start the jail {}", plan.name),
+            "its plan has no last step",
+        ),
     })
 }
 
@@ -188,13 +194,21 @@ fn await_execution(
     }
     if !plan.has_init() {
         let service = rustix::io::fcntl_dupfd_cloexec(&pidfd, 0).doing(doing)?;
-        return Ok(Launched { child: pidfd, child_pid: pid, service_pid: pid, service, status: None });
+        return Ok(Launched {
+            child: pidfd,
+            child_pid: pid,
+            service_pid: pid,
+            service,
+            status: None,
+        });
     }
     let started = read_message(&status, &mut message).doing(doing)?;
-    let Some(Message::Started(service_pid)) =
-        Message::from_bytes(message).filter(|_| started)
+    let Some(Message::Started(service_pid)) = Message::from_bytes(message).filter(|_| started)
     else {
-        return Err(Error::setup(doing(), "its first process ended without a word"));
+        return Err(Error::setup(
+            doing(),
+            "its first process ended without a word",
+        ));
     };
     let service = Pid::from_raw(service_pid).ok_or_else(|| Error::setup(doing(), "no pid"))?;
     // Reaped or not, this number stays the service's own while its first process lives: a
@@ -202,7 +216,13 @@ fn await_execution(
     let service = rustix::process::pidfd_open(service, PidfdFlags::empty())
         .or_else(|_| rustix::io::fcntl_dupfd_cloexec(&pidfd, 0))
         .doing(doing)?;
-    Ok(Launched { child: pidfd, child_pid: pid, service_pid, service, status: Some(status) })
+    Ok(Launched {
+        child: pidfd,
+        child_pid: pid,
+        service_pid,
+        service,
+        status: Some(status),
+    })
 }
 
 /// Whether a whole message came; `false` at the end of the pipe.
@@ -275,12 +295,16 @@ fn fork_failed(plan: &Plan, errno: Errno) -> Error {
 /// The words for a step that failed.
 fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
     let why = crate::error::explain(&std::io::Error::from(errno));
-    let planned = usize::try_from(index).ok().and_then(|index| plan.steps.get(index));
+    let planned = usize::try_from(index)
+        .ok()
+        .and_then(|index| plan.steps.get(index));
     let Some(planned) = planned else {
         return Error::setup(format!("start the jail {}", plan.name), why);
     };
-    let error =
-        Error::setup(format!("start the jail {}: {}", plan.name, planned.step), why);
+    let error = Error::setup(
+        format!("start the jail {}: {}", plan.name, planned.step),
+        why,
+    );
     match (&planned.step, errno) {
         (Step::Bind { source, .. }, Errno::NOENT) => error.hint(format!(
             "create {} on the host, or take it out of binds in the spec",

@@ -44,7 +44,12 @@ impl Output {
         }
         rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).doing(doing)?;
         let fifo = open(&path).doing(doing)?;
-        Ok(Self { path, fifo, line: Vec::with_capacity(LONGEST_LINE), last: Vec::new() })
+        Ok(Self {
+            path,
+            fifo,
+            line: Vec::with_capacity(LONGEST_LINE),
+            last: Vec::new(),
+        })
     }
 
     /// The service's end.

@@ -26,30 +26,74 @@ const HIGH: i32 = 64;
 #[derive(Debug)]
 pub(super) enum Operation {
     StopPropagation,
-    MountRoot { tree: CString },
-    Bind { source: CString, target: CString, attributes: MountAttributes },
-    MountScratch { mount: OwnedFd, target: CString },
+    MountRoot {
+        tree: CString,
+    },
+    Bind {
+        source: CString,
+        target: CString,
+        attributes: MountAttributes,
+    },
+    MountScratch {
+        mount: OwnedFd,
+        target: CString,
+    },
     PivotRoot,
     DetachOldRoot,
-    Chroot { tree: CString },
+    Chroot {
+        tree: CString,
+    },
     EnterRoot,
     NewSession,
-    OpenProgram { path: CString },
-    ChangeDirectory { path: CString },
+    OpenProgram {
+        path: CString,
+    },
+    ChangeDirectory {
+        path: CString,
+    },
     CloseRest,
-    Limit { resource: rustix::process::Resource, value: u64 },
-    Umask { mask: u32 },
-    DropBoundingSet { keep: u64, last: u8 },
-    SetGroups { groups: Vec<Gid> },
-    SetGids { gid: u32 },
-    SetUids { uid: u32 },
-    SetCapabilities { keep: u64 },
-    SetAmbient { keep: u64 },
-    VerifyIds { uid: u32, gid: u32, groups: Vec<u32>, capabilities: u64, ambient: u64 },
+    Limit {
+        resource: rustix::process::Resource,
+        value: u64,
+    },
+    Umask {
+        mask: u32,
+    },
+    DropBoundingSet {
+        keep: u64,
+        last: u8,
+    },
+    SetGroups {
+        groups: Vec<Gid>,
+    },
+    SetGids {
+        gid: u32,
+    },
+    SetUids {
+        uid: u32,
+    },
+    SetCapabilities {
+        keep: u64,
+    },
+    SetAmbient {
+        keep: u64,
+    },
+    VerifyIds {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
+        capabilities: u64,
+        ambient: u64,
+    },
     NoNewPrivs,
     Landlock,
-    Seccomp { program: Vec<crate::sys::seccomp::Instruction> },
-    Execute { arguments: StringArray, environment: StringArray },
+    Seccomp {
+        program: Vec<crate::sys::seccomp::Instruction>,
+    },
+    Execute {
+        arguments: StringArray,
+        environment: StringArray,
+    },
 }
 
 /// A plan, ready to be executed.
@@ -85,11 +129,20 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. } => None,
-            Step::JoinCgroup { directories, limits } => {
+            Step::JoinCgroup {
+                directories,
+                limits,
+            } => {
                 prepared.cgroups = cgroup::make(directories, limits)?;
                 None
             }
-            Step::MakeScratch { path, size_kib, uid, gid, mode } => {
+            Step::MakeScratch {
+                path,
+                size_kib,
+                uid,
+                gid,
+                mode,
+            } => {
                 let mount = make_scratch(*size_kib, *uid, *gid, *mode).doing(doing)?;
                 scratch.push((path.clone(), mount));
                 None
@@ -114,7 +167,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                     .find(|(made, _)| made == path)
                     .ok_or_else(|| Error::setup(doing(), "no step makes it"))?;
                 let mount = rustix::io::fcntl_dupfd_cloexec(&mount.1, HIGH).doing(doing)?;
-                Some(Operation::MountScratch { mount, target: relative(path)? })
+                Some(Operation::MountScratch {
+                    mount,
+                    target: relative(path)?,
+                })
             }
             step => Some(direct(step)?),
         };
@@ -134,7 +190,11 @@ fn direct(step: &Step) -> Result<Operation> {
     Ok(match step {
         Step::StopPropagation => Operation::StopPropagation,
         Step::MountRoot { tree } => Operation::MountRoot { tree: text(tree)? },
-        Step::Bind { path, source, writable } => Operation::Bind {
+        Step::Bind {
+            path,
+            source,
+            writable,
+        } => Operation::Bind {
             source: text(source)?,
             target: relative(path)?,
             attributes: MountAttributes {
@@ -161,9 +221,10 @@ fn direct(step: &Step) -> Result<Operation> {
             value: *value,
         },
         Step::Umask { mask } => Operation::Umask { mask: *mask },
-        Step::DropBoundingSet { keep, last } => {
-            Operation::DropBoundingSet { keep: *keep, last: *last }
-        }
+        Step::DropBoundingSet { keep, last } => Operation::DropBoundingSet {
+            keep: *keep,
+            last: *last,
+        },
         Step::SetGroups { groups } => Operation::SetGroups {
             groups: groups.iter().map(|gid| Gid::from_raw(*gid)).collect(),
         },
@@ -171,7 +232,13 @@ fn direct(step: &Step) -> Result<Operation> {
         Step::SetUids { uid } => Operation::SetUids { uid: *uid },
         Step::SetCapabilities { keep } => Operation::SetCapabilities { keep: *keep },
         Step::SetAmbient { keep } => Operation::SetAmbient { keep: *keep },
-        Step::VerifyIds { uid, gid, groups, capabilities, ambient } => Operation::VerifyIds {
+        Step::VerifyIds {
+            uid,
+            gid,
+            groups,
+            capabilities,
+            ambient,
+        } => Operation::VerifyIds {
             uid: *uid,
             gid: *gid,
             groups: {
@@ -186,18 +253,29 @@ fn direct(step: &Step) -> Result<Operation> {
         Step::Seccomp { program } => Operation::Seccomp {
             program: program.clone(),
         },
-        Step::Execute { arguments, environment } => Operation::Execute {
+        Step::Execute {
+            arguments,
+            environment,
+        } => Operation::Execute {
             arguments: strings(arguments)?,
             environment: strings(environment)?,
         },
         other => {
-            return Err(Error::setup(format!("prepare to {other}"), "it is no step of the child"));
+            return Err(Error::setup(
+                format!("prepare to {other}"),
+                "it is no step of the child",
+            ));
         }
     })
 }
 
 fn namespaces(kinds: Namespaces) -> fork::Namespaces {
-    fork::Namespaces { mount: kinds.mount, pid: kinds.pid, ipc: kinds.ipc, uts: kinds.uts }
+    fork::Namespaces {
+        mount: kinds.mount,
+        pid: kinds.pid,
+        ipc: kinds.ipc,
+        uts: kinds.uts,
+    }
 }
 
 /// An empty tmpfs that is mounted nowhere yet (`fsopen(2)`).
@@ -231,7 +309,10 @@ fn relative(path: &Path) -> Result<CString> {
 
 fn strings(texts: &[String]) -> Result<StringArray> {
     if texts.iter().any(|text| text.contains('\0')) {
-        return Err(Error::setup("use the arguments", "one of them has a NUL byte in it"));
+        return Err(Error::setup(
+            "use the arguments",
+            "one of them has a NUL byte in it",
+        ));
     }
     StringArray::new(texts).map_err(|error| Error::setup("use the arguments", error))
 }

@@ -29,7 +29,10 @@ impl ProcessName {
     /// # Errors
     /// There is none.
     pub fn of(pid: i32) -> Result<Self> {
-        Ok(Self { pid, start_time: process::start_time(pid)? })
+        Ok(Self {
+            pid,
+            start_time: process::start_time(pid)?,
+        })
     }
 
     /// Whether it still runs.
@@ -88,7 +91,9 @@ impl State {
                 .hint("remove it, and look who can write in that directory"));
         }
         let text = fs::read_to_string(&path).doing(doing)?;
-        serde_json::from_str(&text).map(Some).map_err(|error| Error::new(doing(), error))
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| Error::new(doing(), error))
     }
 
     /// Forgets the state.
@@ -153,7 +158,10 @@ pub fn make_directory(directory: &Path) -> Result<()> {
     let metadata = fs::symlink_metadata(directory).doing(doing)?;
     let own = rustix::process::geteuid().as_raw();
     if !metadata.is_dir() || metadata.uid() != own {
-        return Err(Error::setup(doing(), "it is there and belongs to somebody else"));
+        return Err(Error::setup(
+            doing(),
+            "it is there and belongs to somebody else",
+        ));
     }
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).doing(doing)
 }

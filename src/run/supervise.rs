@@ -7,11 +7,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
-use super::cgroup;
 use crate::host::process;
 use crate::plan::{Plan, Step};
 use crate::sys;
@@ -44,7 +44,9 @@ pub fn supervise(
 ) -> Result<Ended> {
     let plan = supervision.plan;
     let mut relay = open_relay(plan, supervision.log_file)?;
-    let mut output = (!supervision.foreground).then(|| Output::open(supervision.directory)).transpose()?;
+    let mut output = (!supervision.foreground)
+        .then(|| Output::open(supervision.directory))
+        .transpose()?;
     let stdio = match &output {
         Some(output) => Stdio::To(output.for_service()?),
         None => Stdio::Inherit,
@@ -55,7 +57,12 @@ pub fn supervise(
     let launched = launch(plan, &stdio);
     drop(stdio);
     let ended = launched.and_then(|launched| {
-        let mut jail = Jail { supervision, launched, relay: &mut relay, output: &mut output };
+        let mut jail = Jail {
+            supervision,
+            launched,
+            relay: &mut relay,
+            output: &mut output,
+        };
         jail.live(&signals, started)
     });
     let words = output.as_ref().map(Output::last_words).unwrap_or_default();
@@ -64,7 +71,11 @@ pub fn supervise(
         output.close()?;
     }
     if let Ok(ended) = &ended {
-        Last { ended: *ended, words }.save(supervision.directory)?;
+        Last {
+            ended: *ended,
+            words,
+        }
+        .save(supervision.directory)?;
     }
     remove(plan, supervision.directory)?;
     ended
@@ -72,9 +83,12 @@ pub fn supervise(
 
 /// The jail's log socket, which appears at its `/dev/log`.
 fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
-    let path = plan
-        .log_directory()
-        .ok_or_else(|| Error::setup(format!("start the jail {}", plan.name), "its plan has no log"))?;
+    let path = plan.log_directory().ok_or_else(|| {
+        Error::setup(
+            format!("start the jail {}", plan.name),
+            "its plan has no log",
+        )
+    })?;
     remove_log(&path)?;
     state::make_directory(&path)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -87,7 +101,9 @@ fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
 fn remove_log(directory: &Path) -> Result<()> {
     match rustix::fs::unlink(directory.join(LOG_SOCKET)) {
         Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display())),
+        Err(errno) => {
+            return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display()));
+        }
     }
     match rustix::fs::rmdir(directory) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -147,9 +163,13 @@ impl Jail<'_> {
         let state = State {
             name: self.supervision.plan.name.clone(),
             generation: self.supervision.plan.generation,
-            service: ProcessName::of(pid)
-                .unwrap_or(ProcessName { pid, start_time: 0 }),
-            init: self.launched.status.as_ref().map(|_| ProcessName::of(self.launched.child_pid)).transpose()?,
+            service: ProcessName::of(pid).unwrap_or(ProcessName { pid, start_time: 0 }),
+            init: self
+                .launched
+                .status
+                .as_ref()
+                .map(|_| ProcessName::of(self.launched.child_pid))
+                .transpose()?,
             supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
             cgroups: cgroups(self.supervision.plan),
         };
@@ -175,7 +195,12 @@ impl Jail<'_> {
     /// Until nothing is left for the first process to reap.
     fn until_empty(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let ready = wait(self.launched.child.as_fd(), signals, self.relay, self.output.as_ref())?;
+            let ready = wait(
+                self.launched.child.as_fd(),
+                signals,
+                self.relay,
+                self.output.as_ref(),
+            )?;
             self.handle(signals)?;
             if ready {
                 return Ok(Ended::Exited(0));
@@ -218,8 +243,12 @@ impl Jail<'_> {
             .filter(|pid| *pid != first)
             .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
             .min();
-        let Some((_, pid)) = eldest else { return Ok(false) };
-        let Some(name) = rustix::process::Pid::from_raw(pid) else { return Ok(false) };
+        let Some((_, pid)) = eldest else {
+            return Ok(false);
+        };
+        let Some(name) = rustix::process::Pid::from_raw(pid) else {
+            return Ok(false);
+        };
         self.launched.service =
             rustix::process::pidfd_open(name, rustix::process::PidfdFlags::empty())
                 .doing(|| format!("follow the daemon's process {pid}"))?;
@@ -240,7 +269,10 @@ fn wait(
         PollFd::new(&end, PollFlags::IN),
         PollFd::new(signals, PollFlags::IN),
     ];
-    watched.push(PollFd::from_borrowed_fd(relay.socket().as_fd(), PollFlags::IN));
+    watched.push(PollFd::from_borrowed_fd(
+        relay.socket().as_fd(),
+        PollFlags::IN,
+    ));
     if let Some(output) = output {
         watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
     }
@@ -248,7 +280,9 @@ fn wait(
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno).doing(|| "wait for the jail"),
     }
-    Ok(watched.first().is_some_and(|first| !first.revents().is_empty()))
+    Ok(watched
+        .first()
+        .is_some_and(|first| !first.revents().is_empty()))
 }
 
 fn cgroups(plan: &Plan) -> Vec<PathBuf> {

@@ -22,9 +22,8 @@ pub use write::to_toml;
 /// It is none of these.
 pub fn ready(text: &str) -> crate::Result<Ready> {
     names::ready(text).ok_or_else(|| {
-        crate::Error::usage(format!("use {text:?} as a sign of readiness"), "it is none").hint(
-            "tcp:PORT, udp:PORT, file:PATH (absolute) or quiet:MILLISECONDS",
-        )
+        crate::Error::usage(format!("use {text:?} as a sign of readiness"), "it is none")
+            .hint("tcp:PORT, udp:PORT, file:PATH (absolute) or quiet:MILLISECONDS")
     })
 }
 

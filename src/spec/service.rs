@@ -8,8 +8,8 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub(super) use environment::words;
 pub use config_paths::{IsDirectory, config_paths};
+pub(super) use environment::words;
 pub use resolve::Resolved;
 
 use super::{Exercise, Ready, Reload};

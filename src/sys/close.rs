@@ -36,15 +36,27 @@ fn range(first: u32, flags: u32) -> Result<()> {
 /// must not be used again.
 ///
 /// # Errors
-/// As `dup3(2)`: `EINVAL` if it has that number already.
+/// As `dup3(2)`.
 pub fn place(descriptor: impl AsFd, number: u32, keep: bool) -> Result<BorrowedFd<'static>> {
-    let flags = if keep { 0 } else { libc::O_CLOEXEC };
-    // SAFETY: dup3 takes three integers and touches no memory of the caller.
-    let result = unsafe {
-        libc::syscall(libc::SYS_dup3, descriptor.as_fd().as_raw_fd(), number, flags)
+    let number = number.cast_signed();
+    let result = if descriptor.as_fd().as_raw_fd() == number {
+        let flags = if keep { 0 } else { libc::FD_CLOEXEC };
+        // SAFETY: F_SETFD takes integers only.
+        unsafe { libc::syscall(libc::SYS_fcntl, number, libc::F_SETFD, flags) }
+    } else {
+        let flags = if keep { 0 } else { libc::O_CLOEXEC };
+        // SAFETY: dup3 takes three integers and touches no memory of the caller.
+        unsafe {
+            libc::syscall(
+                libc::SYS_dup3,
+                descriptor.as_fd().as_raw_fd(),
+                number,
+                flags,
+            )
+        }
     };
     super::check(result)?;
     // SAFETY: that number is open now, and in a child that only places each number once and
     // closes nothing below the last of them it stays open until execve.
-    Ok(unsafe { BorrowedFd::borrow_raw(number.cast_signed()) })
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }

@@ -11,5 +11,7 @@ pub fn current(buffer: &mut [u8]) -> Result<&[u8]> {
     // SAFETY: the kernel writes at most the given length into `buffer`.
     let result = unsafe { libc::syscall(libc::SYS_getcwd, buffer.as_mut_ptr(), buffer.len()) };
     let length = super::check(result)?;
-    Ok(buffer.get(..usize::try_from(length).unwrap_or(0)).unwrap_or_default())
+    Ok(buffer
+        .get(..usize::try_from(length).unwrap_or(0))
+        .unwrap_or_default())
 }

@@ -19,8 +19,10 @@ impl StringArray {
     /// # Errors
     /// A text with a NUL byte in it.
     pub fn new<S: AsRef<str>>(texts: &[S]) -> Result<Self, NulError> {
-        let strings: Vec<CString> =
-            texts.iter().map(|text| CString::new(text.as_ref())).collect::<Result<_, _>>()?;
+        let strings: Vec<CString> = texts
+            .iter()
+            .map(|text| CString::new(text.as_ref()))
+            .collect::<Result<_, _>>()?;
         let mut pointers: Vec<*const libc::c_char> =
             strings.iter().map(|string| string.as_ptr()).collect();
         pointers.push(std::ptr::null());

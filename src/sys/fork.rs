@@ -68,14 +68,21 @@ pub fn fork(options: Options<'_>) -> Result<Side> {
     arguments.flags = flags.unsigned_abs();
     arguments.pidfd = (&raw mut pidfd).addr() as u64;
     arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
-    arguments.set_tid =
-        if options.pids.is_empty() { 0 } else { options.pids.as_ptr().addr() as u64 };
+    arguments.set_tid = if options.pids.is_empty() {
+        0
+    } else {
+        options.pids.as_ptr().addr() as u64
+    };
     arguments.set_tid_size = options.pids.len() as u64;
     // SAFETY: no CLONE_VM and no new stack, so the child gets a copy of this stack and returns
     // here as from fork(2); `arguments`, `pidfd` and `pids` outlive the call. The process has
     // one thread, so the copied heap and locks are in a consistent state.
     let result = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>())
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw mut arguments,
+            size_of::<libc::clone_args>(),
+        )
     };
     match super::check(result)? {
         0 => Ok(Side::Child),

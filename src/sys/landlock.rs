@@ -29,7 +29,11 @@ pub fn abi() -> u32 {
 pub fn restrict_self(ruleset: impl AsFd) -> Result<()> {
     // SAFETY: takes a descriptor and flags; touches no memory of the caller.
     let result = unsafe {
-        libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_fd().as_raw_fd(), 0_u32)
+        libc::syscall(
+            libc::SYS_landlock_restrict_self,
+            ruleset.as_fd().as_raw_fd(),
+            0_u32,
+        )
     };
     super::check(result).map(drop)
 }

@@ -25,7 +25,11 @@ pub mod tick;
 
 /// Turns the -1 of a raw system call into the thread's errno.
 fn check(result: libc::c_long) -> rustix::io::Result<libc::c_long> {
-    if result < 0 { Err(last_errno()) } else { Ok(result) }
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(result)
+    }
 }
 
 /// The calling thread's errno.

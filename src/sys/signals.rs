@@ -26,7 +26,8 @@ pub const FORWARDED: [i32; 9] = [
 pub fn descriptor(signals: &[i32]) -> Result<OwnedFd> {
     let set = set_of(signals);
     // SAFETY: `set` is an initialised sigset_t; the old mask is not asked for.
-    let result = unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    let result =
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
     super::check(result.into())?;
     // SAFETY: -1 asks for a new descriptor; `set` is only read.
     let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC) };
@@ -65,7 +66,8 @@ pub fn reset() -> Result<()> {
     }
     let none = set_of(&[]);
     // SAFETY: `none` is an initialised sigset_t; the old mask is not asked for.
-    let result = unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
+    let result =
+        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) };
     super::check(result.into()).map(drop)
 }
 

@@ -34,7 +34,9 @@ pub fn check(places: &Places, name: &str, live: bool) -> Result<Report> {
     }
     let directory = places.runtime(name);
     let running = State::running(&directory)?;
-    let exec = running.as_ref().is_some_and(|state| state.supervisor.is_none());
+    let exec = running
+        .as_ref()
+        .is_some_and(|state| state.supervisor.is_none());
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
     let jail = jail::plan(places, name, mode, &|_| ())?;
     let drift: Vec<(String, String)> = build::drift(&jail.tree, &jail.manifest)?
@@ -57,8 +59,11 @@ pub fn check(places: &Places, name: &str, live: bool) -> Result<Report> {
             .hint(format!("restart it: gaoler restart {name}")));
         }
         (true, None) => {
-            return Err(Error::new(format!("check {name}"), "it does not run")
-                .hint(format!("start it, or check without --live: gaoler start {name}")));
+            return Err(
+                Error::new(format!("check {name}"), "it does not run").hint(format!(
+                    "start it, or check without --live: gaoler start {name}"
+                )),
+            );
         }
     };
     let findings = audit::audit(&Subject {
@@ -68,5 +73,9 @@ pub fn check(places: &Places, name: &str, live: bool) -> Result<Report> {
         drift: &drift,
         live: seen.as_ref(),
     });
-    Ok(Report { name: name.to_owned(), score: audit::score(&findings), findings })
+    Ok(Report {
+        name: name.to_owned(),
+        score: audit::score(&findings),
+        findings,
+    })
 }

@@ -75,7 +75,10 @@ impl Stamp {
             spec: FileStamp::of(&places.spec(name))?,
             passwd: FileStamp::of(Path::new("/etc/passwd"))?,
             group: FileStamp::of(Path::new("/etc/group"))?,
-            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            kernel: rustix::system::uname()
+                .release()
+                .to_string_lossy()
+                .into_owned(),
         })
     }
 }
@@ -99,8 +102,12 @@ pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
     if spec.name == name {
         return Ok(spec);
     }
-    Err(Error::usage(doing(), format!("it says that its name is {:?}", spec.name))
-        .hint(format!("call the file {}.toml, or change the name in it", spec.name)))
+    Err(
+        Error::usage(doing(), format!("it says that its name is {:?}", spec.name)).hint(format!(
+            "call the file {}.toml, or change the name in it",
+            spec.name
+        )),
+    )
 }
 
 /// Builds the jail's tree if it would differ from the current one.
@@ -117,11 +124,17 @@ fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail,
     let account = Account::of(&spec)?;
     let running = State::running(&places.runtime(&spec.name))?;
     let in_use: Vec<u64> = running.iter().map(|state| state.generation).collect();
-    let request =
-        Request { spec: &spec, account: &account, state: &places.state, in_use: &in_use };
+    let request = Request {
+        spec: &spec,
+        account: &account,
+        state: &places.state,
+        in_use: &in_use,
+    };
     let progress = |progress| {
         if let build::Progress::Waiting(pid) = progress {
-            report(Event::Note(format!("another build of it goes on in process {pid}: waiting")));
+            report(Event::Note(format!(
+                "another build of it goes on in process {pid}: waiting"
+            )));
         }
     };
     let built = build::build(&request, &progress)?;
@@ -143,7 +156,15 @@ fn compile(
     let state = build::State::create(&places.state, &spec.name)?;
     let manifest = state.manifest(generation)?;
     let tree = state.root(generation);
-    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, Mode::Supervised)?;
+    let plan = make_plan(
+        places,
+        &spec,
+        &account,
+        &manifest,
+        &tree,
+        generation,
+        Mode::Supervised,
+    )?;
     let directory = directory_of(&tree)?;
     let compiled = Compiled { stamp, plan };
     let text = serde_json::to_string(&compiled)
@@ -152,7 +173,14 @@ fn compile(
     if let Some(spec_text) = spec_text {
         replace(&directory.join(SPEC_COPY), spec_text)?;
     }
-    Ok(Jail { spec, account, generation, tree, manifest, plan: compiled.plan })
+    Ok(Jail {
+        spec,
+        account,
+        generation,
+        tree,
+        manifest,
+        plan: compiled.plan,
+    })
 }
 
 /// Makes a plan without leaving anything.
@@ -191,9 +219,12 @@ fn make_plan(
 pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Result<Jail> {
     must_be_root(&format!("start the jail {name}"))?;
     let spec = load_spec(places, name)?;
-    let text = fs::read_to_string(places.spec(name)).doing(|| format!("read the spec of {name}"))?;
+    let text =
+        fs::read_to_string(places.spec(name)).doing(|| format!("read the spec of {name}"))?;
     let current = match build::state_of(&places.state, name)? {
-        Some(state) => state.current()?.map(|generation| (state.root(generation), generation)),
+        Some(state) => state
+            .current()?
+            .map(|generation| (state.root(generation), generation)),
         None => None,
     };
     let built_from = current
@@ -213,9 +244,23 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
     if mode == Mode::Supervised {
         return Ok(jail);
     }
-    let Jail { spec, account, generation, tree, manifest, .. } = jail;
+    let Jail {
+        spec,
+        account,
+        generation,
+        tree,
+        manifest,
+        ..
+    } = jail;
     let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
-    Ok(Jail { spec, account, generation, tree, manifest, plan })
+    Ok(Jail {
+        spec,
+        account,
+        generation,
+        tree,
+        manifest,
+        plan,
+    })
 }
 
 /// The compiled plan of the current generation, if nothing that it depends on has changed
@@ -226,11 +271,19 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
 pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
     valid_name(name)?;
     must_be_root(&format!("start the jail {name}"))?;
-    let Some(state) = build::state_of(&places.state, name)? else { return Ok(None) };
-    let Some(generation) = state.current()? else { return Ok(None) };
+    let Some(state) = build::state_of(&places.state, name)? else {
+        return Ok(None);
+    };
+    let Some(generation) = state.current()? else {
+        return Ok(None);
+    };
     let path = directory_of(&state.root(generation))?.join(COMPILED);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
-    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else { return Ok(None) };
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(None);
+    };
+    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else {
+        return Ok(None);
+    };
     must_be_ours(&places.etc, "use the compiled plan")?;
     must_be_ours(&places.spec(name), "use the compiled plan")?;
     Ok((Stamp::now(places, name)? == compiled.stamp).then_some(compiled.plan))
@@ -238,15 +291,27 @@ pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
 
 /// The tree's passwd and the files that the service owns have the numbers of the build.
 fn same_numbers(places: &Places, name: &str, account: &Account) -> Result<()> {
-    let Some(state) = build::state_of(&places.state, name)? else { return Ok(()) };
-    let Some(generation) = state.current()? else { return Ok(()) };
+    let Some(state) = build::state_of(&places.state, name)? else {
+        return Ok(());
+    };
+    let Some(generation) = state.current()? else {
+        return Ok(());
+    };
     let path = directory_of(&state.root(generation))?.join(COMPILED);
-    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
-    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else { return Ok(()) };
-    let before = compiled.plan.steps.iter().find_map(|planned| match &planned.step {
-        crate::plan::Step::ResolveIds { uid, gid, .. } => Some((*uid, *gid)),
-        _ => None,
-    });
+    let Ok(text) = fs::read_to_string(&path) else {
+        return Ok(());
+    };
+    let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else {
+        return Ok(());
+    };
+    let before = compiled
+        .plan
+        .steps
+        .iter()
+        .find_map(|planned| match &planned.step {
+            crate::plan::Step::ResolveIds { uid, gid, .. } => Some((*uid, *gid)),
+            _ => None,
+        });
     let now = (account.user.uid, account.group.gid);
     match before {
         Some(before) if before != now => Err(Error::setup(
@@ -302,7 +367,10 @@ pub fn standalone(
     report(Event::Doing(format!("building {}", directory.display())));
     let made = build::standalone(&spec, &account, directory, &|_| ())?;
     for path in &made.left_out {
-        report(Event::Note(format!("{} cannot be copied and is left out", path.display())));
+        report(Event::Note(format!(
+            "{} cannot be copied and is left out",
+            path.display()
+        )));
     }
     Ok(made.built)
 }

@@ -74,7 +74,10 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     if path.exists() && !options.again {
         return Err(Error::usage(
             format!("learn {}", options.name),
-            format!("{} is there already and belongs to a person", path.display()),
+            format!(
+                "{} is there already and belongs to a person",
+                path.display()
+            ),
         )
         .hint("--again learns anew and keeps the old spec beside it"));
     }
@@ -91,7 +94,12 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     let derived = spec::derive(&trace, subject.knowledge(), &facts);
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
-    Ok(Learned { spec: derived.spec, path, trace, notes: derived.notes })
+    Ok(Learned {
+        spec: derived.spec,
+        path,
+        trace,
+        notes: derived.notes,
+    })
 }
 
 /// A service that is about to be learned.
@@ -108,7 +116,11 @@ impl Service {
     /// From gaoler's own knowledge, or from what the user said.
     fn find(options: &LearnOptions) -> Result<Self> {
         let mut exercises = own_exercises(&options.exercises)?;
-        let ready = options.ready.iter().map(|text| spec::ready(text)).collect::<Result<_>>()?;
+        let ready = options
+            .ready
+            .iter()
+            .map(|text| spec::ready(text))
+            .collect::<Result<_>>()?;
         if !options.command.is_empty() {
             return Ok(Self {
                 name: options.name.clone(),
@@ -124,7 +136,10 @@ impl Service {
                 format!("learn {}", options.name),
                 "gaoler knows no service of that name",
             )
-            .hint(format!("say how it is started: gaoler learn {} -- COMMAND...", options.name)));
+            .hint(format!(
+                "say how it is started: gaoler learn {} -- COMMAND...",
+                options.name
+            )));
         };
         let known = knowledge.resolve(&|path| fs::read_to_string(path).ok())?;
         let port = known.port.unwrap_or_default();
@@ -132,8 +147,15 @@ impl Service {
         Ok(Self {
             name: options.name.clone(),
             command: absolute_program(&known.knowledge.command)?,
-            user: options.user.clone().or_else(|| Some(known.knowledge.user.clone())),
-            ready: if ready.is_empty() { known.knowledge.ready.clone() } else { ready },
+            user: options
+                .user
+                .clone()
+                .or_else(|| Some(known.knowledge.user.clone())),
+            ready: if ready.is_empty() {
+                known.knowledge.ready.clone()
+            } else {
+                ready
+            },
             exercises,
             known: Some(known),
         })
@@ -153,11 +175,17 @@ impl Service {
     }
 
     fn trace(&self, options: &LearnOptions, report: &Report<'_>) -> Result<Trace> {
-        report(Event::Doing(format!("learning {}: starting it under the tracer", self.name)));
+        report(Event::Doing(format!(
+            "learning {}: starting it under the tracer",
+            self.name
+        )));
         self.make_runtime_directories()?;
         let output = tempfile()?;
         let handle = output.try_clone().doing(|| "duplicate a descriptor")?;
-        let stop = self.knowledge().map(|known| known.stop.clone()).unwrap_or_default();
+        let stop = self
+            .knowledge()
+            .map(|known| known.stop.clone())
+            .unwrap_or_default();
         let request = Request {
             command: self.command.clone(),
             environment: environment(),
@@ -171,28 +199,40 @@ impl Service {
             output: OwnedFd::from(handle),
         };
         let progress = |progress: Progress| match progress {
-            Progress::Ready { .. } => report(Event::Doing(format!("learning {}: it is ready", self.name))),
+            Progress::Ready { .. } => {
+                report(Event::Doing(format!("learning {}: it is ready", self.name)))
+            }
             Progress::ExerciseStarted { name } => {
                 report(Event::Doing(format!("learning {}: {name}", self.name)));
             }
             Progress::ExerciseEnded(run) if !run.passed => {
                 report(Event::Note(format!("the exercise {} failed", run.name)));
             }
-            Progress::Stopping => report(Event::Doing(format!("learning {}: stopping it", self.name))),
+            Progress::Stopping => {
+                report(Event::Doing(format!("learning {}: stopping it", self.name)))
+            }
             _ => {}
         };
         let words = || own_words(&output);
         let trace = learn::learn(request, &progress).map_err(|error| {
             let words = words();
-            if words.is_empty() { error } else { error.hint(format!("its last words:\n{words}")) }
+            if words.is_empty() {
+                error
+            } else {
+                error.hint(format!("its last words:\n{words}"))
+            }
         })?;
         self.judge(&trace, &words())?;
         Ok(trace)
     }
 
     fn make_runtime_directories(&self) -> Result<()> {
-        let Some(knowledge) = self.knowledge() else { return Ok(()) };
-        let Some(user) = crate::host::users::user(&knowledge.user)? else { return Ok(()) };
+        let Some(knowledge) = self.knowledge() else {
+            return Ok(());
+        };
+        let Some(user) = crate::host::users::user(&knowledge.user)? else {
+            return Ok(());
+        };
         let places = knowledge.places.iter().filter(|place| place.writable);
         preflight::make_runtime_directories(
             places.map(|place| place.path.as_path()),
@@ -204,20 +244,25 @@ impl Service {
     /// A trace that must not become a policy.
     fn judge(&self, trace: &Trace, words: &str) -> Result<()> {
         let doing = || format!("learn {}", self.name);
-        if let Some(socket) = trace.sockets.iter().find(|seen| {
-            matches!(seen.action, SocketUse::BindFailed(errno) if errno == EADDRINUSE)
-        }) {
-            let protocol = if socket.kind == 1 { Protocol::Tcp } else { Protocol::Udp };
+        if let Some(socket) = trace
+            .sockets
+            .iter()
+            .find(|seen| matches!(seen.action, SocketUse::BindFailed(errno) if errno == EADDRINUSE))
+        {
+            let protocol = if socket.kind == 1 {
+                Protocol::Tcp
+            } else {
+                Protocol::Udp
+            };
             let owner = sockets::owner(protocol, socket.port)?;
             let whose = owner.map_or_else(
                 || "something that has gone away since".to_owned(),
                 |(pid, command)| format!("process {pid} ({})", command.join(" ")),
             );
-            return Err(Error::setup(
-                doing(),
-                format!("port {} is taken by {whose}", socket.port),
-            )
-            .hint("stop that process, or give the service another port"));
+            return Err(
+                Error::setup(doing(), format!("port {} is taken by {whose}", socket.port))
+                    .hint("stop that process, or give the service another port"),
+            );
         }
         if trace.calls.is_empty() {
             return Err(Error::setup(doing(), "the trace is empty").hint(words));
@@ -225,7 +270,10 @@ impl Service {
         if !trace.certificate.complete {
             return Err(Error::setup(
                 doing(),
-                format!("the trace is incomplete: {}", trace.certificate.gaps.join("; ")),
+                format!(
+                    "the trace is incomplete: {}",
+                    trace.certificate.gaps.join("; ")
+                ),
             )
             .hint("run it again; if it stays so, report it"));
         }
@@ -238,14 +286,20 @@ impl Service {
         let mut paths: BTreeSet<PathBuf> =
             trace.paths.iter().map(|seen| seen.host.clone()).collect();
         paths.extend(config_paths.iter().map(|(path, _)| path.clone()));
-        paths.extend(self.knowledge().into_iter().flat_map(|known| {
-            known.places.iter().map(|place| place.path.clone())
-        }));
+        paths.extend(
+            self.knowledge()
+                .into_iter()
+                .flat_map(|known| known.places.iter().map(|place| place.path.clone())),
+        );
         Ok(Facts {
             name: self.name.clone(),
             user: identity.user.name.clone(),
             group: identity.group.name.clone(),
-            groups: identity.groups.iter().map(|group| group.name.clone()).collect(),
+            groups: identity
+                .groups
+                .iter()
+                .map(|group| group.name.clone())
+                .collect(),
             uid: identity.user.uid,
             gid: identity.group.gid,
             group_ids: identity.groups.iter().map(|group| group.gid).collect(),
@@ -260,8 +314,12 @@ impl Service {
 
     /// The paths that the service's configuration names, as the host sees them.
     fn config_paths(&self) -> Result<Vec<(PathBuf, bool)>> {
-        let Some(known) = &self.known else { return Ok(Vec::new()) };
-        let Some(config) = &known.knowledge.config_paths else { return Ok(Vec::new()) };
+        let Some(known) = &self.known else {
+            return Ok(Vec::new());
+        };
+        let Some(config) = &known.knowledge.config_paths else {
+            return Ok(Vec::new());
+        };
         let outcome = crate::host::command::run(&config.command, Duration::from_secs(30))?;
         if !outcome.succeeded() {
             return Err(Error::setup(
@@ -313,15 +371,24 @@ fn absolute_program(command: &[String]) -> Result<Vec<String>> {
         return Err(Error::usage("learn a service", "its command is empty"));
     };
     let found = if program.contains('/') {
-        std::path::absolute(program).ok().filter(|path| path.exists())
+        std::path::absolute(program)
+            .ok()
+            .filter(|path| path.exists())
     } else {
-        PATH.split(':').map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
+        PATH.split(':')
+            .map(|directory| Path::new(directory).join(program))
+            .find(|path| path.exists())
     };
     let found = found.ok_or_else(|| {
-        Error::usage(format!("find the program {program}"), "there is no such file")
-            .hint("install it, or give its whole path")
+        Error::usage(
+            format!("find the program {program}"),
+            "there is no such file",
+        )
+        .hint("install it, or give its whole path")
     })?;
-    Ok(std::iter::once(found.display().to_string()).chain(arguments.iter().cloned()).collect())
+    Ok(std::iter::once(found.display().to_string())
+        .chain(arguments.iter().cloned())
+        .collect())
 }
 
 /// Every directory among the paths and above them.
@@ -332,7 +399,9 @@ fn directories(paths: &BTreeSet<PathBuf>) -> BTreeMap<PathBuf, DirectoryFacts> {
         .collect::<BTreeSet<_>>()
         .into_iter()
         .filter_map(|path| {
-            let metadata = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir)?;
+            let metadata = fs::symlink_metadata(path)
+                .ok()
+                .filter(fs::Metadata::is_dir)?;
             let facts = DirectoryFacts {
                 uid: metadata.uid(),
                 gid: metadata.gid(),

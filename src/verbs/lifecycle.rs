@@ -82,11 +82,20 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
 fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
-    if let Some(program) = spec.service.command.first().filter(|_| spec.service.pid_file.is_some()) {
+    if let Some(program) = spec
+        .service
+        .command
+        .first()
+        .filter(|_| spec.service.pid_file.is_some())
+    {
         preflight::host_copy_is_stopped(name, Path::new(program))?;
     }
     preflight::ports_are_free(name, &spec.service.ready)?;
-    let writable = spec.binds.iter().filter(|bind| bind.writable).map(|bind| bind.path.as_path());
+    let writable = spec
+        .binds
+        .iter()
+        .filter(|bind| bind.writable)
+        .map(|bind| bind.path.as_path());
     preflight::make_runtime_directories(writable, account.user.uid, account.group.gid)?;
     state::make_directory(&places.runtime(name))
 }
@@ -128,11 +137,19 @@ fn announce_start(places: &Places, name: &str) -> Result<()> {
 ///
 /// # Errors
 /// As [`supervise::supervise`].
-pub fn supervise(places: &Places, name: &str, announce: &mut dyn FnMut(&Announcement)) -> Result<()> {
+pub fn supervise(
+    places: &Places,
+    name: &str,
+    announce: &mut dyn FnMut(&Announcement),
+) -> Result<()> {
     let result = supervise_announced(places, name, announce);
     if let Err(error) = &result {
         let (what, why, hint) = error.parts();
-        announce(&Announcement::Failed(what.to_owned(), why.to_owned(), hint.map(str::to_owned)));
+        announce(&Announcement::Failed(
+            what.to_owned(),
+            why.to_owned(),
+            hint.map(str::to_owned),
+        ));
     }
     result
 }
@@ -216,8 +233,12 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
     loop {
         let Some(state) = State::running(directory)? else {
             let last = Last::load(directory);
-            let how = last.as_ref().map_or("it has ended".to_owned(), |last| last.ended.to_string());
-            let words = last.map(|last| last.words).filter(|words| !words.is_empty());
+            let how = last
+                .as_ref()
+                .map_or("it has ended".to_owned(), |last| last.ended.to_string());
+            let words = last
+                .map(|last| last.words)
+                .filter(|words| !words.is_empty());
             let error = Error::new(doing(), format!("before it was ready, {how}"));
             return Err(match words {
                 Some(words) => error.hint(format!("its last words:\n{words}")),
@@ -253,9 +274,12 @@ fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
             pids.into_iter().flat_map(sockets::held_by).collect()
         });
         // A process that has just ended is for the caller to notice.
-        let listening = sockets::listeners(first).unwrap_or_default().into_iter().any(|found| {
-            found.protocol == protocol && found.port == port && held.contains(&found.inode)
-        });
+        let listening = sockets::listeners(first)
+            .unwrap_or_default()
+            .into_iter()
+            .any(|found| {
+                found.protocol == protocol && found.port == port && held.contains(&found.inode)
+            });
         if !listening {
             return Ok(false);
         }
@@ -343,8 +367,9 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     let spec = jail::load_spec(places, name)?;
     let doing = || format!("reload {name}");
     let Some(state) = State::running(&places.runtime(name))? else {
-        return Err(Error::new(doing(), "it does not run")
-            .hint(format!("start it: gaoler start {name}")));
+        return Err(
+            Error::new(doing(), "it does not run").hint(format!("start it: gaoler start {name}"))
+        );
     };
     report(Event::Doing("testing the configuration".to_owned()));
     preflight::configuration_is_good(name, &spec.service.config_test)
@@ -353,8 +378,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
         None => Err(Error::usage(doing(), "its spec knows no way")
             .hint("set service.reload to a signal or a command, or restart it")),
         Some(Reload::Signal(signal)) => {
-            let pid = Pid::from_raw(state.service.pid)
-                .ok_or_else(|| Error::new(doing(), "no pid"))?;
+            let pid =
+                Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
             let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
             sys::signals::send(handle, *signal).doing(doing)
         }
@@ -363,9 +388,13 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             if outcome.succeeded() {
                 return Ok(());
             }
-            let how = outcome.exit.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-            Err(Error::new(doing(), format!("{} ended with {how}", words.join(" ")))
-                .hint(outcome.last_lines(10)))
+            let how = outcome
+                .exit
+                .map_or("a signal".to_owned(), |code| format!("exit code {code}"));
+            Err(
+                Error::new(doing(), format!("{} ended with {how}", words.join(" ")))
+                    .hint(outcome.last_lines(10)),
+            )
         }
     }
 }
@@ -377,8 +406,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
 pub fn status(places: &Places, name: &str) -> Result<Status> {
     jail::load_spec(places, name)?;
     let directory = places.runtime(name);
-    let current = crate::build::state_of(&places.state, name)?
-        .map_or(Ok(None), |state| state.current())?;
+    let current =
+        crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     Ok(match State::running(&directory)? {
         Some(state) => Status {
             name: name.to_owned(),

@@ -34,6 +34,16 @@ pub struct Places {
     pub run: PathBuf,
 }
 
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            etc: PathBuf::from("/etc/gaoler"),
+            state: PathBuf::from("/var/lib/gaoler"),
+            run: PathBuf::from("/run/gaoler"),
+        }
+    }
+}
+
 impl Places {
     /// The spec of a jail.
     pub fn spec(&self, name: &str) -> PathBuf {
@@ -92,7 +102,10 @@ pub(crate) fn must_be_ours(path: &Path, doing: &str) -> Result<()> {
         .map_err(|error| Error::setup(doing, crate::error::explain(&error)))?;
     let own = rustix::process::geteuid().as_raw();
     if metadata.is_symlink() {
-        return Err(Error::setup(doing, format!("{} is a symbolic link", path.display())));
+        return Err(Error::setup(
+            doing,
+            format!("{} is a symbolic link", path.display()),
+        ));
     }
     if metadata.uid() != own {
         let why = format!("{} belongs to uid {}", path.display(), metadata.uid());

@@ -59,7 +59,9 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
     let (jail, built) = jail::build(places, name, report)?;
     let stale = running.is_some_and(|state| state.generation != built.generation);
     if stale {
-        report(Event::Note("the running jail is of an older generation: restarting it".to_owned()));
+        report(Event::Note(
+            "the running jail is of an older generation: restarting it".to_owned(),
+        ));
         lifecycle::stop(places, name, report)?;
     }
     let started = lifecycle::start(places, name, report)?;
@@ -70,7 +72,15 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
     };
     report(Event::Doing(format!("checking {name}")));
     let report = check::check(places, name, true)?;
-    Ok(Up { jail, trace, notes, built, state, ran_already, report })
+    Ok(Up {
+        jail,
+        trace,
+        notes,
+        built,
+        state,
+        ran_already,
+        report,
+    })
 }
 
 /// A command that is given for a jail that has a spec must be the spec's.
@@ -80,15 +90,21 @@ fn same_command(places: &Places, options: &UpOptions) -> Result<()> {
     }
     let spec = jail::load_spec(places, &options.name)?;
     let same = spec.service.command.get(1..) == options.command.get(1..)
-        && spec.service.command.first().zip(options.command.first()).is_some_and(
-            |(theirs, ours)| theirs == ours || theirs.ends_with(&format!("/{ours}")),
-        );
+        && spec
+            .service
+            .command
+            .first()
+            .zip(options.command.first())
+            .is_some_and(|(theirs, ours)| theirs == ours || theirs.ends_with(&format!("/{ours}")));
     if same {
         return Ok(());
     }
     Err(Error::usage(
         format!("jail {}", options.name),
-        format!("its spec has another command: {}", spec.service.command.join(" ")),
+        format!(
+            "its spec has another command: {}",
+            spec.service.command.join(" ")
+        ),
     )
     .hint("--again learns the new one, and keeps the old spec beside it; or change the spec"))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::host::users::{self, Group, User};
 use crate::host::command;
+use crate::host::users::{self, Group, User};
 use crate::learn::Trace;
 use crate::{Error, Result};
 
@@ -39,7 +39,12 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
     if let Some(name) = wish.asked {
         return named(name, wish.create);
     }
-    let changed_to = trace.ids.iter().rev().map(|ids| ids.uids[1]).find(|uid| *uid != 0);
+    let changed_to = trace
+        .ids
+        .iter()
+        .rev()
+        .map(|ids| ids.uids[1])
+        .find(|uid| *uid != 0);
     if let Some(uid) = changed_to {
         let user = users::user_by_id(uid)?.ok_or_else(|| {
             Error::setup(
@@ -72,11 +77,16 @@ fn named(name: &str, create: bool) -> Result<Identity> {
             make(name)?;
             let made = users::user(name)?;
             complete(made.ok_or_else(|| {
-                Error::setup(format!("make the user {name}"), "useradd succeeded and it is not there")
+                Error::setup(
+                    format!("make the user {name}"),
+                    "useradd succeeded and it is not there",
+                )
             })?)
         }
-        None => Err(Error::setup(format!("find the user {name}"), "there is no such user")
-            .hint("--create-user makes it: a system user without shell and home")),
+        None => Err(
+            Error::setup(format!("find the user {name}"), "there is no such user")
+                .hint("--create-user makes it: a system user without shell and home"),
+        ),
     }
 }
 
@@ -102,7 +112,11 @@ fn complete(user: User) -> Result<Identity> {
         .into_iter()
         .filter(|found| found.gid != group.gid)
         .collect();
-    Ok(Identity { user, group, groups })
+    Ok(Identity {
+        user,
+        group,
+        groups,
+    })
 }
 
 /// A system user with free numbers, no home and no way to log in.
@@ -122,5 +136,8 @@ fn make(name: &str) -> Result<()> {
     if outcome.succeeded() {
         return Ok(());
     }
-    Err(Error::setup(format!("make the user {name}"), outcome.last_lines(3)))
+    Err(Error::setup(
+        format!("make the user {name}"),
+        outcome.last_lines(3),
+    ))
 }
