@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::user::{self, Identity, Wish};
-use super::{Event, Places, Report, jail, must_be_root, preflight, valid_name};
+use super::{Event, Places, Report, closure, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
 use crate::host::{Host, sockets};
 use crate::learn::trace::SocketUse;
@@ -308,6 +308,7 @@ impl Service {
             unprivileged_port_start: Host::probe()?.unprivileged_port_start,
             workdir: PathBuf::from("/"),
             environment: environment(),
+            closure: closure::of(trace)?,
             exercises: self.exercises.clone(),
         })
     }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod closure;
 mod jail;
 mod learn;
 mod lifecycle;
