@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::user::{self, Identity, Wish};
-use super::{Event, Places, Report, closure, jail, must_be_root, preflight, valid_name};
+use super::{Event, Places, Report, closure, handover, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
 use crate::host::{Host, sockets};
 use crate::learn::trace::SocketUse;
@@ -83,6 +83,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     }
     let subject = Service::find(options)?;
     subject.preflight(report)?;
+    let began = handover::now();
     let trace = subject.trace(options, report)?;
     let wish = Wish {
         name: &options.name,
@@ -90,6 +91,9 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         create: options.create_user,
     };
     let identity = user::choose(wish, &trace)?;
+    for note in handover::hand_over(&trace, &identity, began)? {
+        report(Event::Note(note));
+    }
     let facts = subject.facts(&trace, &identity)?;
     let derived = spec::derive(&trace, subject.knowledge(), &facts);
     write(places, &path, &derived.spec)?;
