@@ -67,8 +67,23 @@ pub(super) fn calls(
         },
     });
     let known = knowledge.iter().flat_map(|known| &known.calls);
-    let rare = known.filter(|rule| !seen.values().any(|(number, ..)| *number == rule.number));
-    observed.chain(rare.cloned()).collect()
+    let rules = observed.chain(clone_for_clone3(&seen));
+    let mut rules: BTreeMap<u32, CallRule> = rules.map(|rule| (rule.number, rule)).collect();
+    for rare in known {
+        rules.entry(rare.number).or_insert_with(|| rare.clone());
+    }
+    rules.into_values().collect()
+}
+
+/// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
+/// ENOSYS, upon which the C library calls clone (`clone(2)`).
+fn clone_for_clone3(seen: &BTreeMap<&str, (u32, u64, u64)>) -> Option<CallRule> {
+    let missing = seen.contains_key("clone3") && !seen.contains_key("clone");
+    let number = calls::number("clone").filter(|_| missing)?;
+    Some(CallRule {
+        number,
+        because: "a filter can look into it, unlike clone3: see there".to_owned(),
+    })
 }
 
 /// The first execve is the launcher's: a jail has a way of its own to start the program, and a

@@ -63,6 +63,24 @@ fn the_launch_is_no_reason_to_execute() {
 }
 
 #[test]
+fn clone_comes_with_clone3() {
+    let number = |name| calls::number(name).unwrap();
+    let mut trace = trace(Vec::new());
+    trace.calls = vec![CallSeen {
+        number: number("clone3"),
+        name: "clone3".to_owned(),
+        phase: Phase::Start,
+        count: 1,
+    }];
+    let calls = derive(&trace, None, &facts()).spec.calls;
+    let mut numbers: Vec<u32> = calls.iter().map(|rule| rule.number).collect();
+    numbers.sort_unstable();
+    let mut expected = vec![number("clone"), number("clone3")];
+    expected.sort_unstable();
+    assert_eq!(numbers, expected);
+}
+
+#[test]
 fn ports_picked_at_random_have_no_number() {
     let mut trace = trace(Vec::new());
     trace.sockets = vec![
