@@ -1,7 +1,7 @@
 //! One small process for each jail: passes signals on, relays the log, tells how it ended.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
@@ -13,7 +13,7 @@ use super::log::{LogSocket, Relay, Sink};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
 use crate::host::process;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -50,7 +50,7 @@ pub fn supervise(
     let lock = state::lock(supervision.directory)?;
     let ended = live(supervision, started);
     let removed = remove_files(supervision.directory)
-        .and_then(|()| cgroup::remove(&cgroups(supervision.plan)));
+        .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     drop(lock);
     // What went wrong first is what the user needs to know.
     let ended = ended?;
@@ -97,7 +97,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
         service: ProcessName::of(pid).unwrap_or(ProcessName { pid, start_time: 0 }),
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
-        cgroups: cgroups(plan),
+        cgroups: plan.cgroups(),
     };
     state.save(supervision.directory)
 }
@@ -274,14 +274,4 @@ fn wait(
     Ok(watched
         .first()
         .is_some_and(|first| !first.revents().is_empty()))
-}
-
-fn cgroups(plan: &Plan) -> Vec<PathBuf> {
-    plan.steps
-        .iter()
-        .find_map(|planned| match &planned.step {
-            Step::JoinCgroup { directories, .. } => Some(directories.clone()),
-            _ => None,
-        })
-        .unwrap_or_default()
 }

@@ -94,12 +94,19 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     let derived = spec::derive(&trace, subject.knowledge(), &facts);
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
+    keep_trace(places, &options.name, &trace)?;
     Ok(Learned {
         spec: derived.spec,
         path,
         trace,
         notes: derived.notes,
     })
+}
+
+/// The trace stays beside the generations: it is the evidence for the spec.
+fn keep_trace(places: &Places, name: &str, trace: &Trace) -> Result<()> {
+    crate::build::State::create(&places.state, name)?;
+    learn::save(trace, &places.state.join(name).join("trace.json"))
 }
 
 /// A service that is about to be learned.

@@ -212,7 +212,7 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
             service: own,
             init: None,
             supervisor: None,
-            cgroups: Vec::new(),
+            cgroups: plan.cgroups(),
         };
         state.save(&directory)?;
         return Err(launch::execute(&plan));
