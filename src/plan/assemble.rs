@@ -60,7 +60,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
     plan.namespaces();
     plan.mounts();
     plan.root();
-    plan.process();
+    plan.process()?;
     plan.descriptors()?;
     plan.ids();
     plan.restrictions()?;
@@ -316,11 +316,13 @@ impl Assembly<'_> {
         );
     }
 
-    fn process(&mut self) {
+    fn process(&mut self) -> Result<()> {
         if self.kinds().pid {
             self.add(
                 Phase::Process,
-                Step::ForkService,
+                Step::ForkService {
+                    program: policy::first_process_filter()?,
+                },
                 "pid 1 ignores signals that it has no handler for and must reap orphans, which a \
                  service does not expect; the pid is the same inside and outside, so that pid \
                  files and logs are right",
@@ -334,6 +336,7 @@ impl Assembly<'_> {
                  (CVE-2017-5226)",
             );
         }
+        Ok(())
     }
 
     fn descriptors(&mut self) -> Result<()> {

@@ -65,7 +65,7 @@ impl Plan {
     pub fn has_init(&self) -> bool {
         self.steps
             .iter()
-            .any(|planned| planned.step == Step::ForkService)
+            .any(|planned| matches!(planned.step, Step::ForkService { .. }))
     }
 
     /// The jail's directories in the cgroup hierarchies.

@@ -70,16 +70,35 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
     permit(&mut rules, number("execveat")?, 0, PROGRAM_DESCRIPTOR);
     permit(&mut rules, number("write")?, 0, ERROR_DESCRIPTOR);
     rules.sort_by_key(|rule| rule.call);
+    compile(rules, Action::Errno(EPERM))
+}
+
+/// The filter of the jail's first process: it waits, tells, and ends.
+pub fn first_process_filter() -> Result<Vec<Instruction>> {
+    let mut rules = Vec::new();
+    for name in ALWAYS.into_iter().chain(["wait4", "write"]) {
+        rules.push(Rule {
+            call: number(name)?,
+            alternatives: Vec::new(),
+            otherwise: Action::Allow,
+        });
+    }
+    rules.sort_by_key(|rule| rule.call);
+    compile(rules, Action::KillProcess)
+}
+
+fn compile(rules: Vec<Rule>, denied: Action) -> Result<Vec<Instruction>> {
+    let architecture = Architecture::native().ok_or_else(|| {
+        Error::setup(
+            "compile the system call filter",
+            "gaoler has no table for this architecture",
+        )
+    })?;
     filter::compile(&filter::Policy {
-        architecture: Architecture::native().ok_or_else(|| {
-            Error::setup(
-                "compile the system call filter",
-                "gaoler has no table for this architecture",
-            )
-        })?,
+        architecture,
         rules,
         known_up_to: calls::highest(),
-        denied: Action::Errno(EPERM),
+        denied,
         unknown: Action::Errno(ENOSYS),
         foreign: Action::KillProcess,
     })

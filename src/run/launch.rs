@@ -154,14 +154,16 @@ fn run_child(
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
         Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {
-            let (index, operations) = prepared.service.as_ref()?;
+            let service = prepared.service.as_ref()?;
             match init::fork_with_same_pid(outside) {
-                Err(errno) => Some((*index, errno)),
-                Ok((_, Side::Child)) => child::perform(operations, &mut carried),
-                Ok((pid, Side::Parent { .. })) => match init::reap(pid, status) {
-                    Ok(()) => sys::fork::exit_now(0),
-                    Err(errno) => Some((*index, errno)),
-                },
+                Err(errno) => Some((service.step, errno)),
+                Ok((_, Side::Child)) => child::perform(&service.operations, &mut carried),
+                Ok((pid, Side::Parent { .. })) => {
+                    match init::reap(pid, status, &service.first_filter) {
+                        Ok(()) => sys::fork::exit_now(0),
+                        Err(errno) => Some((service.step, errno)),
+                    }
+                }
             }
         }),
     };
