@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::preflight::Copies;
 use super::user::{self, Identity, Wish};
 use super::{Event, Places, Report, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
@@ -173,8 +174,12 @@ impl Service {
     }
 
     fn preflight(&self, report: &Report<'_>) -> Result<()> {
-        if let (Some(knowledge), Some(program)) = (self.knowledge(), self.command.first()) {
-            preflight::host_copy_is_stopped(&self.name, Path::new(program))?;
+        let copies = match self.known {
+            Some(_) => Copies::SameProgram,
+            None => Copies::SameCommand,
+        };
+        preflight::host_copy_is_stopped(&self.name, &self.command, copies)?;
+        if let Some(knowledge) = self.knowledge() {
             report(Event::Doing("testing the configuration".to_owned()));
             preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
         }

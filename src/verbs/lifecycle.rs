@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
+use super::preflight::Copies;
 use super::{Event, Jail, Places, Report, jail, preflight};
 use crate::error::Kind;
 use crate::host::{command, process, sockets};
@@ -82,14 +83,7 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
 fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
-    if let Some(program) = spec
-        .service
-        .command
-        .first()
-        .filter(|_| spec.service.pid_file.is_some())
-    {
-        preflight::host_copy_is_stopped(name, Path::new(program))?;
-    }
+    preflight::host_copy_is_stopped(name, &spec.service.command, Copies::SameCommand)?;
     preflight::ports_are_free(name, &spec.service.ready)?;
     let writable = spec
         .binds
