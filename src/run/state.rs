@@ -2,9 +2,12 @@
 //! root, and a process is always named by its pid and its start time.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Ended;
@@ -145,6 +148,25 @@ impl Last {
     /// Reads it, if it is there and whole.
     pub fn load(directory: &Path) -> Option<Self> {
         serde_json::from_str(&fs::read_to_string(directory.join(Self::FILE)).ok()?).ok()
+    }
+}
+
+/// Takes the jail for one supervisor, until the descriptor is closed: whoever dies gives it up.
+///
+/// # Errors
+/// Another one has it.
+pub fn lock(directory: &Path) -> Result<OwnedFd> {
+    let path = directory.join("lock");
+    let doing = || format!("lock {}", path.display());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(doing)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Error::setup(doing(), "another supervisor has this jail")
+            .hint(
+                "see what runs: gaoler status NAME; if it hangs in its start, stop that process",
+            )),
+        Err(errno) => Err(errno).doing(doing),
     }
 }
 

@@ -168,7 +168,7 @@ fn supervise_announced(
         foreground: false,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut |_| {
+    supervise::supervise(&supervision, &mut || {
         announce(&Announcement::Started);
         Ok(())
     })?;
@@ -223,7 +223,7 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         foreground: true,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut |_| Ok(()))
+    supervise::supervise(&supervision, &mut || Ok(()))
 }
 
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
@@ -231,7 +231,18 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
     let begun = Instant::now();
     let doing = || format!("start {}", spec.name);
     loop {
-        let Some(state) = State::running(directory)? else {
+        let loaded = State::load(directory)?;
+        let supervised = loaded
+            .as_ref()
+            .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
+        let running = loaded.filter(|state| state.service.is_alive());
+        if running.is_none() && supervised {
+            // A daemon between its first process and the one that stays; or a supervisor that
+            // cleans up.
+            std::thread::sleep(POLL);
+            continue;
+        }
+        let Some(state) = running else {
             let last = Last::load(directory);
             let how = last
                 .as_ref()
