@@ -109,7 +109,9 @@ fn a_script_whose_interpreter_is_missing() {
     let place = Place::new(&[]);
     overwrite(&place, b"#!/no/such/interpreter\n");
     place.write();
-    place.verb("start").is(NOT_SET_UP, &["/no/such/interpreter"]);
+    place
+        .verb("start")
+        .is(NOT_SET_UP, &["/no/such/interpreter"]);
     place.nothing_was_done();
 }
 
@@ -123,16 +125,28 @@ fn a_bind_source_that_vanished() {
     for verb in ["start", "run"] {
         place.verb(verb).is(
             NOT_SET_UP,
-            &[data.to_str().unwrap(), "No such file or directory", "hint", "binds"],
+            &[
+                data.to_str().unwrap(),
+                "No such file or directory",
+                "hint",
+                "binds",
+            ],
         );
         place.nothing_runs();
     }
-    place.gaoler(&["run", "--exec", &place.name]).is(NOT_SET_UP, &[data.to_str().unwrap()]);
+    place
+        .gaoler(&["run", "--exec", &place.name])
+        .is(NOT_SET_UP, &[data.to_str().unwrap()]);
     place.nothing_runs();
     // Not there when it is built, either.
     fs::remove_dir_all(place.state()).unwrap();
-    place.verb("build").is(FAILED, &[data.to_str().unwrap(), "hint"]);
-    assert_eq!(files(&place.state().join(&place.name).join("generations")).len(), 0);
+    place
+        .verb("build")
+        .is(FAILED, &[data.to_str().unwrap(), "hint"]);
+    assert_eq!(
+        files(&place.state().join(&place.name).join("generations")).len(),
+        0
+    );
 }
 
 #[test]
@@ -155,7 +169,10 @@ fn a_bind_source_that_became_a_link() {
         );
         place.nothing_runs();
     }
-    assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "untouched");
+    assert_eq!(
+        fs::read_to_string(precious.join("file")).unwrap(),
+        "untouched"
+    );
     assert_eq!(files(&precious).len(), 1);
 }
 
@@ -181,10 +198,14 @@ fn a_place_to_mount_on_that_became_a_link() {
         for words in [&["start"][..], &["run"], &["run", "--exec"]] {
             let mut words = words.to_vec();
             words.push(&place.name);
-            place.gaoler(&words).is(NOT_SET_UP, &[path, "symbolic link", "hint"]);
+            place
+                .gaoler(&words)
+                .is(NOT_SET_UP, &[path, "symbolic link", "hint"]);
             place.nothing_runs();
         }
-        place.gaoler(&["check", &place.name]).is(DONE, &[path, "symlink"]);
+        place
+            .gaoler(&["check", &place.name])
+            .is(DONE, &[path, "symlink"]);
         assert_eq!(files(&precious).len(), 0);
     }
 }
