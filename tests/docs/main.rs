@@ -1,5 +1,10 @@
 //! The documents that state what gaoler does are generated from it or compared with it.
 //! `GAOLER_BLESS=1 cargo test --test docs` writes the generated ones anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
 
 mod json;
 mod pages;
