@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each benchmark uses its own part of this")]
 
+pub mod named;
+
 use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
@@ -15,6 +17,19 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// The release binary that is measured.
 pub const GAOLER: &str = env!("CARGO_BIN_EXE_gaoler");
+
+/// Calls that a jail's filter lets through here: those of a network service.
+pub const CALLS: &str = "accept4 access arch_prctl bind brk capget capset chdir clock_gettime clock_nanosleep \
+    clone clone3 close connect dup dup2 epoll_create1 epoll_ctl epoll_pwait epoll_wait \
+    eventfd2 execve exit exit_group fchmod fchown fcntl fdatasync fstat fsync ftruncate \
+    futex getcwd getdents64 getegid geteuid getgid getpeername getpid getrandom getrlimit \
+    getsockname getsockopt gettid getuid ioctl kill listen lseek madvise mkdir mmap mprotect \
+    mremap munmap nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 prlimit64 \
+    pwrite64 read readlink recvfrom recvmmsg recvmsg rename restart_syscall rseq \
+    rt_sigaction rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_getaffinity \
+    sched_yield sendmmsg sendmsg sendto set_robust_list set_tid_address setsockopt shutdown \
+    sigaltstack socket statfs statx sysinfo tgkill umask uname unlink unlinkat wait4 write \
+    writev";
 
 /// Set in the copy of a benchmark that runs in its own namespaces.
 const INSIDE: &str = "GAOLER_BENCH_INSIDE";
@@ -43,8 +58,7 @@ pub fn enter_namespaces(kinds: &[&str]) -> Result<bool> {
     Err(format!("the benchmark ended with {status}").into())
 }
 
-/// A directory tree for one benchmark. On a tmpfs of the benchmark's own mount namespace where
-/// `/run` would be one too.
+/// A directory tree for one benchmark, which is in its own mount namespace.
 pub struct Place {
     directory: tempfile::TempDir,
 }
@@ -58,7 +72,7 @@ impl Place {
         let place = Self {
             directory: tempfile::Builder::new()
                 .prefix("gaoler-bench-")
-                .tempdir_in("/tmp")?,
+                .tempdir_in("/var/lib")?,
         };
         fs::set_permissions(
             place.path(),
@@ -83,10 +97,15 @@ impl Place {
 
     /// `gaoler` with this place's directories.
     pub fn gaoler(&self) -> Command {
+        self.gaoler_with(&self.path().join("state"))
+    }
+
+    /// The same with another state directory.
+    pub fn gaoler_with(&self, state: &Path) -> Command {
         let mut command = Command::new(GAOLER);
-        for name in ["etc", "state", "run"] {
-            command.arg(format!("--{name}")).arg(self.path().join(name));
-        }
+        command.arg("--etc").arg(self.path().join("etc"));
+        command.arg("--state").arg(state);
+        command.arg("--run").arg(self.path().join("run"));
         command
     }
 
@@ -161,7 +180,9 @@ pub fn time(command: &mut Command) -> Result<Duration> {
     if status.success() {
         return Ok(took);
     }
-    Err(format!("it ended with {status}").into())
+    // Once more, for what it says.
+    checked(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    Err(format!("it ended with {status} once, and not when it was run again").into())
 }
 
 /// One thing that is compared.
@@ -406,4 +427,32 @@ impl Account {
         }
         Err("neither the user bind nor www-data is on this machine".into())
     }
+}
+
+/// The spec of a jail with all layers; a `[tree]` may follow.
+pub fn spec_of(name: &str, command: &[String], account: &Account, workdir: &str) -> String {
+    let because = "because = \"a benchmark\"";
+    let calls: String = CALLS
+        .split_whitespace()
+        .map(|call| format!("  {{ call = {call:?}, {because} }},\n"))
+        .collect();
+    let families: String = ["inet", "inet6", "netlink", "unix"]
+        .map(|family| format!("  {{ family = {family:?}, {because} }},\n"))
+        .concat();
+    let port = named::PORT;
+    let ports: String = ["tcp", "udp"]
+        .map(|protocol| {
+            format!(
+                "  {{ direction = \"bind\", protocol = {protocol:?}, port = {port}, {because} }},\n"
+            )
+        })
+        .concat();
+    format!(
+        "format = 1\nname = {name:?}\n\
+         [service]\ncommand = {command:?}\nuser = {user:?}\ngroup = {user:?}\n\
+         workdir = {workdir}\n\
+         [allow]\ncalls = [\n{calls}]\nfamilies = [\n{families}]\nports = [\n{ports}]\n\
+         [limits]\ncore_bytes = 0\n",
+        user = account.name,
+    )
 }
