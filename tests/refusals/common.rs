@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The command under test.
@@ -34,14 +34,64 @@ pub fn port() -> u16 {
 
 /// What the C library of these programs calls from its start to its end.
 const CALLS: &[&str] = &[
-    "access", "arch_prctl", "brk", "capget", "chdir", "clock_nanosleep", "close", "connect",
-    "bind", "accept", "dup2", "exit_group", "fcntl", "fstat", "getegid", "geteuid", "getgid",
-    "getgroups", "getpid", "getppid", "getrandom", "getresgid", "getresuid", "gettid", "getuid",
-    "ioctl", "kill", "listen", "lseek", "mmap", "mprotect", "munmap", "newfstatat", "open",
-    "openat", "pause", "prctl", "pread64", "prlimit64", "read", "readlinkat", "rseq",
-    "rt_sigaction", "rt_sigprocmask", "rt_sigsuspend", "set_robust_list", "set_tid_address",
-    "setsid", "setsockopt", "socket", "tgkill", "umask", "wait4", "write", "clone", "clone3",
-    "vfork", "execve",
+    "access",
+    "arch_prctl",
+    "brk",
+    "capget",
+    "chdir",
+    "clock_nanosleep",
+    "close",
+    "connect",
+    "bind",
+    "accept",
+    "dup2",
+    "exit_group",
+    "fcntl",
+    "fstat",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getgroups",
+    "getpid",
+    "getppid",
+    "getrandom",
+    "getresgid",
+    "getresuid",
+    "gettid",
+    "getuid",
+    "ioctl",
+    "kill",
+    "listen",
+    "lseek",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "newfstatat",
+    "open",
+    "openat",
+    "pause",
+    "prctl",
+    "pread64",
+    "prlimit64",
+    "read",
+    "readlinkat",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigsuspend",
+    "set_robust_list",
+    "set_tid_address",
+    "setsid",
+    "setsockopt",
+    "socket",
+    "tgkill",
+    "umask",
+    "wait4",
+    "write",
+    "clone",
+    "clone3",
+    "vfork",
+    "execve",
 ];
 
 /// Where the compiled programs are.
@@ -306,9 +356,24 @@ impl Place {
         assert_eq!(self.cgroups(), Vec::<PathBuf>::new());
         let left: Vec<PathBuf> = files(&self.run())
             .into_iter()
-            .filter(|path| !path.ends_with("last.json"))
+            .filter(|path| {
+                !["last.json", "lock"]
+                    .iter()
+                    .any(|name| path.ends_with(name))
+            })
             .collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "files are left");
+    }
+
+    /// The same after `run --exec`: nobody was left to remove its state, but whoever asks.
+    #[track_caller]
+    pub fn nothing_runs_after(&self, way: &[&str]) {
+        if way.contains(&"--exec") {
+            self.processes_end();
+            self.verb("status").is(FINDINGS, &["is stopped"]);
+            self.verb("stop").is(DONE, &["did not run"]);
+        }
+        self.nothing_runs();
     }
 
     /// The same, for what was refused before there was anything: no run directory, no state
@@ -343,7 +408,11 @@ impl Place {
         let own = self.directory.path().to_str().unwrap();
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
                 continue;
             };
             let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -371,7 +440,10 @@ impl Drop for Place {
             drop(self.verb("stop"));
         }
         // Where the host has no /dev/log, the supervisor writes here.
-        drop(fs::remove_file(format!("/var/log/gaoler-{}.log", self.name)));
+        drop(fs::remove_file(format!(
+            "/var/log/gaoler-{}.log",
+            self.name
+        )));
     }
 }
 

@@ -11,7 +11,13 @@ fn it_is_followed_and_its_pid_file_is_right() {
     let data = place.bind("data", true);
     let pid_file = data.join("pid");
     place.text.command.extend(
-        ["daemon", pid_file.to_str().unwrap(), "serve", &port.to_string()].map(str::to_owned),
+        [
+            "daemon",
+            pid_file.to_str().unwrap(),
+            "serve",
+            &port.to_string(),
+        ]
+        .map(str::to_owned),
     );
     place.text.service = format!(
         "forks = true\npid_file = {pid_file:?}\nready = [\"tcp:{port}\", \"file:{}\"]",
@@ -26,7 +32,10 @@ fn it_is_followed_and_its_pid_file_is_right() {
         let pid = fs::read_to_string(&pid_file).unwrap().trim().to_owned();
         assert_eq!(pid, place.pid().to_string());
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-        assert!(line.contains("serve"), "the host's pid of the daemon: {line}");
+        assert!(
+            line.contains("serve"),
+            "the host's pid of the daemon: {line}"
+        );
         place.verb("status").is(DONE, &["is running", &pid]);
         place.verb("start").is(DONE, &["runs already", &pid]);
         place.verb("stop").is(DONE, &["stopped"]);
@@ -46,11 +55,15 @@ fn a_pid_file_that_is_a_link_leads_nowhere() {
     fs::write(&precious, "untouched").unwrap();
     let pid_file = data.join("pid");
     place.text.command.extend(
-        ["daemon", data.join("real").to_str().unwrap(), "serve", &port.to_string()]
-            .map(str::to_owned),
+        [
+            "daemon",
+            data.join("real").to_str().unwrap(),
+            "serve",
+            &port.to_string(),
+        ]
+        .map(str::to_owned),
     );
-    place.text.service =
-        format!("forks = true\npid_file = {pid_file:?}\nready = [\"tcp:{port}\"]");
+    place.text.service = format!("forks = true\npid_file = {pid_file:?}\nready = [\"tcp:{port}\"]");
     place.text.tables += &format!(
         "[[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = {port}\nbecause = \"a test\"\n"
     );

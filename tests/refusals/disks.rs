@@ -28,10 +28,20 @@ fn on(place: &Place, options: &str, verb: &str) -> (Answer, String) {
 fn a_full_disk() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
-    for (verb, code) in [("build", FAILED), ("start", NOT_SET_UP), ("run", NOT_SET_UP)] {
+    for (verb, code) in [
+        ("build", FAILED),
+        ("start", NOT_SET_UP),
+        ("run", NOT_SET_UP),
+    ] {
         let (answer, left) = on(&place, "size=256k,mode=755", verb);
-        answer.is(code, &["No space left on device", "hint: free some space", "copy"]);
-        let left: Vec<&str> = left.lines().filter(|line| !line.ends_with("/lock")).collect();
+        answer.is(
+            code,
+            &["No space left on device", "hint: free some space", "copy"],
+        );
+        let left: Vec<&str> = left
+            .lines()
+            .filter(|line| !line.ends_with("/lock"))
+            .collect();
         assert_eq!(left, Vec::<&str>::new());
         place.nothing_runs();
     }
@@ -52,9 +62,16 @@ fn a_disk_that_is_full_of_names() {
 fn a_read_only_disk() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
-    for (verb, code) in [("build", FAILED), ("start", NOT_SET_UP), ("run", NOT_SET_UP)] {
+    for (verb, code) in [
+        ("build", FAILED),
+        ("start", NOT_SET_UP),
+        ("run", NOT_SET_UP),
+    ] {
         let (answer, left) = on(&place, "ro,mode=755", verb);
-        answer.is(code, &["Read-only file system", place.state().to_str().unwrap()]);
+        answer.is(
+            code,
+            &["Read-only file system", place.state().to_str().unwrap()],
+        );
         assert_eq!(left, "");
         place.nothing_runs();
     }
@@ -78,7 +95,10 @@ fn a_run_directory_on_a_read_only_disk() {
             .args(place.arguments(&words))
             .output()
             .unwrap();
-        Answer::of(output).is(NOT_SET_UP, &["Read-only file system", place.run().to_str().unwrap()]);
+        Answer::of(output).is(
+            NOT_SET_UP,
+            &["Read-only file system", place.run().to_str().unwrap()],
+        );
         place.nothing_runs();
     }
 }

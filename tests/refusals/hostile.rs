@@ -45,11 +45,10 @@ fn jail(words: &[String], filtered: bool) -> Place {
     let data = place.bind("data", true);
     place.bind("read-only", false);
     fs::write(place.path("read-only/file"), "untouched").unwrap();
-    place.text.command.extend(
-        words
-            .iter()
-            .map(|word| word.replace("DATA", data.to_str().unwrap()).replace("PLACE", place.directory.path().to_str().unwrap())),
-    );
+    place.text.command.extend(words.iter().map(|word| {
+        word.replace("DATA", data.to_str().unwrap())
+            .replace("PLACE", place.directory.path().to_str().unwrap())
+    }));
     place.text.tables += "[[tree.scratch]]\npath = \"/srv/scratch\"\nsize_kib = 2048\nbecause = \"a test\"\n\
         [[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = 20995\nbecause = \"a test\"\n\
         [[tree.devices]]\npath = \"/dev/null\"\ndevice = \"null\"\nbecause = \"a test\"\n";
@@ -64,7 +63,7 @@ fn jail(words: &[String], filtered: bool) -> Place {
 fn outside(words: &[String]) -> Answer {
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--pid", "--fork", "--"])
+        .args(["--mount", "--"])
         .arg(program("hostile"))
         .args(words)
         .stdin(Stdio::null());
@@ -77,15 +76,28 @@ fn every_attempt_is_refused_inside() {
     let port = listener.local_addr().unwrap().port().to_string();
     let words: Vec<String> = ATTEMPTS
         .iter()
-        .map(|(word, ..)| word.replace("SCRATCH", "/srv/scratch").replace("PORT", &port))
+        .map(|(word, ..)| {
+            word.replace("SCRATCH", "/srv/scratch")
+                .replace("PORT", &port)
+        })
         .collect();
     // Whatever `kill -1` could reach outside: a process of the same user.
     let mut victim = {
         use std::os::unix::process::CommandExt;
-        Command::new("sleep").arg("600").uid(crate::common::UID).spawn().unwrap()
+        Command::new("sleep")
+            .arg("600")
+            .uid(crate::common::UID)
+            .spawn()
+            .unwrap()
     };
     for filtered in [true, false] {
-        let wanted = |row: &(&str, &str, &str)| if filtered { row.1.to_owned() } else { row.2.to_owned() };
+        let wanted = |row: &(&str, &str, &str)| {
+            if filtered {
+                row.1.to_owned()
+            } else {
+                row.2.to_owned()
+            }
+        };
         let (words, expected): (Vec<String>, Vec<String>) = words
             .iter()
             .zip(ATTEMPTS)
@@ -101,10 +113,16 @@ fn every_attempt_is_refused_inside() {
         answer.is(DONE, &[]);
         let found: Vec<&str> = answer.out.lines().collect();
         assert_eq!(found, expected, "filtered: {filtered}");
-        assert_eq!(fs::read_to_string(place.path("read-only/file")).unwrap(), "untouched");
+        assert_eq!(
+            fs::read_to_string(place.path("read-only/file")).unwrap(),
+            "untouched"
+        );
         place.nothing_runs();
     }
-    assert!(victim.try_wait().unwrap().is_none(), "kill -1 reached a process outside");
+    assert!(
+        victim.try_wait().unwrap().is_none(),
+        "kill -1 reached a process outside"
+    );
     victim.kill().unwrap();
     victim.wait().unwrap();
 }
@@ -122,17 +140,21 @@ fn every_attempt_succeeds_outside() {
             // Out of a plain chroot, as root: this is what the jail is for.
             "breakout=SCRATCH" | "climb" => continue,
             "ptrace=1" => continue,
-            // In a pid namespace of its own, where it is alone, kill -1 finds nobody.
+            // Below, as a user of its own.
             "kill" => continue,
             "umount=/" => continue,
             "own" => continue,
-            other => other.replace("SCRATCH", place).replace("DATA", place).replace("PORT", &port),
+            other => other
+                .replace("SCRATCH", place)
+                .replace("DATA", place)
+                .replace("PORT", &port),
         };
         let name = word.split('=').next().unwrap().to_owned();
         let answer = outside(&[word]);
         assert_eq!(answer.out, format!("{name}: done\n"), "{answer:#?}");
     }
-    let direct = |word: String| Answer::of(Command::new(program("hostile")).arg(word).output().unwrap());
+    let direct =
+        |word: String| Answer::of(Command::new(program("hostile")).arg(word).output().unwrap());
     direct(format!("ptrace={pid}")).is(DONE, &["ptrace: done"]);
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -140,7 +162,11 @@ fn every_attempt_succeeds_outside() {
     let copy = directory.path().join("hostile");
     fs::copy(program("hostile"), &copy).unwrap();
     let chroot = |words: &[&str]| {
-        let output = Command::new("chroot").arg(directory.path()).arg("/hostile").args(words).output();
+        let output = Command::new("chroot")
+            .arg(directory.path())
+            .arg("/hostile")
+            .args(words)
+            .output();
         Answer::of(output.unwrap())
     };
     chroot(&["breakout=/"]).is(DONE, &["breakout: done"]);
@@ -149,12 +175,26 @@ fn every_attempt_succeeds_outside() {
     // As an unprivileged user of its own, which nothing else here has.
     let mut other = {
         use std::os::unix::process::CommandExt;
-        Command::new("sleep").arg("600").uid(47_123).gid(47_123).spawn().unwrap()
+        Command::new("sleep")
+            .arg("600")
+            .uid(47_123)
+            .gid(47_123)
+            .spawn()
+            .unwrap()
     };
     let killer = {
         use std::os::unix::process::CommandExt;
-        fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Command::new(&copy).arg("kill").uid(47_123).gid(47_123).output().unwrap()
+        fs::set_permissions(
+            directory.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
+        Command::new(&copy)
+            .arg("kill")
+            .uid(47_123)
+            .gid(47_123)
+            .output()
+            .unwrap()
     };
     Answer::of(killer).is(DONE, &["kill: done"]);
     assert!(!other.wait().unwrap().success());
@@ -180,11 +220,19 @@ fn nothing_is_typed_into_the_callers_terminal() {
     for way in ["run", "run --exec"] {
         let place = jail(&["tiocsti".into(), "tiocsti-high".into()], true);
         place.write();
-        let line = format!("{} {} {way} {}", crate::common::GAOLER, place.arguments(&[]).join(" "), place.name);
-        let output = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+        let line = format!(
+            "{} {} {way} {}",
+            crate::common::GAOLER,
+            place.arguments(&[]).join(" "),
+            place.name
+        );
+        let output = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .stdin(Stdio::null())
+            .output();
         let answer = Answer::of(output.unwrap());
         answer.is(DONE, &["tiocsti: EPERM", "tiocsti-high: EPERM"]);
-        place.nothing_runs();
+        place.nothing_runs_after(&[way.rsplit(' ').next().unwrap()]);
     }
     outside(&["own-tiocsti".into()]).is(DONE, &["own-tiocsti: done"]);
 }
@@ -209,29 +257,49 @@ fn nothing_that_is_read_only_can_be_changed() {
                 words.extend(["write", "truncate"].map(|verb| format!("{verb}={path}")));
             }
             words.extend(["create", "unlink", "rename", "chmod"].map(|verb| {
-                let below = if entry["kind"] == "file" || verb != "create" { "" } else { "/new" };
+                let below = if entry["kind"] == "file" || verb != "create" {
+                    ""
+                } else {
+                    "/new"
+                };
                 format!("{verb}={path}{below}")
             }));
         }
-        words.extend(["write", "truncate", "unlink", "rename", "chmod"].map(|verb| format!("{verb}=PLACE/read-only/file")));
+        words.extend(
+            ["write", "truncate", "unlink", "rename", "chmod"]
+                .map(|verb| format!("{verb}=PLACE/read-only/file")),
+        );
         words.push("create=PLACE/read-only/new".into());
         let mut place = jail(&words, filtered);
-        place.text.calls.extend(["truncate", "unlink", "rename", "chmod"]);
+        place
+            .text
+            .calls
+            .extend(["truncate", "unlink", "rename", "chmod"]);
         place.write();
         let answer = place.verb("run");
         answer.is(DONE, &[]);
-        let done: Vec<&str> = answer.out.lines().filter(|line| line.ends_with("done")).collect();
+        let done: Vec<&str> = answer
+            .out
+            .lines()
+            .filter(|line| line.ends_with("done"))
+            .collect();
         assert_eq!(done, Vec::<&str>::new());
         assert_eq!(answer.out.lines().count(), words.len());
         // Everything failed as it should, and not by a mistake in this test.
         for line in answer.out.lines() {
             let errno = line.split(": ").nth(1).unwrap();
             assert!(
-                ["EACCES", "EPERM", "EROFS", "EISDIR", "EBUSY", "ETXTBSY", "EXDEV"].contains(&errno),
+                [
+                    "EACCES", "EPERM", "EROFS", "EISDIR", "EBUSY", "ETXTBSY", "EXDEV"
+                ]
+                .contains(&errno),
                 "{line}"
             );
         }
-        assert_eq!(fs::read_to_string(place.path("read-only/file")).unwrap(), "untouched");
+        assert_eq!(
+            fs::read_to_string(place.path("read-only/file")).unwrap(),
+            "untouched"
+        );
         let check = place.gaoler(&["check", &place.name]);
         assert!(!check.out.contains("drift"), "{check:#?}");
         place.nothing_runs();
@@ -243,10 +311,16 @@ fn nothing_that_is_read_only_can_be_changed() {
 fn what_is_writable_can_be_changed() {
     let words = ["create", "write", "truncate", "rename"].map(|verb| format!("{verb}=DATA/file"));
     let mut place = jail(&words, true);
-    place.text.calls.extend(["truncate", "unlink", "rename", "chmod"]);
+    place
+        .text
+        .calls
+        .extend(["truncate", "unlink", "rename", "chmod"]);
     place.write();
     let answer = place.verb("run");
     answer.is(DONE, &[]);
-    assert_eq!(answer.out, "create: done\nwrite: done\ntruncate: done\nrename: done\n");
+    assert_eq!(
+        answer.out,
+        "create: done\nwrite: done\ntruncate: done\nrename: done\n"
+    );
     assert!(place.path("data/file-away").exists());
 }

@@ -16,7 +16,11 @@ fn words<'a>(way: &[&'a str], place: &'a Place) -> Vec<&'a str> {
 }
 
 fn spawn(mut command: Command) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     (child, out)
 }
@@ -28,7 +32,9 @@ fn line(out: &mut impl BufRead) -> String {
 }
 
 fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    let status = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .status();
     assert!(status.unwrap().success());
 }
 
@@ -37,18 +43,29 @@ fn a_thousand_inherited_descriptors_and_a_directory() {
     let place = Place::new(&["open"]);
     place.write();
     for way in WAYS {
-        let output = place.careless(&["descriptors"], &words(way, &place)).output().unwrap();
+        let output = place
+            .careless(&["descriptors"], &words(way, &place))
+            .output()
+            .unwrap();
         let answer = Answer::of(output);
         answer.is(DONE, &[]);
         let open: Vec<&str> = answer.lines("open ");
-        let numbers: Vec<&str> = open.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        let numbers: Vec<&str> = open
+            .iter()
+            .map(|line| line.split(' ').next().unwrap())
+            .collect();
         assert_eq!(numbers, ["0", "1", "2"], "{answer:#?}");
         assert!(!answer.out.contains(" 40000"), "a directory: {answer:#?}");
-        place.nothing_runs();
+        place.nothing_runs_after(way);
     }
     // The program itself can be told from what it inherits: run by the caller, it sees them.
     let outside = Command::new(crate::common::program("caller"))
-        .args(["descriptors", "--", place.program().to_str().unwrap(), "open"])
+        .args([
+            "descriptors",
+            "--",
+            place.program().to_str().unwrap(),
+            "open",
+        ])
         .output()
         .unwrap();
     assert!(Answer::of(outside).lines("open ").len() > 1000);
@@ -56,39 +73,37 @@ fn a_thousand_inherited_descriptors_and_a_directory() {
 
 #[test]
 fn standard_descriptors_that_are_closed() {
-    let log = |place: &Place| std::fs::read_to_string(place.path("data/out")).unwrap();
     for closed in ["0", "1", "2", "01", "02", "12", "012"] {
         for way in WAYS {
             let place = Place::new(&["open"]);
             place.write();
             place.verb("build").is(DONE, &[]);
-            let output = place.careless(&["closed", closed], &words(way, &place)).output().unwrap();
+            let output = place
+                .careless(&["closed", closed], &words(way, &place))
+                .output()
+                .unwrap();
             let answer = Answer::of(output);
             answer.is(DONE, &[]);
             if !closed.contains('1') {
                 assert_eq!(answer.lines("open ").len(), 3, "{closed}: {answer:#?}");
             }
-            place.nothing_runs();
+            place.nothing_runs_after(way);
         }
-        let mut place = Place::new(&["open", "pause"]);
-        place.bind("data", true);
         let port = crate::common::port();
-        place.text.command = vec![
-            place.program().to_str().unwrap().to_owned(),
-            "serve".to_owned(),
-            port.to_string(),
-        ];
+        let mut place = Place::new(&["serve", &port.to_string()]);
         place.text.service = format!("ready = [\"tcp:{port}\"]");
         place.text.tables += &format!(
             "[[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = {port}\nbecause = \"a test\"\n"
         );
         place.write();
-        let status = place.careless(&["closed", closed], &["start", &place.name]).output().unwrap();
+        let status = place
+            .careless(&["closed", closed], &["start", &place.name])
+            .output()
+            .unwrap();
         assert_eq!(status.status.code(), Some(0), "{closed}: {status:?}");
         assert!(crate::common::answers(port), "{closed}");
         place.verb("stop").is(DONE, &[]);
         place.nothing_runs();
-        let _ = &log;
     }
 }
 
@@ -129,7 +144,7 @@ fn the_environment_is_exactly_the_specs() {
                 answer.is(DONE, &[]);
                 let found: BTreeSet<&str> = answer.lines("variable ").into_iter().collect();
                 assert_eq!(found, expected, "{answer:#?}");
-                place.nothing_runs();
+                place.nothing_runs_after(way);
             }
         }
     }
@@ -142,7 +157,10 @@ fn the_callers_groups_do_not_survive() {
         place.text.service = groups.into();
         place.write();
         for way in WAYS {
-            let output = place.careless(&["groups"], &words(way, &place)).output().unwrap();
+            let output = place
+                .careless(&["groups"], &words(way, &place))
+                .output()
+                .unwrap();
             let answer = Answer::of(output);
             answer.is(DONE, &["no_new_privs 1"]);
             assert_eq!(answer.lines("uids "), [format!("{UID} {UID} {UID}")]);
@@ -158,13 +176,21 @@ fn ignored_and_blocked_signals_do_not_survive() {
     let place = Place::new(&["signal-state"]);
     place.write();
     for way in WAYS {
-        let output = place.careless(&["signals"], &words(way, &place)).output().unwrap();
+        let output = place
+            .careless(&["signals"], &words(way, &place))
+            .output()
+            .unwrap();
         let answer = Answer::of(output);
         answer.is(DONE, &["signals seen"]);
         assert_eq!(answer.out, "signals seen\n");
     }
     let outside = Command::new(crate::common::program("caller"))
-        .args(["signals", "--", place.program().to_str().unwrap(), "signal-state"])
+        .args([
+            "signals",
+            "--",
+            place.program().to_str().unwrap(),
+            "signal-state",
+        ])
         .output()
         .unwrap();
     Answer::of(outside).is(DONE, &["not default 13", "not default 1\n", "blocked 15"]);
@@ -178,14 +204,22 @@ fn umask_and_limits_are_the_specs() {
         (
             "umask = \"0077\"",
             "[limits]\ncore_bytes = 4096\ndescriptors = 50\nfile_size_bytes = 8192\n",
-            &["core 4096 4096", "nofile 50 50", "fsize 8192 8192", "umask 0077"],
+            &[
+                "core 4096 4096",
+                "nofile 50 50",
+                "fsize 8192 8192",
+                "umask 0077",
+            ],
         ),
     ] {
         place.text.service = service.into();
         place.text.tables = limits.into();
         place.write();
         for way in WAYS {
-            let output = place.careless(&["umask"], &words(way, &place)).output().unwrap();
+            let output = place
+                .careless(&["umask"], &words(way, &place))
+                .output()
+                .unwrap();
             Answer::of(output).is(DONE, expected);
         }
     }
@@ -200,7 +234,7 @@ fn the_exit_status_passes_through() {
             let answer = place.gaoler(&words(way, &place));
             answer.is(code, &[]);
             assert_eq!((answer.out.as_str(), answer.error.as_str()), ("", ""));
-            place.nothing_runs();
+            place.nothing_runs_after(way);
         }
     }
 }
@@ -212,9 +246,12 @@ fn death_by_a_signal() {
         place.write();
         place.verb("run").is(128 + number, &[]);
         place.nothing_runs();
-        let status = place.command(&["run", "--exec", &place.name]).status().unwrap();
+        let status = place
+            .command(&["run", "--exec", &place.name])
+            .status()
+            .unwrap();
         assert_eq!(status.signal(), Some(number), "nobody is in between");
-        place.nothing_runs();
+        place.nothing_runs_after(&["--exec"]);
     }
 }
 
@@ -245,7 +282,10 @@ fn with_exec_limits_of_the_whole_jail_hold_and_go() {
     let (mut child, mut out) = spawn(place.command(&["run", "--exec", &place.name]));
     assert_eq!(line(&mut out), "in it");
     let cgroups = std::fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap();
-    assert!(cgroups.contains(&format!("/gaoler/{}", place.name)), "{cgroups}");
+    assert!(
+        cgroups.contains(&format!("/gaoler/{}", place.name)),
+        "{cgroups}"
+    );
     std::thread::scope(|scope| {
         let stop = scope.spawn(|| place.verb("stop"));
         child.wait().unwrap();
@@ -261,12 +301,18 @@ fn signals_are_passed_on() {
         place.write();
         let (mut child, mut out) = spawn(place.command(&words(way, &place)));
         assert_eq!(line(&mut out), "waiting");
-        for (name, number) in [("HUP", 1), ("INT", 2), ("USR1", 10), ("USR2", 12), ("TERM", 15)] {
+        for (name, number) in [
+            ("HUP", 1),
+            ("INT", 2),
+            ("USR1", 10),
+            ("USR2", 12),
+            ("TERM", 15),
+        ] {
             signal(child.id(), name);
             assert_eq!(line(&mut out), format!("signal {number}"));
         }
         assert_eq!(child.wait().unwrap().code(), Some(7));
-        place.nothing_runs();
+        place.nothing_runs_after(way);
     }
 }
 

@@ -6,7 +6,11 @@ use std::net::TcpListener;
 use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, port};
 
 fn learned_nothing(place: &Place) {
-    assert_eq!(fs::read_dir(place.etc()).unwrap().count(), 0, "a spec was written");
+    assert_eq!(
+        fs::read_dir(place.etc()).unwrap().count(),
+        0,
+        "a spec was written"
+    );
     place.nothing_was_done();
 }
 
@@ -67,8 +71,18 @@ fn a_service_that_ends_at_once_says_why() {
     let program = place.program();
     let program = program.to_str().unwrap();
     let answer = place.gaoler(&[
-        "learn", "new", "--user", "games", "--ready", "tcp:20998", "--", program, "say",
-        "my last words", "exit", "3",
+        "learn",
+        "new",
+        "--user",
+        "games",
+        "--ready",
+        "tcp:20998",
+        "--",
+        program,
+        "say",
+        "my last words",
+        "exit",
+        "3",
     ]);
     answer.is(FAILED, &["my last words"]);
     learned_nothing(&place);
@@ -133,7 +147,17 @@ fn a_spec_that_is_there_is_not_overwritten() {
     // A learning that fails leaves it, too.
     assert!(
         place
-            .gaoler(&["learn", &name, "--again", "--ready", "tcp:20997", "--", command[0], "exit", "0"])
+            .gaoler(&[
+                "learn",
+                &name,
+                "--again",
+                "--ready",
+                "tcp:20997",
+                "--",
+                command[0],
+                "exit",
+                "0"
+            ])
             .code
             != Some(DONE)
     );

@@ -6,7 +6,16 @@ use std::os::unix::ffi::OsStrExt;
 use crate::common::{Place, USAGE};
 
 const VERBS: [&str; 11] = [
-    "build", "plan", "run", "start", "stop", "restart", "reload", "status", "check", "supervise",
+    "build",
+    "plan",
+    "run",
+    "start",
+    "stop",
+    "restart",
+    "reload",
+    "status",
+    "check",
+    "supervise",
     "up",
 ];
 
@@ -15,7 +24,18 @@ fn a_name_that_is_a_path_or_an_option() {
     let place = Place::new(&["serve", "20999"]);
     let long = "x".repeat(65);
     for name in [
-        "../x", "..", ".", "", ".x", "a/b", "/etc/passwd", "a b", "a\nb", "a\u{1b}[2Jb", "ä", &long,
+        "../x",
+        "..",
+        ".",
+        "",
+        ".x",
+        "a/b",
+        "/etc/passwd",
+        "a b",
+        "a\nb",
+        "a\u{1b}[2Jb",
+        "ä",
+        &long,
     ] {
         for verb in VERBS {
             let answer = place.gaoler(&[verb, name]);
@@ -29,14 +49,16 @@ fn a_name_that_is_a_path_or_an_option() {
         }
     }
     for verb in VERBS {
-        place.gaoler(&[verb, "-x"]).is(USAGE, &["unexpected argument '-x'"]);
         place
-            .gaoler(&[verb, "--", "-x"])
-            .is(USAGE, &[]);
+            .gaoler(&[verb, "-x"])
+            .is(USAGE, &["unexpected argument '-x'"]);
+        place.gaoler(&[verb, "--", "-x"]).is(USAGE, &[]);
     }
     place.nothing_was_done();
     let longest = "x".repeat(64);
-    place.gaoler(&["status", &longest]).is(USAGE, &["there is none"]);
+    place
+        .gaoler(&["status", &longest])
+        .is(USAGE, &["there is none"]);
 }
 
 #[test]
@@ -68,7 +90,10 @@ fn newlines_and_quotes_in_arguments_reach_the_service_as_they_are() {
 fn a_nul_byte_in_a_spec() {
     for (from, to) in [
         ("\"20999\"", "\"20999\\u0000\""),
-        ("group = \"games\"\n", "group = \"games\"\nenvironment = { A = \"b\\u0000c\" }\n"),
+        (
+            "group = \"games\"\n",
+            "group = \"games\"\nenvironment = { A = \"b\\u0000c\" }\n",
+        ),
     ] {
         let place = Place::new(&["serve", "20999"]);
         place.write();
@@ -94,7 +119,7 @@ fn wrong_usage() {
         &["learn", "a", "--for", "-1"],
         &["start", "--exec", "a"],
     ] {
-        place.gaoler(words).is(USAGE, &["Usage:"]);
+        place.gaoler(words).is(USAGE, &["--help"]);
     }
     place.nothing_was_done();
 }

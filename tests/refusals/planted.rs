@@ -13,7 +13,9 @@ const SOMEBODY: u32 = 47_011;
 fn a_caller_who_is_not_root() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
-    for verb in ["build", "plan", "run", "start", "stop", "restart", "reload", "check"] {
+    for verb in [
+        "build", "plan", "run", "start", "stop", "restart", "reload", "check",
+    ] {
         let mut command = place.command(&[verb, &place.name]);
         let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
         Answer::of(output).is(NOT_SET_UP, &["it needs root", "sudo", &place.name]);
@@ -100,8 +102,12 @@ fn a_state_directory_below_one_that_others_can_change() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
     mode(place.directory.path(), 0o777);
-    place.verb("build").is(FAILED, &["everybody can write to it"]);
-    place.verb("start").is(NOT_SET_UP, &["everybody can write to it"]);
+    place
+        .verb("build")
+        .is(FAILED, &["everybody can write to it"]);
+    place
+        .verb("start")
+        .is(NOT_SET_UP, &["everybody can write to it"]);
     place.nothing_was_done();
 }
 
@@ -120,7 +126,7 @@ fn a_link_in_the_place_of_a_jails_state() {
 
 #[test]
 fn what_was_planted_in_a_tree_is_reported_and_a_new_build_leaves_it_alone() {
-    let place = Place::new(&["serve", "20999"]);
+    let place = Place::with("dynamic", &["serve", "20999"]);
     place.write();
     place.verb("build").is(DONE, &[]);
     let precious = place.path("precious");
@@ -201,21 +207,37 @@ fn a_state_file_that_somebody_planted() {
         fs::write(&file, &state).unwrap();
         spoil(&file, how);
     };
-    for how in ["somebody else's", "writable by everybody", "writable by its group", "a link"] {
+    for how in [
+        "somebody else's",
+        "writable by everybody",
+        "writable by its group",
+        "a link",
+    ] {
         plant(how);
         for verb in ["start", "run"] {
             place.verb(verb).is(
                 NOT_SET_UP,
-                &[file.to_str().unwrap(), "somebody else could have written it", "remove it"],
+                &[
+                    file.to_str().unwrap(),
+                    "somebody else could have written it",
+                    "remove it",
+                ],
             );
         }
         for verb in ["stop", "status", "reload"] {
             place.verb(verb).is(
                 FAILED,
-                &[file.to_str().unwrap(), "somebody else could have written it", "remove it"],
+                &[
+                    file.to_str().unwrap(),
+                    "somebody else could have written it",
+                    "remove it",
+                ],
             );
         }
-        assert!(fs::symlink_metadata(&file).is_ok(), "it is not ours to remove");
+        assert!(
+            fs::symlink_metadata(&file).is_ok(),
+            "it is not ours to remove"
+        );
     }
     fs::remove_dir_all(&directory).unwrap();
     place.nothing_runs();
@@ -230,7 +252,12 @@ fn a_run_directory_that_is_somebody_elses() {
         fs::create_dir_all(&directory).unwrap();
         spoil(&directory, how);
         for verb in ["start", "run"] {
-            place.verb(verb).is(NOT_SET_UP, &[directory.to_str().unwrap()]);
+            place
+                .verb(verb)
+                .is(NOT_SET_UP, &[directory.to_str().unwrap(), "hint"]);
+        }
+        if how == "a link" {
+            fs::remove_file(&directory).unwrap();
         }
         place.nothing_runs();
     }
@@ -246,6 +273,37 @@ fn a_log_directory_that_is_a_link() {
     fs::write(elsewhere.join("log"), "untouched").unwrap();
     symlink(&elsewhere, directory.join("log")).unwrap();
     let answer = place.verb("start");
-    answer.is(NOT_SET_UP, &[directory.join("log").to_str().unwrap()]);
-    assert_eq!(fs::read_to_string(elsewhere.join("log")).unwrap(), "untouched");
+    answer.is(
+        NOT_SET_UP,
+        &[directory.join("log").to_str().unwrap(), "symbolic link"],
+    );
+    assert_eq!(
+        fs::read_to_string(elsewhere.join("log")).unwrap(),
+        "untouched"
+    );
+}
+
+#[test]
+fn a_directory_of_run_directories_that_others_can_change() {
+    for how in [
+        "somebody else's",
+        "writable by everybody",
+        "writable by its group",
+    ] {
+        let place = Place::new(&["serve", "20999"]);
+        place.write();
+        fs::create_dir(place.run()).unwrap();
+        spoil(&place.run(), how);
+        for verb in ["start", "run"] {
+            place.verb(verb).is(
+                NOT_SET_UP,
+                &[
+                    "others can rename what is in",
+                    place.run().to_str().unwrap(),
+                    "chmod go-w",
+                ],
+            );
+        }
+        place.nothing_runs();
+    }
 }

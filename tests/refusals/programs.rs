@@ -3,19 +3,24 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::common::{DONE, FAILED, NOT_SET_UP, Place, files, mode};
+use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, files, mode};
 
 /// The program of a jail is made into something else, and every verb that needs it says so.
 fn refused(change: impl Fn(&Place), words: &[&str]) {
+    refused_with((FAILED, NOT_SET_UP), change, words);
+}
+
+/// The same with the exit codes of `build` and of the verbs that start.
+fn refused_with((build, start): (i32, i32), change: impl Fn(&Place), words: &[&str]) {
     let place = Place::new(&["serve", "20999"]);
     change(&place);
     place.write();
     let path = place.program();
     let mut all = vec![path.to_str().unwrap()];
     all.extend(words);
-    place.verb("build").is(FAILED, &all);
+    place.verb("build").is(build, &all);
     for verb in ["start", "run"] {
-        place.verb(verb).is(NOT_SET_UP, &all);
+        place.verb(verb).is(start, &all);
     }
     place.nothing_was_done();
 }
@@ -55,9 +60,10 @@ fn of_the_other_word_size_or_byte_order() {
 
 #[test]
 fn neither_elf_nor_script() {
-    refused(|place| overwrite(place, b"just text\n"), &["neither"]);
-    refused(|place| overwrite(place, b""), &[]);
-    refused(|place| overwrite(place, b"#!\n"), &[]);
+    let neither = ["it is neither ELF nor a script"];
+    for content in [&b"just text\n"[..], b"", b"#!\n"] {
+        refused_with((USAGE, USAGE), |place| overwrite(place, content), &neither);
+    }
 }
 
 #[test]
@@ -86,7 +92,8 @@ fn a_link_that_goes_round() {
 
 #[test]
 fn a_directory() {
-    refused(
+    refused_with(
+        (USAGE, USAGE),
         |place| {
             fs::remove_file(place.program()).unwrap();
             fs::create_dir(place.program()).unwrap();
@@ -109,7 +116,9 @@ fn a_script_whose_interpreter_is_missing() {
     let place = Place::new(&[]);
     overwrite(&place, b"#!/no/such/interpreter\n");
     place.write();
-    place.verb("start").is(NOT_SET_UP, &["/no/such/interpreter"]);
+    place
+        .verb("start")
+        .is(NOT_SET_UP, &["/no/such/interpreter"]);
     place.nothing_was_done();
 }
 
@@ -123,16 +132,28 @@ fn a_bind_source_that_vanished() {
     for verb in ["start", "run"] {
         place.verb(verb).is(
             NOT_SET_UP,
-            &[data.to_str().unwrap(), "No such file or directory", "hint", "binds"],
+            &[
+                data.to_str().unwrap(),
+                "No such file or directory",
+                "hint",
+                "binds",
+            ],
         );
         place.nothing_runs();
     }
-    place.gaoler(&["run", "--exec", &place.name]).is(NOT_SET_UP, &[data.to_str().unwrap()]);
+    place
+        .gaoler(&["run", "--exec", &place.name])
+        .is(NOT_SET_UP, &[data.to_str().unwrap()]);
     place.nothing_runs();
     // Not there when it is built, either.
     fs::remove_dir_all(place.state()).unwrap();
-    place.verb("build").is(FAILED, &[data.to_str().unwrap(), "hint"]);
-    assert_eq!(files(&place.state().join(&place.name).join("generations")).len(), 0);
+    place
+        .verb("build")
+        .is(FAILED, &[data.to_str().unwrap(), "hint"]);
+    assert_eq!(
+        files(&place.state().join(&place.name).join("generations")).len(),
+        0
+    );
 }
 
 #[test]
@@ -155,7 +176,10 @@ fn a_bind_source_that_became_a_link() {
         );
         place.nothing_runs();
     }
-    assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "untouched");
+    assert_eq!(
+        fs::read_to_string(precious.join("file")).unwrap(),
+        "untouched"
+    );
     assert_eq!(files(&precious).len(), 1);
 }
 
@@ -181,10 +205,14 @@ fn a_place_to_mount_on_that_became_a_link() {
         for words in [&["start"][..], &["run"], &["run", "--exec"]] {
             let mut words = words.to_vec();
             words.push(&place.name);
-            place.gaoler(&words).is(NOT_SET_UP, &[path, "symbolic link", "hint"]);
+            place
+                .gaoler(&words)
+                .is(NOT_SET_UP, &[path, "symbolic link", "hint"]);
             place.nothing_runs();
         }
-        place.gaoler(&["check", &place.name]).is(DONE, &[path, "symlink"]);
+        place
+            .gaoler(&["check", &place.name])
+            .is(DONE, &[path, "symlink"]);
         assert_eq!(files(&precious).len(), 0);
     }
 }

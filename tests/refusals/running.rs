@@ -31,7 +31,9 @@ fn it_starts_answers_stops_and_leaves_nothing() {
         place.verb("stop").is(DONE, &["stopped"]);
         assert!(!answers(port));
         place.nothing_runs();
-        place.verb("status").is(FINDINGS, &["is stopped (signal 15 killed it)"]);
+        place
+            .verb("status")
+            .is(FINDINGS, &["is stopped (signal 15 killed it)"]);
     }
 }
 
@@ -72,14 +74,22 @@ fn two_starts_at_once_give_one_service() {
         .into_iter()
         .map(|child| Answer::of(child.wait_with_output().unwrap()))
         .collect();
-    let started = answers_given.iter().filter(|answer| answer.code == Some(0) && answer.out.contains("started"));
+    let started = answers_given
+        .iter()
+        .filter(|answer| answer.code == Some(0) && answer.out.contains("started"));
     assert_eq!(started.count(), 1, "{answers_given:#?}");
     assert!(
-        answers_given.iter().all(|answer| [Some(0), Some(125)].contains(&answer.code)),
+        answers_given
+            .iter()
+            .all(|answer| [Some(0), Some(125)].contains(&answer.code)),
         "{answers_given:#?}"
     );
     assert!(answers(port));
-    let of_jail = place.processes().iter().filter(|(_, line)| line.contains("serve")).count();
+    let of_jail = place
+        .processes()
+        .iter()
+        .filter(|(_, line)| line.contains("serve"))
+        .count();
     assert_eq!(of_jail, 1, "{:?}", place.processes());
     place.verb("stop").is(DONE, &[]);
     place.nothing_runs();
@@ -92,7 +102,12 @@ fn a_service_that_ends_at_once() {
     place.write();
     place.verb("start").is(
         FAILED,
-        &["before it was ready", "exited with code 9", "its last words", "my last words"],
+        &[
+            "before it was ready",
+            "exited with code 9",
+            "its last words",
+            "my last words",
+        ],
     );
     place.nothing_runs();
     place.verb("status").is(FINDINGS, &["exited with code 9"]);
@@ -100,7 +115,9 @@ fn a_service_that_ends_at_once() {
     let mut place = Place::new(&["say", "my last words", "die", "11"]);
     place.text.service = "ready = [\"quiet:2000\"]".into();
     place.write();
-    place.verb("start").is(FAILED, &["signal 11 killed it", "my last words"]);
+    place
+        .verb("start")
+        .is(FAILED, &["signal 11 killed it", "my last words"]);
     place.nothing_runs();
 }
 
@@ -127,7 +144,10 @@ fn a_forbidden_call_ends_in_words() {
     place.write();
     place.verb("start").is(
         FAILED,
-        &["exited with code 1", "cannot make a socket: Operation not permitted"],
+        &[
+            "exited with code 1",
+            "cannot make a socket: Operation not permitted",
+        ],
     );
     place.nothing_runs();
 }
@@ -161,16 +181,24 @@ fn the_hosts_own_copy_runs() {
     let mut copy = None;
     // Busy while another test's child still holds what was open when it was forked.
     eventually("the copy can be executed", || {
-        copy = std::process::Command::new(place.program()).arg("pause").spawn().ok();
+        copy = std::process::Command::new(place.program())
+            .arg("pause")
+            .spawn()
+            .ok();
         copy.is_some()
     });
     let mut copy = copy.unwrap();
     eventually("the copy runs", || {
-        std::fs::read_link(format!("/proc/{}/exe", copy.id())).is_ok_and(|exe| exe == place.program())
+        std::fs::read_link(format!("/proc/{}/exe", copy.id()))
+            .is_ok_and(|exe| exe == place.program())
     });
     place.verb("start").is(
         NOT_SET_UP,
-        &["the host's own copy runs", &format!("process {}", copy.id()), "hint"],
+        &[
+            "the host's own copy runs",
+            &format!("process {}", copy.id()),
+            "hint",
+        ],
     );
     copy.kill().unwrap();
     copy.wait().unwrap();
@@ -188,10 +216,14 @@ fn a_configuration_that_its_own_test_refuses() {
     place.write();
     place.start();
     let pid = place.pid();
-    place.verb("reload").is(FAILED, &["exit code 5", "line 3 is wrong"]);
+    place
+        .verb("reload")
+        .is(FAILED, &["exit code 5", "line 3 is wrong"]);
     assert_eq!(place.pid(), pid, "it was left alone");
     place.verb("stop").is(DONE, &[]);
-    place.verb("reload").is(FAILED, &["it does not run", "gaoler start"]);
+    place
+        .verb("reload")
+        .is(FAILED, &["it does not run", "gaoler start"]);
     place.nothing_runs();
 }
 
@@ -206,7 +238,9 @@ fn a_supervisor_that_was_killed() {
         .find(|(_, line)| line.contains(" supervise "))
         .unwrap()
         .0;
-    let killed = std::process::Command::new("kill").args(["-9", &supervisor.to_string()]).status();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &supervisor.to_string()])
+        .status();
     assert!(killed.unwrap().success());
     assert!(answers(port), "the service goes on");
     place.verb("start").is(DONE, &["runs already"]);

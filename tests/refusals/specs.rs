@@ -18,7 +18,10 @@ fn refused(from: &str, to: &str, words: &[&str]) {
     let offset = text.find(wrong).unwrap();
     let line = text[..offset].matches('\n').count() + 1;
     let place_of = format!("{}.toml:{line}:", place.name);
-    let mut all = vec![place_of.as_str(), place.etc().to_str().unwrap().to_owned().leak()];
+    let mut all = vec![
+        place_of.as_str(),
+        place.etc().to_str().unwrap().to_owned().leak(),
+    ];
     all.extend(words);
     for verb in ["build", "start", "run", "plan", "check", "status", "stop"] {
         let answer = place.verb(verb);
@@ -41,7 +44,11 @@ fn refused(from: &str, to: &str, words: &[&str]) {
 
 #[test]
 fn an_unknown_key() {
-    refused("user =", "usr =", &["usr", "unknown field `usr`", "did you mean `user`?"]);
+    refused(
+        "user =",
+        "usr =",
+        &["usr", "unknown field `usr`", "did you mean `user`?"],
+    );
 }
 
 #[test]
@@ -49,7 +56,11 @@ fn an_unknown_call() {
     refused(
         "call = \"openat\"",
         "call = \"opnat\"",
-        &["\"opnat\"", "unknown system call `opnat`", "did you mean `openat`?"],
+        &[
+            "\"opnat\"",
+            "unknown system call `opnat`",
+            "did you mean `openat`?",
+        ],
     );
 }
 
@@ -89,7 +100,11 @@ fn an_unknown_level_of_protection() {
     refused(
         "[[allow.calls]]\ncall = \"access\"\nbecause = \"a test\"\n",
         "[protections]\nseccomp = \"requre\"\n",
-        &["\"requre\"", "unknown variant `requre`", "did you mean `require`?"],
+        &[
+            "\"requre\"",
+            "unknown variant `requre`",
+            "did you mean `require`?",
+        ],
     );
 }
 
@@ -113,9 +128,21 @@ fn an_unknown_signal() {
 
 #[test]
 fn a_generic_user_and_root() {
-    refused("user = \"games\"", "user = \"nobody\"", &["\"nobody\"", "generic user `nobody`", "its own user"]);
-    refused("user = \"games\"", "user = \"root\"", &["\"root\"", "the user `root`", "start_as_root"]);
-    refused("user = \"games\"", "user = \"0\"", &["\"0\"", "cannot be the name of a user", "not a number"]);
+    refused(
+        "user = \"games\"",
+        "user = \"nobody\"",
+        &["\"nobody\"", "generic user `nobody`", "its own user"],
+    );
+    refused(
+        "user = \"games\"",
+        "user = \"root\"",
+        &["\"root\"", "the user `root`", "start_as_root"],
+    );
+    refused(
+        "user = \"games\"",
+        "user = \"0\"",
+        &["\"0\"", "cannot be the name of a user", "not a number"],
+    );
 }
 
 #[test]
@@ -152,9 +179,10 @@ fn a_name_that_is_not_the_files() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
     fs::rename(place.spec(), place.etc().join("other.toml")).unwrap();
-    place
-        .gaoler(&["start", "other"])
-        .is(USAGE, &["other.toml", "its name is", &place.name, "call the file"]);
+    place.gaoler(&["start", "other"]).is(
+        USAGE,
+        &["other.toml", "its name is", &place.name, "call the file"],
+    );
     place.nothing_was_done();
 }
 
@@ -171,7 +199,11 @@ fn no_such_user_or_group() {
         for verb in ["build", "start", "run", "plan"] {
             place.verb(verb).is(
                 USAGE,
-                &[&format!("the {what} no-such-{what}"), "there is no such", &place.name],
+                &[
+                    &format!("the {what} no-such-{what}"),
+                    "there is no such",
+                    &place.name,
+                ],
             );
         }
         place.nothing_was_done();
@@ -181,16 +213,26 @@ fn no_such_user_or_group() {
 #[test]
 fn a_service_that_nobody_knows() {
     let place = Place::new(&["serve", "20999"]);
-    for verb in ["build", "start", "run", "plan", "check", "status", "stop", "reload", "restart"] {
+    for verb in [
+        "build", "start", "run", "plan", "check", "status", "stop", "reload", "restart",
+    ] {
         place.gaoler(&[verb, "no-such-jail"]).is(
             USAGE,
-            &["no-such-jail.toml", "there is none", "gaoler up no-such-jail"],
+            &[
+                "no-such-jail.toml",
+                "there is none",
+                "gaoler up no-such-jail",
+            ],
         );
     }
     for verb in ["up", "learn"] {
         place.gaoler(&[verb, "no-such-jail"]).is(
             USAGE,
-            &["learn no-such-jail", "no service of that name", "-- COMMAND"],
+            &[
+                "learn no-such-jail",
+                "no service of that name",
+                "-- COMMAND",
+            ],
         );
     }
     place.nothing_was_done();
@@ -203,7 +245,9 @@ fn a_spec_that_vanished() {
     place.verb("build").is(0, &[]);
     fs::remove_file(place.spec()).unwrap();
     for verb in ["start", "run", "status"] {
-        place.verb(verb).is(USAGE, &["there is none", "read the spec", "hint"]);
+        place
+            .verb(verb)
+            .is(USAGE, &["there is none", "read the spec", "hint"]);
     }
     place.nothing_runs();
 }
