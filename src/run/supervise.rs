@@ -59,6 +59,7 @@ pub fn supervise(
 
 fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) -> Result<Ended> {
     let plan = supervision.plan;
+    Last::remove(supervision.directory)?;
     let relay = open_relay(plan, supervision.log_file)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))

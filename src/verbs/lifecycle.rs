@@ -64,20 +64,29 @@ pub enum Announcement {
 /// # Errors
 /// The jail could not be set up (125), or the service ended before it was ready (1).
 pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
-    let jail = jail::plan(places, name, Mode::Supervised, report)?;
     let directory = places.runtime(name);
-    if State::running(&directory)?.is_some() {
+    let prepared = prepare_start(places, name, report).map_err(Error::nothing_started)?;
+    let Some(jail) = prepared else {
         return Ok(None);
-    }
-    before_start(places, &jail)?;
+    };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    announce_start(places, name)?;
+    announce_start(places, name).map_err(Error::nothing_started)?;
     let state = wait_until_ready(&jail.spec, &directory)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
     Ok(Some(state))
+}
+
+/// The jail, planned and ready to be started; `None` if it runs already.
+fn prepare_start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<Jail>> {
+    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+    if State::running(&places.runtime(name))?.is_some() {
+        return Ok(None);
+    }
+    before_start(places, &jail)?;
+    Ok(Some(jail))
 }
 
 fn before_start(places: &Places, jail: &Jail) -> Result<()> {
@@ -189,6 +198,11 @@ fn log_file(name: &str) -> std::path::PathBuf {
 /// # Errors
 /// It runs already; the jail could not be set up.
 pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
+    // Every exit code but 2 and 125 is the service's own.
+    run_planned(places, name, exec).map_err(Error::nothing_started)
+}
+
+fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
@@ -209,7 +223,13 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
             cgroups: plan.cgroups(),
         };
         state.save(&directory)?;
-        return Err(launch::execute(&plan));
+        let saved = state::Handle::open(&directory)?;
+        let error = launch::execute(&plan);
+        // One with cgroups stays: this process is still in them, and `stop` finds them by it.
+        if state.cgroups.is_empty() {
+            saved.forget();
+        }
+        return Err(error);
     }
     let supervision = Supervision {
         plan: &plan,

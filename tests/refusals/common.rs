@@ -356,9 +356,24 @@ impl Place {
         assert_eq!(self.cgroups(), Vec::<PathBuf>::new());
         let left: Vec<PathBuf> = files(&self.run())
             .into_iter()
-            .filter(|path| !path.ends_with("last.json"))
+            .filter(|path| {
+                !["last.json", "lock"]
+                    .iter()
+                    .any(|name| path.ends_with(name))
+            })
             .collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "files are left");
+    }
+
+    /// The same after `run --exec`: nobody was left to remove its state, but whoever asks.
+    #[track_caller]
+    pub fn nothing_runs_after(&self, way: &[&str]) {
+        if way.contains(&"--exec") {
+            self.processes_end();
+            self.verb("status").is(FINDINGS, &["is stopped"]);
+            self.verb("stop").is(DONE, &["did not run"]);
+        }
+        self.nothing_runs();
     }
 
     /// The same, for what was refused before there was anything: no run directory, no state
