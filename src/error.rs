@@ -1,5 +1,6 @@
 //! One error type for the whole program: what was being done, to what, why it failed,
 //! and what to do next. It is printed once, by [`crate::cli`].
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;

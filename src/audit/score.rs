@@ -23,5 +23,6 @@ pub fn score(findings: &[Finding]) -> f64 {
         .iter()
         .map(|finding| weight(finding.severity))
         .sum();
-    (sum.min(WORST) * 10.0).round() / 10.0
+    // The sum of nothing is -0.0.
+    (sum.clamp(0.0, WORST) * 10.0).round() / 10.0 + 0.0
 }

@@ -152,6 +152,11 @@ impl Assembly<'_> {
         );
         self.add(
             Phase::Host,
+            Step::ResetSignals,
+            "ignored and blocked signals outlive execve: a service that cannot be told to stop",
+        );
+        self.add(
+            Phase::Host,
             Step::ResolveIds {
                 user: spec.service.user.clone(),
                 uid,

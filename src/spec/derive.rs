@@ -8,7 +8,7 @@ mod shared;
 mod tests;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Exercise, Knowledge, Limits, Protections, Ready, Service, Spec};
@@ -49,6 +49,9 @@ pub struct Facts {
     pub workdir: PathBuf,
     /// The service's whole environment.
     pub environment: BTreeMap<String, String>,
+    /// Real paths of what the build brings with the programs and libraries that the trace needs:
+    /// their ELF closure, and what only modules of the name service needed.
+    pub closure: BTreeSet<PathBuf>,
     /// Exercises beyond those of the knowledge; one with the same name replaces it.
     pub exercises: Vec<Exercise>,
 }

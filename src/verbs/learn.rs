@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::preflight::Copies;
 use super::user::{self, Identity, Wish};
-use super::{Event, Places, Report, jail, must_be_root, preflight, valid_name};
+use super::{Event, Places, Report, closure, handover, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
 use crate::host::{Host, sockets};
 use crate::learn::trace::SocketUse;
@@ -89,6 +89,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     subject.preflight(report)?;
     subject.settle_port(options)?;
     preflight::ports_are_free(&subject.name, &subject.ready)?;
+    let began = handover::now();
     let trace = subject.trace(options, report)?;
     let wish = Wish {
         name: &options.name,
@@ -96,6 +97,9 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         create: options.create_user,
     };
     let identity = user::choose(wish, &trace)?;
+    for note in handover::hand_over(&trace, &identity, began)? {
+        report(Event::Note(note));
+    }
     let facts = subject.facts(&trace, &identity)?;
     let derived = spec::derive(&trace, subject.knowledge(), &facts);
     write(places, &path, &derived.spec)?;
@@ -347,6 +351,7 @@ impl Service {
             unprivileged_port_start: Host::probe()?.unprivileged_port_start,
             workdir: PathBuf::from("/"),
             environment: environment(),
+            closure: closure::of(trace)?,
             exercises: self.exercises.clone(),
         })
     }

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod closure;
+mod handover;
 mod jail;
 mod learn;
 mod lifecycle;

@@ -30,7 +30,7 @@ fn four_and_one_thread() {
         m.set_options("-u bind -4 -n 1");
         let pid = m.up();
         let words = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
-        assert!(words.contains("\0-4\0-n\01\0"), "{words:?}");
+        assert!(words.contains("\0-4\0-n\x001\x00"), "{words:?}");
         let tables = fs::read_to_string("/proc/net/udp6").unwrap();
         assert!(!tables.contains(":0035 "), "{tables}");
         works_on(m, "53");

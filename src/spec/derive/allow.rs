@@ -16,6 +16,21 @@ const SYS_ADMIN: u8 = 21;
 /// children need none), SETGID, SETUID, SETPCAP, SYS_RESOURCE (limits are set before the
 /// start), MKNOD and SETFCAP (devices and files are made before the start).
 const NEEDED_BY_ROOT_ONLY: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 24, 27, 31];
+/// Calls by which a service that starts as root becomes its user (`credentials(7)`).
+const CHANGE_IDS: [&str; 10] = [
+    "capset",
+    "setfsgid",
+    "setfsuid",
+    "setgid",
+    "setgroups",
+    "setregid",
+    "setresgid",
+    "setresuid",
+    "setreuid",
+    "setuid",
+];
+/// What they are good for.
+const NO_CHANGE: &str = "to become its user, which it is already in the jail";
 /// Calls named in one reason.
 const CALLS_NAMED: usize = 3;
 
@@ -42,13 +57,29 @@ pub(super) fn calls(
         };
         *count = count.saturating_add(call.count);
     }
-    let observed = seen.values().map(|(number, start, serve)| CallRule {
+    forget_the_launch(&mut seen);
+    let observed = seen.iter().map(|(name, (number, start, serve))| CallRule {
         number: *number,
-        because: counts(*start, *serve),
+        because: if CHANGE_IDS.contains(name) {
+            format!("{}, {NO_CHANGE}", counts(*start, *serve))
+        } else {
+            counts(*start, *serve)
+        },
     });
     let known = knowledge.iter().flat_map(|known| &known.calls);
     let rare = known.filter(|rule| !seen.values().any(|(number, ..)| *number == rule.number));
     observed.chain(rare.cloned()).collect()
+}
+
+/// The first execve is the launcher's: a jail has a way of its own to start the program, and a
+/// service that executes nothing shall not be able to.
+fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, u64, u64)>) {
+    if let Some((_, start, serve)) = seen.get_mut("execve") {
+        *start = start.saturating_sub(1);
+        if (*start, *serve) == (0, 0) {
+            seen.remove("execve");
+        }
+    }
 }
 
 fn counts(start: u64, serve: u64) -> String {

@@ -83,16 +83,17 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
             SocketUse::Bind => (Direction::Bind, socket.port),
             SocketUse::Connect if random && answers => continue,
             SocketUse::Connect if socket.port == 0 => continue,
+            SocketUse::Connect if random => (Direction::Connect, 0),
             SocketUse::Connect => (Direction::Connect, socket.port),
             SocketUse::Create | SocketUse::Listen | SocketUse::BindFailed(_) => continue,
         };
-        let verb = if direction == Direction::Bind {
-            "bound"
-        } else {
-            "connected to"
-        };
         seen.entry((direction, protocol, port))
-            .or_insert_with(|| format!("observed: {verb} {}", endpoint(socket)));
+            .or_insert_with(|| match (direction, port) {
+                (Direction::Bind, 0) => "observed: bound a port that the kernel picked".to_owned(),
+                (Direction::Bind, _) => format!("observed: bound {}", endpoint(socket)),
+                (Direction::Connect, 0) => "observed: sent to a port picked by the peer".to_owned(),
+                (Direction::Connect, _) => format!("observed: connected to {}", endpoint(socket)),
+            });
     }
     collapse_connects(&mut seen);
     let known = knowledge.iter().flat_map(|known| &known.ports);

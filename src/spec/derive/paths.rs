@@ -19,19 +19,24 @@ pub(super) fn is_made_or_removed(seen: &PathSeen) -> bool {
     NAMES.iter().any(|kind| seen.uses.contains(kind))
 }
 
+/// It was asked about, as every part of a path is, and not used.
+pub(super) fn is_only_looked_at(seen: &PathSeen) -> bool {
+    seen.uses.iter().all(|kind| *kind == Use::Look)
+}
+
 /// It was executed or loaded.
 pub(super) fn is_code(seen: &PathSeen) -> bool {
     seen.uses.contains(&Use::Execute) || seen.uses.contains(&Use::Map)
 }
 
-/// Under which names the jail needs it: as asked, so that symlinks are made too; as the host
-/// has it if `asked` cannot be used.
+/// Under which names the jail needs it: as asked, so that symlinks are made too, which lead to
+/// what the host has; only that if `asked` cannot be used.
 pub(super) fn names(seen: &PathSeen, own_root: Option<&Path>) -> BTreeSet<PathBuf> {
     let in_own_root = own_root.is_some_and(|root| seen.host.starts_with(root));
     let usable: BTreeSet<PathBuf> = seen
         .asked
         .iter()
-        .filter(|path| is_usable(path) && !in_own_root)
+        .filter(|path| is_usable(path) && !in_own_root && **path != seen.host)
         .cloned()
         .collect();
     if usable.is_empty() {
@@ -65,12 +70,10 @@ pub(super) fn reason(seen: &PathSeen) -> String {
         Phase::Start => "start",
         Phase::Serve => "serve",
     };
-    let times = if seen.count == 1 {
-        "once".to_owned()
-    } else {
-        format!("{} times", seen.count)
-    };
-    format!("observed: {} {times} from {phase}", verbs(seen))
+    match seen.count {
+        1 => format!("observed: {} once in {phase}", verbs(seen)),
+        count => format!("observed: {} {count} times, first in {phase}", verbs(seen)),
+    }
 }
 
 /// What was done with it, most telling first.

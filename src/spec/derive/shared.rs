@@ -150,6 +150,13 @@ pub(super) fn is_sticky(path: &Path, facts: &Facts) -> bool {
         .is_some_and(|directory| directory.mode & STICKY != 0)
 }
 
+/// `NAME` of a module of the name service, `libnss_NAME.so.2` (`nss(5)`).
+pub(super) fn name_service_module(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?.strip_prefix("libnss_")?;
+    let end = name.find(".so").or_else(|| name.find("-2."))?;
+    name.get(..end)
+}
+
 /// A shared directory in which new files can go to memory instead.
 pub(super) fn is_scratch(path: &Path, facts: &Facts) -> bool {
     is_one_of(path, &SCRATCH) || is_sticky(path, facts)

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use binds::Bind;
 
 use super::Facts;
-use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, reason, verbs};
-use super::shared::{is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky};
+use super::paths::{
+    is_code, is_made_or_removed, is_only_looked_at, is_utf8, is_written, names, reason, verbs,
+};
+use super::shared::{
+    is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky, name_service_module,
+};
 use crate::learn::Trace;
 use crate::learn::trace::{PathKind, PathSeen, Use};
 use crate::spec::{BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, ScratchRule};
@@ -18,6 +22,24 @@ use crate::spec::{BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, S
 const SCRATCH_KIB: u32 = 16384;
 /// The log socket, which every jail gets from gaoler itself.
 const LOG_SOCKET: &str = "/dev/log";
+/// The linker's cache, which the build writes if the jail needs one.
+const LINKER_CACHE: &str = "/etc/ld.so.cache";
+/// What the build writes as soon as there is a C library in the tree (`nsswitch.conf(5)`).
+const ACCOUNTS: [&str; 3] = ["/etc/group", "/etc/nsswitch.conf", "/etc/passwd"];
+/// Modules that are in the C library itself (since 2.34), or that answer for the host's own
+/// services: the jail's names are in its files.
+const USUAL_MODULES: [&str; 10] = [
+    "compat",
+    "db",
+    "dns",
+    "files",
+    "hesiod",
+    "myhostname",
+    "mymachines",
+    "nis",
+    "nisplus",
+    "systemd",
+];
 
 /// `[tree]` of a spec.
 pub(super) struct Tree {
@@ -56,6 +78,8 @@ struct Grower<'a> {
     made: Vec<&'a Path>,
     /// What the service made its root directory.
     own_root: Option<&'a Path>,
+    /// Directories of the service's own that it only asked about.
+    looked_at: Vec<&'a PathSeen>,
     files: BTreeMap<PathBuf, FileRule>,
     binds: BTreeMap<PathBuf, Bind>,
     scratch: BTreeMap<PathBuf, ScratchRule>,
@@ -81,6 +105,7 @@ impl<'a> Grower<'a> {
             code: used().filter(|seen| is_code(seen)).map(host).collect(),
             made: used().filter(is_made).map(host).collect(),
             own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
+            looked_at: Vec::new(),
             files: BTreeMap::new(),
             binds: BTreeMap::new(),
             scratch: BTreeMap::new(),
@@ -159,9 +184,13 @@ impl<'a> Grower<'a> {
                 "it is read-only in the jail, because it is also executed",
             );
         }
-        if seen.kind == PathKind::Missing {
+        if let Some(module) = name_service_module(&seen.host) {
+            if !USUAL_MODULES.contains(&module) {
+                self.note(seen, "the jail looks names up in its own files");
+            }
+        } else if seen.kind == PathKind::Missing {
             self.note(seen, "it is gone");
-        } else {
+        } else if executed || !self.facts.closure.contains(&seen.host) {
             self.copy(seen, kind);
         }
     }
@@ -185,7 +214,11 @@ impl<'a> Grower<'a> {
         if is_made_or_removed(seen) {
             self.add_to_parent(seen);
         }
-        if !self.is_shared(host) {
+        if is_only_looked_at(seen) {
+            if !self.is_shared(host) {
+                self.looked_at.push(seen);
+            }
+        } else if !self.is_shared(host) {
             self.bind(host).see(seen, host);
         } else if is_written(seen) {
             self.note(seen, "the directory is shared");
@@ -211,6 +244,9 @@ impl<'a> Grower<'a> {
     /// A file, socket or FIFO, or what was one.
     fn add_entry(&mut self, seen: &'a PathSeen) {
         let holder = self.holder(&seen.host);
+        if self.is_written_by_the_build(seen) {
+            return;
+        }
         if !self.is_shared(holder) {
             self.bind(holder).see(seen, holder);
         } else if is_made_or_removed(seen) && is_scratch(holder, self.facts) {
@@ -304,8 +340,39 @@ impl<'a> Grower<'a> {
         self.binds.entry(path.to_owned()).or_default()
     }
 
+    /// Whether the file is read from what the build puts in its place.
+    fn is_written_by_the_build(&self, seen: &PathSeen) -> bool {
+        let is = |path: &str| seen.host == Path::new(path) || seen.asked.contains(Path::new(path));
+        let is_libc = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("libc.so.") || name.starts_with("libc-2."))
+        };
+        !is_written(seen)
+            && (is(LINKER_CACHE)
+                || (ACCOUNTS.into_iter().any(is) && self.facts.closure.iter().any(is_libc)))
+    }
+
+    /// A directory that was only asked about is there, as an empty one, unless it is there
+    /// already because of something in it.
+    fn add_looked_at(&mut self) {
+        for seen in std::mem::take(&mut self.looked_at) {
+            let host = seen.host.as_path();
+            let is_below = |path: &Path| path.starts_with(host);
+            let is_there = self.files.keys().any(|path| is_below(path))
+                || self
+                    .binds
+                    .keys()
+                    .any(|path| is_below(path) || host.starts_with(path))
+                || self.scratch.keys().any(|path| is_below(path));
+            if !is_there {
+                self.copy(seen, FileKind::Directory);
+            }
+        }
+    }
+
     /// A path is one thing only: mounted rather than copied, in memory rather than empty.
     fn into_tree(mut self) -> Tree {
+        self.add_looked_at();
         let binds = binds::collapsed(self.binds);
         let files = &mut self.files;
         for path in binds

@@ -47,6 +47,47 @@ fn calls_with_counts_and_rare_ones() {
 }
 
 #[test]
+fn the_launch_is_no_reason_to_execute() {
+    let execve = |count| CallSeen {
+        number: calls::number("execve").unwrap(),
+        name: "execve".to_owned(),
+        phase: Phase::Start,
+        count,
+    };
+    let mut trace = trace(Vec::new());
+    trace.calls = vec![execve(1)];
+    assert_eq!(derive(&trace, None, &facts()).spec.calls, []);
+    trace.calls = vec![execve(3)];
+    let calls = derive(&trace, None, &facts()).spec.calls;
+    assert_eq!(calls[0].because, "observed: start 2");
+}
+
+#[test]
+fn ports_picked_at_random_have_no_number() {
+    let mut trace = trace(Vec::new());
+    trace.sockets = vec![
+        socket(SocketUse::Bind, 1, 0),
+        socket(SocketUse::Bind, 2, 40_000),
+        socket(SocketUse::Connect, 2, 50_000),
+        socket(SocketUse::Connect, 2, 50_001),
+    ];
+    let rules = derive(&trace, None, &facts()).spec.ports;
+    let found: Vec<_> = rules
+        .iter()
+        .map(|rule| (rule.direction, rule.port))
+        .collect();
+    let expected = [
+        (Direction::Bind, 0),
+        (Direction::Bind, 0),
+        (Direction::Connect, 0),
+    ];
+    assert_eq!(found, expected);
+    for rule in rules {
+        assert!(!rule.because.contains("0000"), "{}", rule.because);
+    }
+}
+
+#[test]
 fn capabilities_that_only_root_s_drop_needs_are_left_out() {
     let needed = |capability, call: &str| CapabilitySeen {
         capability,

@@ -19,8 +19,57 @@ fn programs_and_libraries_are_copied_as_asked_for() {
     assert_eq!(files(&derived), expected);
     assert_eq!(
         derived.spec.files[1].because,
-        "observed: executed and read 2 times from start"
+        "observed: executed and read 2 times, first in start"
     );
+}
+
+#[test]
+fn what_the_build_brings_is_not_listed() {
+    let library = |path| seen(path, PathKind::File, &[Use::Map, Use::Read]);
+    let mut asked = library("/usr/lib/libplugin.so.1.2");
+    asked.asked = BTreeSet::from([
+        "/usr/lib/libplugin.so.1".into(),
+        "/usr/lib/libplugin.so.1.2".into(),
+    ]);
+    let paths = vec![
+        asked,
+        library("/usr/lib/libc.so.6"),
+        library("/usr/lib/libnss_ldap.so.2"),
+        library("/usr/lib/libnss_systemd.so.2"),
+        seen("/etc/ld.so.cache", PathKind::File, &[Use::Read]),
+        seen("/etc/passwd", PathKind::File, &[Use::Read]),
+        seen("/etc/nsswitch.conf", PathKind::File, &[Use::Look]),
+    ];
+    let facts = Facts {
+        closure: BTreeSet::from(["/usr/lib/libc.so.6".into()]),
+        ..facts()
+    };
+    let derived = derive(&trace(paths), None, &facts);
+    assert_eq!(
+        files(&derived),
+        [("/usr/lib/libplugin.so.1", FileKind::Library)]
+    );
+    assert_eq!(derived.notes.len(), 1, "{:?}", derived.notes);
+    assert_noted(&derived, "libnss_ldap");
+}
+
+#[test]
+fn directories_that_were_only_asked_about_are_empty_or_there_already() {
+    let look = |path| seen(path, PathKind::Directory, &[Use::Look]);
+    let derived = derived(vec![
+        look("/etc/web"),
+        look("/srv/web"),
+        look("/usr/lib"),
+        look("/var/lib/web"),
+        look("/var/lib/web/keys"),
+        seen("/var/lib/web/keys/a", PathKind::File, &[Use::Read]),
+    ]);
+    let expected = [
+        ("/etc/web", FileKind::Directory),
+        ("/srv/web", FileKind::Directory),
+    ];
+    assert_eq!(files(&derived), expected);
+    assert_eq!(binds(&derived), [("/var/lib/web/keys", false)]);
 }
 
 #[test]
@@ -234,7 +283,8 @@ fn a_directory_made_in_run_is_the_service_s_own() {
 #[test]
 fn shared_directories_are_made_empty() {
     let derived = derived(vec![
-        seen("/", PathKind::Directory, &[Use::Look]),
+        seen("/", PathKind::Directory, &[Use::List]),
+        seen("/var/lib", PathKind::Directory, &[Use::Look]),
         seen("/var/log", PathKind::Directory, &[Use::Enter]),
         seen("/etc/ssl/certs", PathKind::Directory, &[Use::List]),
     ]);
