@@ -57,6 +57,12 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
         .iter()
         .map(|rule| rule_for(rule.number, spec))
         .collect();
+    // Who may call clone3 is sent to clone instead, so that its flags can be seen.
+    let (clone, clone3) = (number("clone")?, number("clone3")?);
+    let allows = |call: u32| rules.iter().any(|rule| rule.call == call);
+    if allows(clone3) && !allows(clone) {
+        rules.push(rule_for(clone, spec));
+    }
     for name in ALWAYS {
         let number = number(name)?;
         if !rules.iter().any(|rule| rule.call == number) {

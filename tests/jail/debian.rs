@@ -147,6 +147,7 @@ fn descriptors(pid: i32) {
         let target = target.to_str().unwrap();
         let own = [
             "socket:[",
+            "/run/gaoler/named/output",
             "pipe:[",
             "anon_inode:[",
             "/dev/null",

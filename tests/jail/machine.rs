@@ -357,7 +357,7 @@ impl Machine {
             .flatten()
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|file| file != "last.json")
+            .filter(|file| !["last.json", "lock"].contains(&file.as_str()))
             .collect();
         assert_eq!(left, [""; 0], "in {runtime:?}");
         for mount in HIERARCHIES {

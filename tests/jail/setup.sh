@@ -29,6 +29,7 @@ for hierarchy in /sys/fs/cgroup/pids /sys/fs/cgroup/memory /sys/fs/cgroup/unifie
 done
 
 ip link set lo up
+ip address add 127.0.0.2/8 dev lo
 rm -rf /etc/gaoler /var/lib/gaoler /var/cache/bind/* /var/lib/bind/* /run/named
 mkdir -m 775 /run/named
 chgrp bind /run/named

@@ -74,3 +74,36 @@ fn a_directory_of_relative_zones() {
         assert_eq!(m.dig(&["www.deep.test"]), "192.0.2.5");
     });
 }
+
+/// More zones than fit in what a careless reader of the printed configuration would keep.
+#[test]
+fn thousands_of_zones() {
+    machine(|m| {
+        let zone = |number: usize| {
+            format!(
+                "zone \"z{number}.test\" {{ type primary; file \"/srv/dns/many/{}/z{number}.db\"; }};\n",
+                number % 10
+            )
+        };
+        let text = zone_file(1, "192.0.2.1");
+        for number in 0..3000 {
+            m.write(
+                &format!("/srv/dns/many/{}/z{number}.db", number % 10),
+                &text,
+            );
+        }
+        // Only the end of the configuration names this directory.
+        m.write("/opt/last/zone", &zone_file(1, "192.0.2.2"));
+        m.own_directory("/opt/last/journals");
+        let last = "zone \"last.test\" { type primary; file \"/opt/last/zone\"; update-policy local;\n\
+                    journal \"/opt/last/journals/last.jnl\"; };\n";
+        let zones: String = (0..3000).map(zone).chain([last.to_owned()]).collect();
+        m.configure("", &zones);
+        m.up();
+        assert_eq!(m.dig(&["www.z0.test"]), "192.0.2.1");
+        assert_eq!(m.dig(&["www.z2999.test"]), "192.0.2.1");
+        let update = "zone last.test\nupdate add new.last.test 60 A 192.0.2.3\nsend\n";
+        m.run_with(&["nsupdate", "-l"], update).ok();
+        assert!(fs::metadata("/opt/last/journals/last.jnl").is_ok());
+    });
+}
