@@ -1,5 +1,6 @@
 //! One error type for the whole program: what was being done, to what, why it failed,
 //! and what to do next. It is printed once, by [`crate::cli`].
+#![forbid(unsafe_code)]
 
 use std::fmt;
 use std::io;
@@ -67,6 +68,16 @@ impl Error {
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// The same failure, before anything was started: what merely failed becomes
+    /// [`Kind::Setup`], so that the exit code is not taken for the service's own.
+    #[must_use]
+    pub fn nothing_started(self) -> Self {
+        match self.kind {
+            Kind::Failed => self.kind(Kind::Setup),
+            Kind::Usage | Kind::Setup => self,
+        }
     }
 
     /// The exit code of the table in the manual.

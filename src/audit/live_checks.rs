@@ -67,6 +67,11 @@ pub(super) const CHECKS: &[Check] = &[
         look: mounts,
     },
     Check {
+        id: "live.init",
+        about: "the first process that gaoler leaves in the jail has no capability and a filter",
+        look: first_process,
+    },
+    Check {
         id: "live.executable",
         about: "it runs what was built",
         look: executables,
@@ -358,6 +363,32 @@ fn mounts(subject: &Subject<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn first_process(subject: &Subject<'_>) -> Vec<Finding> {
+    let first = subject
+        .live
+        .into_iter()
+        .flat_map(|live| &live.processes)
+        .filter(|it| it.is_init);
+    first
+        .flat_map(|process| &process.threads)
+        .filter(|thread| {
+            let held = thread.permitted | thread.effective | thread.inheritable | thread.ambient;
+            held != 0 || thread.seccomp != 2 || !thread.no_new_privs
+        })
+        .map(|thread| {
+            Finding::new(
+                Severity::High,
+                "the jail's first process",
+                format!(
+                    "permitted capabilities {:x}, seccomp mode {}",
+                    thread.permitted, thread.seccomp
+                ),
+                RESTART,
+            )
+        })
+        .collect()
 }
 
 fn executables(subject: &Subject<'_>) -> Vec<Finding> {

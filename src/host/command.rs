@@ -11,8 +11,9 @@ use crate::{Doing, Error, Result};
 /// Where programs are looked for.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How much of a command's output is kept.
-const OUTPUT_LIMIT: u64 = 64 * 1024;
+/// How much of a command's output is kept: a printed configuration of a name server with a
+/// hundred thousand zones fits.
+const OUTPUT_LIMIT: u64 = 64 << 20;
 
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(5);
@@ -22,7 +23,7 @@ const POLL: Duration = Duration::from_millis(5);
 pub struct Outcome {
     /// Its exit code; `None` if a signal or the time limit ended it.
     pub exit: Option<i32>,
-    /// What it printed on both outputs, the first 64 KiB.
+    /// What it printed on both outputs, the first 64 MiB.
     pub output: String,
 }
 
@@ -79,7 +80,9 @@ pub fn run(command: &[String], limit: Duration) -> Result<Outcome> {
     let output = thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = reader.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-        read.map(|_| String::from_utf8_lossy(&bytes).into_owned())
+        // The rest is read too, or the command would be killed by a closed pipe.
+        read.and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
+            .map(|_| String::from_utf8_lossy(&bytes).into_owned())
     });
     let exit = wait(&mut child, limit).doing(doing)?;
     // A child of its own may hold the pipe open for ever, so only what is there is taken.

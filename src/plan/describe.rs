@@ -76,7 +76,9 @@ impl fmt::Display for Step {
             Step::DetachOldRoot => f.write_str("detach the host's file systems"),
             Step::Chroot { tree } => write!(f, "chdir into {} and chroot there", tree.display()),
             Step::EnterRoot => f.write_str("change directory to /"),
-            Step::ForkService => f.write_str("fork the service, leaving pid 1 behind to reap"),
+            Step::ForkService { .. } => {
+                f.write_str("fork the service, leaving pid 1 behind to reap, without privileges")
+            }
             Step::NewSession => f.write_str("start a new session"),
             Step::OpenProgram { path } => write!(f, "open {} inside the jail", path.display()),
             Step::ChangeDirectory { path } => write!(f, "change directory to {}", path.display()),

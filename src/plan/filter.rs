@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
 pub use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::answers;
 pub use explain::explain;
 
 /// The most instructions that the kernel takes in one program (`linux/bpf_common.h`).
@@ -53,13 +54,13 @@ impl Action {
     /// The value that a filter returns for it (`linux/seccomp.h`).
     fn value(self) -> u32 {
         match self {
-            Action::Allow => libc::SECCOMP_RET_ALLOW,
-            Action::Errno(number) => libc::SECCOMP_RET_ERRNO | u32::from(number),
-            Action::KillProcess => libc::SECCOMP_RET_KILL_PROCESS,
-            Action::Log => libc::SECCOMP_RET_LOG,
-            Action::Notify => libc::SECCOMP_RET_USER_NOTIF,
-            Action::Trace(number) => libc::SECCOMP_RET_TRACE | u32::from(number),
-            Action::Trap => libc::SECCOMP_RET_TRAP,
+            Action::Allow => answers::ALLOW,
+            Action::Errno(number) => answers::ERRNO | u32::from(number),
+            Action::KillProcess => answers::KILL_PROCESS,
+            Action::Log => answers::LOG,
+            Action::Notify => answers::USER_NOTIF,
+            Action::Trace(number) => answers::TRACE | u32::from(number),
+            Action::Trap => answers::TRAP,
         }
     }
 }

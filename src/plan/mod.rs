@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod confine;
 mod describe;
 pub mod filter;
 mod policy;
@@ -64,7 +65,18 @@ impl Plan {
     pub fn has_init(&self) -> bool {
         self.steps
             .iter()
-            .any(|planned| planned.step == Step::ForkService)
+            .any(|planned| matches!(planned.step, Step::ForkService { .. }))
+    }
+
+    /// The jail's directories in the cgroup hierarchies.
+    pub fn cgroups(&self) -> Vec<PathBuf> {
+        self.steps
+            .iter()
+            .find_map(|planned| match &planned.step {
+                Step::JoinCgroup { directories, .. } => Some(directories.clone()),
+                _ => None,
+            })
+            .unwrap_or_default()
     }
 
     /// The directory of the jail's log socket, if it has one.

@@ -57,6 +57,12 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
         .iter()
         .map(|rule| rule_for(rule.number, spec))
         .collect();
+    // Who may call clone3 is sent to clone instead, so that its flags can be seen.
+    let (clone, clone3) = (number("clone")?, number("clone3")?);
+    let allows = |call: u32| rules.iter().any(|rule| rule.call == call);
+    if allows(clone3) && !allows(clone) {
+        rules.push(rule_for(clone, spec));
+    }
     for name in ALWAYS {
         let number = number(name)?;
         if !rules.iter().any(|rule| rule.call == number) {
@@ -70,16 +76,35 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
     permit(&mut rules, number("execveat")?, 0, PROGRAM_DESCRIPTOR);
     permit(&mut rules, number("write")?, 0, ERROR_DESCRIPTOR);
     rules.sort_by_key(|rule| rule.call);
+    compile(rules, Action::Errno(EPERM))
+}
+
+/// The filter of the jail's first process: it waits, tells, and ends.
+pub fn first_process_filter() -> Result<Vec<Instruction>> {
+    let mut rules = Vec::new();
+    for name in ALWAYS.into_iter().chain(["wait4", "write"]) {
+        rules.push(Rule {
+            call: number(name)?,
+            alternatives: Vec::new(),
+            otherwise: Action::Allow,
+        });
+    }
+    rules.sort_by_key(|rule| rule.call);
+    compile(rules, Action::KillProcess)
+}
+
+fn compile(rules: Vec<Rule>, denied: Action) -> Result<Vec<Instruction>> {
+    let architecture = Architecture::native().ok_or_else(|| {
+        Error::setup(
+            "compile the system call filter",
+            "gaoler has no table for this architecture",
+        )
+    })?;
     filter::compile(&filter::Policy {
-        architecture: Architecture::native().ok_or_else(|| {
-            Error::setup(
-                "compile the system call filter",
-                "gaoler has no table for this architecture",
-            )
-        })?,
+        architecture,
         rules,
         known_up_to: calls::highest(),
-        denied: Action::Errno(EPERM),
+        denied,
         unknown: Action::Errno(ENOSYS),
         foreign: Action::KillProcess,
     })

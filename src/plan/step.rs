@@ -167,8 +167,9 @@ pub enum Step {
     Chroot { tree: PathBuf },
     /// The working directory is the new root.
     EnterRoot,
-    /// The first process stays behind to reap; the service has the same number inside as outside.
-    ForkService,
+    /// The first process stays behind to reap, under a filter of its own; the service has the
+    /// same number inside as outside.
+    ForkService { program: Vec<Instruction> },
     /// A session of its own: no terminal of the host's.
     NewSession,
     /// The program, from inside.

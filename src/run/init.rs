@@ -9,6 +9,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::sys;
 use crate::sys::fork::{Namespaces, Options, Side};
+use crate::sys::seccomp::Instruction;
 
 /// How many numbers are tried when the wanted pid is taken.
 const TRIES: i32 = 4096;
@@ -102,8 +103,9 @@ pub(super) fn fork_with_same_pid(outside: i32) -> Result<(i32, Side)> {
 ///
 /// # Errors
 /// As the calls that take away the process's own privileges.
-pub(super) fn reap(service: i32, status: &OwnedFd) -> Result<()> {
+pub(super) fn reap(service: i32, status: &OwnedFd, filter: &[Instruction]) -> Result<()> {
     give_up_privileges(status)?;
+    sys::seccomp::install(filter, sys::seccomp::Options::default())?;
     tell(Message::Started(service))?;
     loop {
         match rustix::process::wait(WaitOptions::empty()) {

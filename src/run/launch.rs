@@ -2,7 +2,7 @@
 //! words the error if it has not. A failed launch leaves nothing behind.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -20,6 +20,8 @@ use crate::{Doing, Error, Result};
 /// Exit code of a child that could not become the service: 125 in the manual's table.
 const SETUP_FAILED: i32 = 125;
 
+const SIGKILL: i32 = 9;
+
 /// Standard output and error of the service. Its input is `/dev/null`.
 #[derive(Debug)]
 pub enum Stdio {
@@ -36,12 +38,12 @@ pub struct Launched {
     pub child: OwnedFd,
     /// Its pid.
     pub child_pid: i32,
-    /// The service's pid, the same inside and outside.
-    pub service_pid: i32,
-    /// A stable handle on the service.
-    pub service: OwnedFd,
+    /// The service's pid, the same inside and outside; `None` while it has none.
+    pub service_pid: Option<i32>,
+    /// A stable handle on the service; `None` once it has ended.
+    service: Option<OwnedFd>,
     /// Where the first process tells how the service ended; `None` if there is none.
-    pub status: Option<OwnedFd>,
+    status: Option<OwnedFd>,
 }
 
 /// How a service ended.
@@ -62,11 +64,16 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Starts the jail and answers when the service's program runs.
+/// Starts the jail and answers when the service's program runs. `forked` is called with it as
+/// soon as the service's process is there, while that goes on towards execve by itself.
 ///
 /// # Errors
 /// The step that failed, in words, with the kernel's reason: exit code 125, nothing is left.
-pub fn launch(plan: &Plan, stdio: &Stdio) -> Result<Launched> {
+pub fn launch(
+    plan: &Plan,
+    stdio: &Stdio,
+    forked: &mut dyn FnMut(&Launched) -> Result<()>,
+) -> Result<Launched> {
     let mut prepared = prepare::prepare(plan)?;
     let null = prepare::null()?;
     let (errors_read, errors) = pipe()?;
@@ -82,14 +89,21 @@ pub fn launch(plan: &Plan, stdio: &Stdio) -> Result<Launched> {
         run_child(&mut prepared, stdio, &null, &errors, &status)
     };
     drop((errors, status, prepared));
-    let launched = await_execution(plan, pid, pidfd, &errors_read, status_read);
-    launched.map_err(|error| {
-        // The child has said why and is ending; its end takes the namespaces with it.
-        match rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty()) {
-            Ok(_) => error,
-            Err(errno) => Error::setup(error.to_string(), errno),
+    let child = Launched {
+        child: pidfd,
+        child_pid: pid,
+        service_pid: None,
+        service: None,
+        status: None,
+    };
+    match follow(plan, child, &errors_read, status_read, forked) {
+        Ok(launched) => Ok(launched),
+        Err((error, child)) => {
+            // The end of the first process is the end of everything in its namespaces.
+            child.finish()?;
+            Err(error)
         }
-    })
+    }
 }
 
 /// Executes the plan in this process: `run --exec`. Returns only on failure.
@@ -140,14 +154,16 @@ fn run_child(
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
         Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {
-            let (index, operations) = prepared.service.as_ref()?;
+            let service = prepared.service.as_ref()?;
             match init::fork_with_same_pid(outside) {
-                Err(errno) => Some((*index, errno)),
-                Ok((_, Side::Child)) => child::perform(operations, &mut carried),
-                Ok((pid, Side::Parent { .. })) => match init::reap(pid, status) {
-                    Ok(()) => sys::fork::exit_now(0),
-                    Err(errno) => Some((*index, errno)),
-                },
+                Err(errno) => Some((service.step, errno)),
+                Ok((_, Side::Child)) => child::perform(&service.operations, &mut carried),
+                Ok((pid, Side::Parent { .. })) => {
+                    match init::reap(pid, status, &service.first_filter) {
+                        Ok(()) => sys::fork::exit_now(0),
+                        Err(errno) => Some((service.step, errno)),
+                    }
+                }
             }
         }),
     };
@@ -175,54 +191,65 @@ fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Resu
     init::pid_outside()
 }
 
-/// Reads what the child says until its side of the error pipe is closed, by execve or by its
-/// end.
-fn await_execution(
+/// From the fork to execve. On failure the child comes back too, to be ended.
+fn follow(
     plan: &Plan,
-    pid: i32,
-    pidfd: OwnedFd,
+    mut launched: Launched,
     errors: &OwnedFd,
     status: OwnedFd,
-) -> Result<Launched> {
-    let doing = || format!("start the jail {}", plan.name);
-    let mut message = [0_u8; 8];
-    if read_message(errors, &mut message).doing(doing)? {
-        let [a, b, c, d, e, f, g, h] = message;
-        let step = u32::from_ne_bytes([a, b, c, d]);
-        let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
-        return Err(step_failed(plan, step, errno));
-    }
-    if !plan.has_init() {
-        let service = rustix::io::fcntl_dupfd_cloexec(&pidfd, 0).doing(doing)?;
-        return Ok(Launched {
-            child: pidfd,
-            child_pid: pid,
-            service_pid: pid,
-            service,
-            status: None,
-        });
-    }
-    let started = read_message(&status, &mut message).doing(doing)?;
-    let Some(Message::Started(service_pid)) = Message::from_bytes(message).filter(|_| started)
-    else {
-        return Err(Error::setup(
-            doing(),
-            "its first process ended without a word",
-        ));
+    forked: &mut dyn FnMut(&Launched) -> Result<()>,
+) -> Result<Launched, (Error, Launched)> {
+    let found = if plan.has_init() {
+        let found = await_service(plan, &status);
+        launched.status = Some(status);
+        found
+    } else {
+        Ok(Some(launched.child_pid))
     };
-    let service = Pid::from_raw(service_pid).ok_or_else(|| Error::setup(doing(), "no pid"))?;
-    // Reaped or not, this number stays the service's own while its first process lives: a
-    // service that has ended already answers ESRCH, and its status is in the pipe.
-    let service = rustix::process::pidfd_open(service, PidfdFlags::empty())
-        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(&pidfd, 0))
-        .doing(doing)?;
-    Ok(Launched {
-        child: pidfd,
-        child_pid: pid,
-        service_pid,
-        service,
-        status: Some(status),
+    let result = found.and_then(|pid| {
+        if let Some(pid) = pid {
+            launched.follow_process(pid);
+            forked(&launched)?;
+        }
+        executed(plan, errors)?;
+        match pid {
+            Some(_) => Ok(()),
+            None => Err(Error::setup(
+                format!("start the jail {}", plan.name),
+                "its first process ended without a word",
+            )),
+        }
+    });
+    match result {
+        Ok(()) => Ok(launched),
+        Err(error) => Err((error, launched)),
+    }
+}
+
+/// The service's pid, which the first process tells. `None` if it ended before.
+fn await_service(plan: &Plan, status: &OwnedFd) -> Result<Option<i32>> {
+    let mut message = [0_u8; 8];
+    let whole =
+        read_message(status, &mut message).doing(|| format!("start the jail {}", plan.name))?;
+    Ok(match Message::from_bytes(message).filter(|_| whole) {
+        Some(Message::Started(pid)) => Some(pid),
+        _ => None,
     })
+}
+
+/// Reads what the child says until its side of the error pipe is closed, by execve or by its
+/// end.
+fn executed(plan: &Plan, errors: &OwnedFd) -> Result<()> {
+    let mut message = [0_u8; 8];
+    let whole =
+        read_message(errors, &mut message).doing(|| format!("start the jail {}", plan.name))?;
+    if !whole {
+        return Ok(());
+    }
+    let [a, b, c, d, e, f, g, h] = message;
+    let step = u32::from_ne_bytes([a, b, c, d]);
+    let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
+    Err(step_failed(plan, step, errno))
 }
 
 /// Whether a whole message came; `false` at the end of the pipe.
@@ -237,6 +264,38 @@ fn read_message(from: &OwnedFd, message: &mut [u8; 8]) -> rustix::io::Result<boo
 }
 
 impl Launched {
+    /// Readable when the service has ended.
+    pub fn end(&self) -> BorrowedFd<'_> {
+        self.status.as_ref().map_or(self.child.as_fd(), AsFd::as_fd)
+    }
+
+    /// Whether a first process of gaoler's is in the jail.
+    pub fn has_init(&self) -> bool {
+        self.status.is_some()
+    }
+
+    /// Takes this process for the service from now on.
+    pub fn follow_process(&mut self, pid: i32) {
+        self.service_pid = Some(pid);
+        // One that has ended already cannot be signalled, and needs no handle.
+        self.service = Pid::from_raw(pid)
+            .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+    }
+
+    /// Sends a signal to the service; one that has ended is no error.
+    ///
+    /// # Errors
+    /// As `pidfd_send_signal(2)`.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        let Some(service) = &self.service else {
+            return Ok(());
+        };
+        match sys::signals::send(service, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno).doing(|| format!("pass signal {signal} on to the service")),
+        }
+    }
+
     /// How the service ended, once its side has said so. Does not block when the status pipe or
     /// the child's pidfd is readable.
     ///
@@ -268,10 +327,7 @@ impl Launched {
     /// # Errors
     /// As `pidfd_send_signal(2)` and `waitpid(2)`.
     pub fn finish(&self) -> Result<()> {
-        if self.status.is_none() {
-            return Ok(());
-        }
-        match sys::signals::send(&self.child, 9) {
+        match sys::signals::send(&self.child, SIGKILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
         }
@@ -293,7 +349,7 @@ fn fork_failed(plan: &Plan, errno: Errno) -> Error {
 }
 
 /// The words for a step that failed.
-fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
+pub(super) fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
     let why = crate::error::explain(&std::io::Error::from(errno));
     let planned = usize::try_from(index)
         .ok()
@@ -306,17 +362,18 @@ fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
         why,
     );
     match (&planned.step, errno) {
-        (Step::Bind { source, .. }, Errno::NOENT) => error.hint(format!(
-            "create {} on the host, or take it out of binds in the spec",
-            source.display()
-        )),
-        (Step::Bind { source, .. }, Errno::LOOP) => error.hint(format!(
-            "{} has a symbolic link in it, which could lead anywhere: name the place it leads to",
-            source.display()
-        )),
-        (Step::Execute { .. } | Step::OpenProgram { .. }, Errno::NOENT) => {
-            error.hint("the program or its interpreter is not in the jail: build it again")
+        (Step::Bind { path, .. } | Step::MountScratch { path }, Errno::LOOP) => {
+            error.hint(format!(
+                "{} is a symbolic link in the tree, and nothing is mounted on what others may \
+                 have put there: see gaoler check {1}, then gaoler build {1}",
+                path.display(),
+                plan.name
+            ))
         }
+        (Step::Execute { .. } | Step::OpenProgram { .. }, Errno::NOENT) => error.hint(format!(
+            "the program or its interpreter is not in the jail: gaoler build {}",
+            plan.name
+        )),
         _ => error,
     }
 }

@@ -1,7 +1,6 @@
 //! What the service prints. A FIFO that the service itself holds open for reading too: it
 //! neither blocks when nobody reads nor is killed when the supervisor goes away.
 
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -38,10 +37,7 @@ impl Output {
     pub(super) fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE);
         let doing = || format!("make {}", path.display());
-        match rustix::fs::unlink(&path) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno).doing(doing),
-        }
+        Self::remove(directory)?;
         rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).doing(doing)?;
         let fifo = open(&path).doing(doing)?;
         Ok(Self {
@@ -95,9 +91,13 @@ impl Output {
         crate::host::command::last_lines(&String::from_utf8_lossy(&self.last), 12)
     }
 
-    /// Removes the FIFO.
-    pub(super) fn close(self) -> Result<()> {
-        fs::remove_file(&self.path).doing(|| format!("remove {}", self.path.display()))
+    /// Removes the FIFO from the jail's directory, if it is there.
+    pub(super) fn remove(directory: &Path) -> Result<()> {
+        let path = directory.join(FILE);
+        match rustix::fs::unlink(&path) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno).doing(|| format!("remove {}", path.display())),
+        }
     }
 }
 

@@ -7,15 +7,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
+use super::child::open_source;
+use super::launch::step_failed;
 use super::{cgroup, landlock};
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
 use crate::sys::fork;
 use crate::sys::mount::MountAttributes;
+use crate::sys::seccomp::Instruction;
 use crate::{Doing, Error, Result};
 
 /// Descriptors that the child still needs at the end are kept above this number until they get
@@ -88,12 +92,23 @@ pub(super) enum Operation {
     NoNewPrivs,
     Landlock,
     Seccomp {
-        program: Vec<crate::sys::seccomp::Instruction>,
+        program: Vec<Instruction>,
     },
     Execute {
         arguments: StringArray,
         environment: StringArray,
     },
+}
+
+/// The service's process beside a first one.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// The index of the step that forks it.
+    pub step: u32,
+    /// The first process's own filter.
+    pub first_filter: Vec<Instruction>,
+    /// What the service's process does.
+    pub operations: Vec<(u32, Operation)>,
 }
 
 /// A plan, ready to be executed.
@@ -103,8 +118,8 @@ pub(super) struct Prepared {
     pub namespaces: fork::Namespaces,
     /// What the first process does.
     pub first: Vec<(u32, Operation)>,
-    /// What the service's process does, if it is another one; the index of its step.
-    pub service: Option<(u32, Vec<(u32, Operation)>)>,
+    /// The service's process, if it is another one.
+    pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
     /// The Landlock ruleset, open.
@@ -151,8 +166,12 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 prepared.namespaces = namespaces(*kinds);
                 None
             }
-            Step::ForkService => {
-                prepared.service = Some((index, Vec::new()));
+            Step::ForkService { program } => {
+                prepared.service = Some(Service {
+                    step: index,
+                    first_filter: program.clone(),
+                    operations: Vec::new(),
+                });
                 None
             }
             Step::Landlock(rules) => {
@@ -172,17 +191,35 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                     target: relative(path)?,
                 })
             }
+            Step::Bind { source, .. } => {
+                // Before Landlock stumbles over it, in fewer words.
+                open_source(&text(source)?).map_err(|errno| source_failed(plan, index, errno))?;
+                Some(direct(&planned.step)?)
+            }
             step => Some(direct(step)?),
         };
         if let Some(operation) = operation {
             let list = match &mut prepared.service {
-                Some((_, list)) => list,
+                Some(service) => &mut service.operations,
                 None => &mut prepared.first,
             };
             list.push((index, operation));
         }
     }
     Ok(prepared)
+}
+
+/// The words for a source of a bind that is not what it was.
+fn source_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
+    let error = step_failed(plan, index, errno);
+    match errno {
+        Errno::NOENT => error.hint("create it on the host, or take it out of binds in the spec"),
+        Errno::LOOP => error.hint(
+            "there is a symbolic link in it, which could lead anywhere: name the place it leads \
+             to, or put back what was there",
+        ),
+        _ => error,
+    }
 }
 
 /// The steps whose operation needs nothing but the step.

@@ -1,7 +1,7 @@
 //! One small process for each jail: passes signals on, relays the log, tells how it ended.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
@@ -13,12 +13,17 @@ use super::log::{LogSocket, Relay, Sink};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
 use crate::host::process;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::sys;
 use crate::{Doing, Error, Result};
 
 /// The name of the jail's log socket in its directory: what `/dev/log` leads to.
 const LOG_SOCKET: &str = "log";
+
+/// The log socket's directory in the jail's own, as the plan has it.
+const LOG_DIRECTORY: &str = "log";
+
+const SIGCHLD: i32 = 17;
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -37,14 +42,26 @@ pub struct Supervision<'a> {
 /// Starts the jail and stays until it has ended. `started` is called once the service runs.
 ///
 /// # Errors
-/// As [`launch`]; then nothing is left behind.
+/// As [`launch`]; another supervisor has this jail. Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
-    started: &mut dyn FnMut(&State) -> Result<()>,
+    started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
+    let lock = state::lock(supervision.directory)?;
+    let ended = live(supervision, started);
+    let removed = remove_files(supervision.directory)
+        .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
+    drop(lock);
+    // What went wrong first is what the user needs to know.
+    let ended = ended?;
+    removed.map(|()| ended)
+}
+
+fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) -> Result<Ended> {
     let plan = supervision.plan;
-    let mut relay = open_relay(plan, supervision.log_file)?;
-    let mut output = (!supervision.foreground)
+    Last::remove(supervision.directory)?;
+    let relay = open_relay(plan, supervision.log_file)?;
+    let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
     let stdio = match &output {
@@ -52,33 +69,38 @@ pub fn supervise(
         None => Stdio::Inherit,
     };
     let mut signals = sys::signals::FORWARDED.to_vec();
-    signals.push(libc_sigchld());
+    signals.push(SIGCHLD);
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
-    let launched = launch(plan, &stdio);
+    let launched = launch(plan, &stdio, &mut |launched| record(supervision, launched))?;
     drop(stdio);
-    let ended = launched.and_then(|launched| {
-        let mut jail = Jail {
-            supervision,
-            launched,
-            relay: &mut relay,
-            output: &mut output,
-        };
-        jail.live(&signals, started)
-    });
-    let words = output.as_ref().map(Output::last_words).unwrap_or_default();
-    drop(relay);
-    if let Some(output) = output {
-        output.close()?;
-    }
-    if let Ok(ended) = &ended {
-        Last {
-            ended: *ended,
-            words,
-        }
-        .save(supervision.directory)?;
-    }
-    remove(plan, supervision.directory)?;
-    ended
+    let mut jail = Jail {
+        supervision,
+        launched,
+        relay,
+        output,
+    };
+    let ended = started().and_then(|()| jail.until_ended(&signals));
+    jail.finish(ended)
+}
+
+/// Writes down who runs, for the other commands.
+fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
+    let plan = supervision.plan;
+    let pid = launched.service_pid.unwrap_or(launched.child_pid);
+    let init = launched
+        .has_init()
+        .then(|| ProcessName::of(launched.child_pid))
+        .transpose()?;
+    let state = State {
+        name: plan.name.clone(),
+        generation: plan.generation,
+        // One that has ended already has no start time any more, and so is not alive.
+        service: ProcessName::of(pid).unwrap_or(ProcessName { pid, start_time: 0 }),
+        init,
+        supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
+        cgroups: plan.cgroups(),
+    };
+    state.save(supervision.directory)
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
@@ -111,96 +133,78 @@ fn remove_log(directory: &Path) -> Result<()> {
     }
 }
 
-/// Removes what a jail leaves on the host: cgroups, log socket, state.
-fn remove(plan: &Plan, directory: &Path) -> Result<()> {
-    if let Some(log) = plan.log_directory() {
-        remove_log(&log)?;
-    }
-    cgroup::remove(&cgroups(plan))?;
+/// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
+fn remove_files(directory: &Path) -> Result<()> {
+    remove_log(&directory.join(LOG_DIRECTORY))?;
+    Output::remove(directory)?;
     State::remove(directory)
 }
 
-/// The same, for a jail whose supervisor was killed.
+/// What a jail leaves on the host when its supervisor was killed.
 ///
 /// # Errors
 /// Something cannot be removed.
 pub fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    remove_log(&directory.join("log"))?;
-    cgroup::remove(&state.cgroups)?;
-    State::remove(directory)
+    remove_files(directory)?;
+    cgroup::remove(&state.cgroups)
 }
 
 /// A jail that runs.
 struct Jail<'a> {
     supervision: &'a Supervision<'a>,
     launched: Launched,
-    relay: &'a mut Relay,
-    output: &'a mut Option<Output>,
+    relay: Relay,
+    output: Option<Output>,
 }
 
 impl Jail<'_> {
-    fn live(
-        &mut self,
-        signals: &OwnedFd,
-        started: &mut dyn FnMut(&State) -> Result<()>,
-    ) -> Result<Ended> {
-        let state = self.record(self.launched.service_pid)?;
-        if let Err(error) = started(&state) {
-            self.launched.finish()?;
-            return Err(error);
+    /// Until the service, and a daemon that it left behind, has ended.
+    fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
+        sys::memory::release_program();
+        loop {
+            let ready = wait(
+                self.launched.end(),
+                signals,
+                &self.relay,
+                self.output.as_ref(),
+            )?;
+            self.handle(signals)?;
+            if ready {
+                break;
+            }
         }
-        let mut ended = self.until_ended(signals)?;
+        let ended = self.launched.ended()?;
         if self.supervision.plan.forks && ended == Ended::Exited(0) && self.adopt()? {
-            ended = self.until_empty(signals)?;
+            return self.until_empty(signals);
         }
-        self.launched.finish()?;
-        while self.relay.pump()? {}
-        self.pump_output();
         Ok(ended)
     }
 
-    fn record(&self, pid: i32) -> Result<State> {
-        let state = State {
-            name: self.supervision.plan.name.clone(),
-            generation: self.supervision.plan.generation,
-            service: ProcessName::of(pid).unwrap_or(ProcessName { pid, start_time: 0 }),
-            init: self
-                .launched
-                .status
-                .as_ref()
-                .map(|_| ProcessName::of(self.launched.child_pid))
-                .transpose()?,
-            supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
-            cgroups: cgroups(self.supervision.plan),
-        };
-        state.save(self.supervision.directory)?;
-        Ok(state)
-    }
-
-    /// Until the service says that it has ended.
-    fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
-        loop {
-            let end = match &self.launched.status {
-                Some(status) => status.as_fd(),
-                None => self.launched.child.as_fd(),
-            };
-            let ready = wait(end, signals, self.relay, self.output.as_ref())?;
-            self.handle(signals)?;
-            if ready {
-                return self.launched.ended();
+    /// The last messages, then the end of whatever is left in the jail.
+    fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
+        if let Ok(ended) = &ended {
+            while self.relay.pump()? {}
+            self.pump_output();
+            if let Some(output) = &self.output {
+                let words = output.last_words();
+                Last {
+                    ended: *ended,
+                    words,
+                }
+                .save(self.supervision.directory)?;
             }
+            // While the kernel takes the jail's namespaces down.
+            remove_files(self.supervision.directory)?;
         }
+        self.launched.finish()?;
+        ended
     }
 
     /// Until nothing is left for the first process to reap.
     fn until_empty(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let ready = wait(
-                self.launched.child.as_fd(),
-                signals,
-                self.relay,
-                self.output.as_ref(),
-            )?;
+            let end = self.launched.child.as_fd();
+            let ready = wait(end, signals, &self.relay, self.output.as_ref())?;
             self.handle(signals)?;
             if ready {
                 return Ok(Ended::Exited(0));
@@ -210,14 +214,8 @@ impl Jail<'_> {
 
     fn handle(&mut self, signals: &OwnedFd) -> Result<()> {
         while let Some(signal) = sys::signals::next(signals).doing(|| "read a signal")? {
-            if signal == libc_sigchld() {
-                continue;
-            }
-            match sys::signals::send(&self.launched.service, signal) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => {
-                    return Err(errno).doing(|| format!("pass signal {signal} on to the service"));
-                }
+            if signal != SIGCHLD {
+                self.launched.signal(signal)?;
             }
         }
         self.relay.pump()?;
@@ -226,15 +224,15 @@ impl Jail<'_> {
     }
 
     fn pump_output(&mut self) {
-        if let Some(output) = self.output {
-            let name = self.supervision.plan.name.as_str();
-            output.pump(self.relay, name, self.launched.service_pid);
+        if let Some(output) = &mut self.output {
+            let pid = self.launched.service_pid.unwrap_or(self.launched.child_pid);
+            output.pump(&mut self.relay, &self.supervision.plan.name, pid);
         }
     }
 
     /// After a daemon's first process has ended: the oldest one left is the service.
     fn adopt(&mut self) -> Result<bool> {
-        if self.launched.status.is_none() {
+        if !self.launched.has_init() {
             return Ok(false);
         }
         let first = self.launched.child_pid;
@@ -246,14 +244,8 @@ impl Jail<'_> {
         let Some((_, pid)) = eldest else {
             return Ok(false);
         };
-        let Some(name) = rustix::process::Pid::from_raw(pid) else {
-            return Ok(false);
-        };
-        self.launched.service =
-            rustix::process::pidfd_open(name, rustix::process::PidfdFlags::empty())
-                .doing(|| format!("follow the daemon's process {pid}"))?;
-        self.launched.service_pid = pid;
-        self.record(pid)?;
+        self.launched.follow_process(pid);
+        record(self.supervision, &self.launched)?;
         Ok(true)
     }
 }
@@ -283,18 +275,4 @@ fn wait(
     Ok(watched
         .first()
         .is_some_and(|first| !first.revents().is_empty()))
-}
-
-fn cgroups(plan: &Plan) -> Vec<PathBuf> {
-    plan.steps
-        .iter()
-        .find_map(|planned| match &planned.step {
-            Step::JoinCgroup { directories, .. } => Some(directories.clone()),
-            _ => None,
-        })
-        .unwrap_or_default()
-}
-
-fn libc_sigchld() -> i32 {
-    rustix::process::Signal::CHILD.as_raw()
 }

@@ -11,7 +11,10 @@ mod write;
 
 pub use derive::{Derived, DirectoryFacts, Facts, derive};
 pub use parse::parse;
-pub use service::{ConfigPaths, IsDirectory, Knowledge, Place, Resolved, config_paths, shipped};
+pub use service::{
+    ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, Resolved, config_paths, config_port,
+    shipped,
+};
 pub use types::*;
 pub use write::to_toml;
 

@@ -1,5 +1,6 @@
 //! What gaoler knows about services before it has seen them run: `services/*.toml`.
 mod config_paths;
+mod config_ports;
 mod environment;
 mod read;
 mod resolve;
@@ -9,6 +10,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use config_paths::{IsDirectory, config_paths};
+pub use config_ports::config_port;
 pub(super) use environment::words;
 pub use resolve::Resolved;
 
@@ -53,7 +55,7 @@ pub struct Knowledge {
     pub port_default: Option<u16>,
     /// Tests the configuration.
     pub config_test: Vec<String>,
-    /// When it is ready, until learning shows its real ports.
+    /// When it is ready, if its main port is `port_default`: see [`Knowledge::on_port`].
     pub ready: Vec<Ready>,
     /// What shows that it works. `$PORT` stands for its main port: see
     /// [`Knowledge::exercises_on`].
@@ -69,6 +71,9 @@ pub struct Knowledge {
     pub places: Vec<Place>,
     /// How to find the paths that its configuration names.
     pub config_paths: Option<ConfigPaths>,
+    /// How to find the port that its configuration gives it, in the output of the command of
+    /// `config_paths`.
+    pub config_ports: Option<ConfigPorts>,
     /// Ports that it may need beyond those seen.
     pub ports: Vec<super::PortRule>,
     /// System calls that it may need beyond those seen: name, reason.
@@ -87,6 +92,22 @@ impl Knowledge {
                 ..exercise.clone()
             })
             .collect()
+    }
+
+    /// The knowledge about a service whose main port is another one: it is ready when that one
+    /// answers. Without a port it has no sign that is one.
+    pub fn on_port(self, port: Option<u16>) -> Self {
+        let main = self.port_default;
+        let moved = |sign: Ready| match sign {
+            Ready::Tcp(old) if Some(old) == main => port.map(Ready::Tcp),
+            Ready::Udp(old) if Some(old) == main => port.map(Ready::Udp),
+            other => Some(other),
+        };
+        Self {
+            ready: self.ready.into_iter().filter_map(moved).collect(),
+            port_default: port,
+            ..self
+        }
     }
 }
 
@@ -117,6 +138,20 @@ pub struct ConfigPaths {
     pub directories: Vec<String>,
     /// Why.
     pub because: String,
+}
+
+/// The statements of a configuration that decide the main port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigPorts {
+    /// Keywords of statements `KEYWORD [port NUMBER] { ADDRESS; ... };`, most telling first.
+    /// One that is missing waits on the default port.
+    pub listeners: Vec<String>,
+    /// The keyword of the default port, alone in a statement, and of a listener's own port.
+    pub default: String,
+    /// Words that make a listener speak another protocol than the plain one.
+    pub secured: Vec<String>,
+    /// The address that stands for none.
+    pub nobody: String,
 }
 
 /// The shipped knowledge about `name`, which may be an alias, if there is any.

@@ -14,6 +14,7 @@ pub mod families;
 pub mod fork;
 pub mod ids;
 pub mod landlock;
+pub mod memory;
 pub mod mount;
 pub mod peek_socket;
 pub mod process_memory;

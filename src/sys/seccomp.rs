@@ -31,6 +31,16 @@ const _: () = {
     assert!(offset_of!(Instruction, k) == offset_of!(libc::sock_filter, k));
 };
 
+/// What a filter returns (`linux/seccomp.h`): an action in the high half, its data in the low.
+pub mod answers {
+    pub use libc::{
+        SECCOMP_RET_ACTION_FULL as ACTION_FULL, SECCOMP_RET_ALLOW as ALLOW,
+        SECCOMP_RET_DATA as DATA, SECCOMP_RET_ERRNO as ERRNO,
+        SECCOMP_RET_KILL_PROCESS as KILL_PROCESS, SECCOMP_RET_LOG as LOG,
+        SECCOMP_RET_TRACE as TRACE, SECCOMP_RET_TRAP as TRAP, SECCOMP_RET_USER_NOTIF as USER_NOTIF,
+    };
+}
+
 /// How a filter is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {

@@ -8,6 +8,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::preflight::Copies;
 use super::user::{self, Identity, Wish};
 use super::{Event, Places, Report, closure, handover, jail, must_be_root, preflight, valid_name};
 use crate::host::command::{PATH, last_lines};
@@ -21,6 +22,9 @@ use crate::{Doing, Error, Result};
 
 /// How long a service may take to become ready under the tracer.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long printing a configuration may take.
+const CONFIG_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long it may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -81,8 +85,10 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         )
         .hint("--again learns anew and keeps the old spec beside it"));
     }
-    let subject = Service::find(options)?;
+    let mut subject = Service::find(options)?;
     subject.preflight(report)?;
+    subject.settle_port(options)?;
+    preflight::ports_are_free(&subject.name, &subject.ready)?;
     let began = handover::now();
     let trace = subject.trace(options, report)?;
     let wish = Wish {
@@ -98,12 +104,19 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     let derived = spec::derive(&trace, subject.knowledge(), &facts);
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
+    keep_trace(places, &options.name, &trace)?;
     Ok(Learned {
         spec: derived.spec,
         path,
         trace,
         notes: derived.notes,
     })
+}
+
+/// The trace stays beside the generations: it is the evidence for the spec.
+fn keep_trace(places: &Places, name: &str, trace: &Trace) -> Result<()> {
+    crate::build::State::create(&places.state, name)?;
+    learn::save(trace, &places.state.join(name).join("trace.json"))
 }
 
 /// A service that is about to be learned.
@@ -114,12 +127,14 @@ struct Service {
     ready: Vec<Ready>,
     exercises: Vec<Exercise>,
     known: Option<Resolved>,
+    /// The whole configuration in its printed form; empty if there is no way to print it.
+    configuration: String,
 }
 
 impl Service {
     /// From gaoler's own knowledge, or from what the user said.
     fn find(options: &LearnOptions) -> Result<Self> {
-        let mut exercises = own_exercises(&options.exercises)?;
+        let exercises = own_exercises(&options.exercises)?;
         let ready = options
             .ready
             .iter()
@@ -133,6 +148,7 @@ impl Service {
                 ready,
                 exercises,
                 known: None,
+                configuration: String::new(),
             });
         }
         let Some(knowledge) = spec::shipped(&options.name)? else {
@@ -146,8 +162,6 @@ impl Service {
             )));
         };
         let known = knowledge.resolve(&|path| fs::read_to_string(path).ok())?;
-        let port = known.port.unwrap_or_default();
-        exercises.extend(known.knowledge.exercises_on(port));
         Ok(Self {
             name: options.name.clone(),
             command: absolute_program(&known.knowledge.command)?,
@@ -155,13 +169,10 @@ impl Service {
                 .user
                 .clone()
                 .or_else(|| Some(known.knowledge.user.clone())),
-            ready: if ready.is_empty() {
-                known.knowledge.ready.clone()
-            } else {
-                ready
-            },
+            ready,
             exercises,
             known: Some(known),
+            configuration: String::new(),
         })
     }
 
@@ -170,12 +181,40 @@ impl Service {
     }
 
     fn preflight(&self, report: &Report<'_>) -> Result<()> {
-        if let (Some(knowledge), Some(program)) = (self.knowledge(), self.command.first()) {
-            preflight::host_copy_is_stopped(&self.name, Path::new(program))?;
+        let copies = match self.known {
+            Some(_) => Copies::SameProgram,
+            None => Copies::SameCommand,
+        };
+        preflight::host_copy_is_stopped(&self.name, &self.command, copies)?;
+        if let Some(knowledge) = self.knowledge() {
             report(Event::Doing("testing the configuration".to_owned()));
             preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
         }
-        preflight::ports_are_free(&self.name, &self.ready)
+        Ok(())
+    }
+
+    /// Reads the configuration of a known service, which must be good, and with it where the
+    /// service waits for its clients: signs of readiness and exercises follow from that.
+    fn settle_port(&mut self, options: &LearnOptions) -> Result<()> {
+        let Some(known) = &mut self.known else {
+            return Ok(());
+        };
+        if let Some(paths) = &known.knowledge.config_paths {
+            self.configuration = printed(&self.name, &paths.command)?;
+        }
+        let fallback = known.knowledge.port_default;
+        let port = match &known.knowledge.config_ports {
+            Some(ports) => spec::config_port(&self.configuration, ports, known.port, fallback),
+            None => known.port.or(fallback),
+        };
+        known.knowledge = std::mem::take(&mut known.knowledge).on_port(port);
+        if options.ready.is_empty() {
+            self.ready.clone_from(&known.knowledge.ready);
+        }
+        if let Some(port) = port {
+            self.exercises.extend(known.knowledge.exercises_on(port));
+        }
+        Ok(())
     }
 
     fn trace(&self, options: &LearnOptions, report: &Report<'_>) -> Result<Trace> {
@@ -286,7 +325,7 @@ impl Service {
 
     /// What the spec depends on beside the trace.
     fn facts(&self, trace: &Trace, identity: &Identity) -> Result<Facts> {
-        let config_paths = self.config_paths()?;
+        let config_paths = self.config_paths();
         let mut paths: BTreeSet<PathBuf> =
             trace.paths.iter().map(|seen| seen.host.clone()).collect();
         paths.extend(config_paths.iter().map(|(path, _)| path.clone()));
@@ -318,29 +357,34 @@ impl Service {
     }
 
     /// The paths that the service's configuration names, as the host sees them.
-    fn config_paths(&self) -> Result<Vec<(PathBuf, bool)>> {
+    fn config_paths(&self) -> Vec<(PathBuf, bool)> {
         let Some(known) = &self.known else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         let Some(config) = &known.knowledge.config_paths else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
-        let outcome = crate::host::command::run(&config.command, Duration::from_secs(30))?;
-        if !outcome.succeeded() {
-            return Err(Error::setup(
-                format!("read the configuration of {}", self.name),
-                outcome.last_lines(5),
-            ));
-        }
         let root = known.root.clone().unwrap_or_else(|| PathBuf::from("/"));
-        Ok(spec::config_paths(&outcome.output, config)
+        spec::config_paths(&self.configuration, config)
             .into_iter()
             .map(|(path, is_directory)| {
                 let below = root.join(path.strip_prefix("/").unwrap_or(&path));
                 (fs::canonicalize(&below).unwrap_or(below), is_directory)
             })
-            .collect())
+            .collect()
     }
+}
+
+/// The configuration as the service's own tool prints it.
+fn printed(name: &str, command: &[String]) -> Result<String> {
+    let outcome = crate::host::command::run(command, CONFIG_LIMIT)?;
+    if outcome.succeeded() {
+        return Ok(outcome.output);
+    }
+    Err(Error::setup(
+        format!("read the configuration of {name}"),
+        outcome.last_lines(5),
+    ))
 }
 
 /// errno of a port that is taken (`bind(2)`).

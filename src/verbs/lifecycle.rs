@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
+use super::preflight::Copies;
 use super::{Event, Jail, Places, Report, jail, preflight};
 use crate::error::Kind;
 use crate::host::{command, process, sockets};
@@ -63,15 +64,14 @@ pub enum Announcement {
 /// # Errors
 /// The jail could not be set up (125), or the service ended before it was ready (1).
 pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
-    let jail = jail::plan(places, name, Mode::Supervised, report)?;
     let directory = places.runtime(name);
-    if State::running(&directory)?.is_some() {
+    let prepared = prepare_start(places, name, report).map_err(Error::nothing_started)?;
+    let Some(jail) = prepared else {
         return Ok(None);
-    }
-    before_start(places, &jail)?;
+    };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    announce_start(places, name)?;
+    announce_start(places, name).map_err(Error::nothing_started)?;
     let state = wait_until_ready(&jail.spec, &directory)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
@@ -79,17 +79,20 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     Ok(Some(state))
 }
 
+/// The jail, planned and ready to be started; `None` if it runs already.
+fn prepare_start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<Jail>> {
+    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+    if State::running(&places.runtime(name))?.is_some() {
+        return Ok(None);
+    }
+    before_start(places, &jail)?;
+    Ok(Some(jail))
+}
+
 fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
-    if let Some(program) = spec
-        .service
-        .command
-        .first()
-        .filter(|_| spec.service.pid_file.is_some())
-    {
-        preflight::host_copy_is_stopped(name, Path::new(program))?;
-    }
+    preflight::host_copy_is_stopped(name, &spec.service.command, Copies::SameCommand)?;
     preflight::ports_are_free(name, &spec.service.ready)?;
     let writable = spec
         .binds
@@ -168,7 +171,7 @@ fn supervise_announced(
         foreground: false,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut |_| {
+    supervise::supervise(&supervision, &mut || {
         announce(&Announcement::Started);
         Ok(())
     })?;
@@ -195,6 +198,11 @@ fn log_file(name: &str) -> std::path::PathBuf {
 /// # Errors
 /// It runs already; the jail could not be set up.
 pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
+    // Every exit code but 2 and 125 is the service's own.
+    run_planned(places, name, exec).map_err(Error::nothing_started)
+}
+
+fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
@@ -212,10 +220,16 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
             service: own,
             init: None,
             supervisor: None,
-            cgroups: Vec::new(),
+            cgroups: plan.cgroups(),
         };
         state.save(&directory)?;
-        return Err(launch::execute(&plan));
+        let saved = state::Handle::open(&directory)?;
+        let error = launch::execute(&plan);
+        // One with cgroups stays: this process is still in them, and `stop` finds them by it.
+        if state.cgroups.is_empty() {
+            saved.forget();
+        }
+        return Err(error);
     }
     let supervision = Supervision {
         plan: &plan,
@@ -223,7 +237,7 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         foreground: true,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut |_| Ok(()))
+    supervise::supervise(&supervision, &mut || Ok(()))
 }
 
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
@@ -231,7 +245,18 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
     let begun = Instant::now();
     let doing = || format!("start {}", spec.name);
     loop {
-        let Some(state) = State::running(directory)? else {
+        let loaded = State::load(directory)?;
+        let supervised = loaded
+            .as_ref()
+            .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
+        let running = loaded.filter(|state| state.service.is_alive());
+        if running.is_none() && supervised {
+            // A daemon between its first process and the one that stays; or a supervisor that
+            // cleans up.
+            std::thread::sleep(POLL);
+            continue;
+        }
+        let Some(state) = running else {
             let last = Last::load(directory);
             let how = last
                 .as_ref()

@@ -11,18 +11,35 @@ use crate::{Doing, Error, Result};
 /// How long a configuration test may take.
 const CONFIG_TEST_LIMIT: Duration = Duration::from_secs(60);
 
-/// Refuses if a process outside any jail runs the same program.
-pub(super) fn host_copy_is_stopped(name: &str, program: &Path) -> Result<()> {
-    let own = process::namespace(std::process::id().cast_signed(), "pid")?;
-    let program = std::fs::canonicalize(program).unwrap_or_else(|_| program.to_owned());
+/// Which processes of the host count as another copy of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Copies {
+    /// Whatever runs the same program: it is that service and nothing else.
+    SameProgram,
+    /// Only the same program with the same arguments: an interpreter runs many things.
+    SameCommand,
+}
+
+/// Refuses if the host runs a copy of the service outside any jail.
+pub(super) fn host_copy_is_stopped(name: &str, command: &[String], copies: Copies) -> Result<()> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(());
+    };
+    let program = std::fs::canonicalize(program).unwrap_or_else(|_| program.into());
+    let host = process::root(std::process::id().cast_signed())?;
     for pid in process::all()? {
-        let same = process::executable(pid).is_some_and(|found| found == program);
-        if same && process::namespace(pid, "pid").is_ok_and(|found| found == own) {
+        let same = process::executable(pid).is_some_and(|found| found == program)
+            && process::root(pid).is_ok_and(|root| root == host);
+        if !same {
+            continue;
+        }
+        let running = process::command_line(pid);
+        if copies == Copies::SameProgram || running.get(1..) == Some(arguments) {
             return Err(Error::setup(
                 format!("jail {name}"),
                 format!(
                     "the host's own copy runs: process {pid} ({})",
-                    process::command_line(pid).join(" ")
+                    running.join(" ")
                 ),
             )
             .hint("stop it first, as in: systemctl disable --now UNIT"));

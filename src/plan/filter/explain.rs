@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::Instruction;
+use super::answers;
 use super::assemble::{AND, JUMP, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, LOAD, RETURN};
 use super::graph::{ARCHITECTURE, ARGUMENTS, NUMBER};
 
@@ -55,15 +56,15 @@ fn word(offset: u32) -> String {
 }
 
 fn answer(value: u32) -> String {
-    let data = value & libc::SECCOMP_RET_DATA;
-    match value & libc::SECCOMP_RET_ACTION_FULL {
-        libc::SECCOMP_RET_ALLOW => "allow".to_owned(),
-        libc::SECCOMP_RET_ERRNO => format!("errno {data}"),
-        libc::SECCOMP_RET_KILL_PROCESS => "kill process".to_owned(),
-        libc::SECCOMP_RET_LOG => "log".to_owned(),
-        libc::SECCOMP_RET_USER_NOTIF => "notify".to_owned(),
-        libc::SECCOMP_RET_TRACE => format!("trace {data}"),
-        libc::SECCOMP_RET_TRAP => "trap".to_owned(),
+    let data = value & answers::DATA;
+    match value & answers::ACTION_FULL {
+        answers::ALLOW => "allow".to_owned(),
+        answers::ERRNO => format!("errno {data}"),
+        answers::KILL_PROCESS => "kill process".to_owned(),
+        answers::LOG => "log".to_owned(),
+        answers::USER_NOTIF => "notify".to_owned(),
+        answers::TRACE => format!("trace {data}"),
+        answers::TRAP => "trap".to_owned(),
         _ => format!("{value:#x}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::graph::{Graph, Id, Test};
-use super::{Architecture, Policy, Rule, X32_BIT, arguments};
+use super::{Architecture, Policy, Rule, X32_BIT, answers, arguments};
 
 /// Numbers from `start` up to the next range's start.
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ fn defaults(graph: &mut Graph, policy: &Policy) -> BTreeMap<u32, Id> {
 /// One test per range, less where a single number interrupts a range.
 fn bisect(graph: &mut Graph, ranges: &[Range]) -> Id {
     match ranges {
-        [] => graph.answer(libc::SECCOMP_RET_KILL_PROCESS),
+        [] => graph.answer(answers::KILL_PROCESS),
         [only] => only.answer,
         [before, single, after]
             if before.answer == after.answer

@@ -1,4 +1,5 @@
 //! The paths that a configuration names, found in its canonical printed form.
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::ConfigPaths;
@@ -21,6 +22,7 @@ pub fn config_paths(dump: &str, paths: &ConfigPaths) -> Vec<(PathBuf, IsDirector
             |(_, text)| paths.base_default.join(text),
         );
     let mut found = Vec::new();
+    let mut seen = HashSet::new();
     for (keyword, text) in &named {
         let is = |known: &String| known == keyword;
         let is_directory = paths.directories.iter().any(is);
@@ -32,7 +34,7 @@ pub fn config_paths(dump: &str, paths: &ConfigPaths) -> Vec<(PathBuf, IsDirector
         } else {
             joined(&base, text)
         };
-        if let Some(path) = path.filter(|path| !found.contains(&(path.clone(), is_directory))) {
+        if let Some(path) = path.filter(|path| seen.insert((path.clone(), is_directory))) {
             found.push((path, is_directory));
         }
     }

@@ -1,7 +1,7 @@
 //! The TOML of the shipped knowledge: looked up and checked like a spec.
 use serde::Deserialize;
 
-use super::{ConfigPaths, Knowledge, Place};
+use super::{ConfigPaths, ConfigPorts, Knowledge, Place};
 use crate::Result;
 use crate::spec::parse::document::{BindTable, CallTable, ExerciseTable, PortTable, Text, Words};
 use crate::spec::parse::problem::Problems;
@@ -36,6 +36,7 @@ struct KnowledgeTable {
     #[serde(default)]
     places: Vec<BindTable>,
     config_paths: Option<ConfigPathsTable>,
+    config_ports: Option<ConfigPortsTable>,
     #[serde(default)]
     ports: Vec<PortTable>,
     #[serde(default)]
@@ -51,6 +52,15 @@ struct ConfigPathsTable {
     files: Vec<String>,
     directories: Vec<String>,
     because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigPortsTable {
+    listeners: Vec<String>,
+    default: String,
+    secured: Vec<String>,
+    nobody: String,
 }
 
 /// Reads knowledge about a service.
@@ -99,6 +109,12 @@ impl Problems<'_> {
             pid_file: table.pid_file.as_ref().map(|path| self.path(path)),
             places: table.places.iter().map(|place| self.place(place)).collect(),
             config_paths: table.config_paths.map(|paths| self.config_paths(paths)),
+            config_ports: table.config_ports.map(|ports| ConfigPorts {
+                listeners: ports.listeners,
+                default: ports.default,
+                secured: ports.secured,
+                nobody: ports.nobody,
+            }),
             ports: table.ports.iter().map(|port| self.port(port)).collect(),
             calls: table
                 .calls

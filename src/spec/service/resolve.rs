@@ -18,7 +18,7 @@ pub struct Resolved {
     pub config: Option<PathBuf>,
     /// The directory that it makes its root by itself.
     pub root: Option<PathBuf>,
-    /// The port that it was told to use, unless its configuration says otherwise.
+    /// The port that its command line tells it to use by default.
     pub port: Option<u16>,
 }
 
@@ -39,9 +39,7 @@ impl Knowledge {
             Some(path) => Some(absolute(path, "root directory", &command)?),
             None => None,
         };
-        let port = option(&command, self.port_option.as_deref())
-            .and_then(|port| port.parse().ok())
-            .or(self.port_default);
+        let port = option(&command, self.port_option.as_deref()).and_then(|port| port.parse().ok());
         let user = option(&command, self.user_option.as_deref())
             .unwrap_or(&self.user)
             .to_owned();

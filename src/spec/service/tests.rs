@@ -48,7 +48,7 @@ fn debian_s_named() {
         resolved.config.as_deref(),
         Some(Path::new("/etc/bind/named.conf"))
     );
-    assert_eq!((resolved.root, resolved.port), (None, Some(53)));
+    assert_eq!((resolved.root, resolved.port), (None, None));
     let test = ["/usr/bin/named-checkconf", "-z", "/etc/bind/named.conf"];
     assert_eq!(resolved.knowledge.config_test, test);
     let paths = resolved.knowledge.config_paths.unwrap();

@@ -1,0 +1,79 @@
+# gaoler: build, try, test, install. `make help` lists the targets.
+
+PREFIX ?= /usr/local
+CARGO ?= cargo
+
+# The target is named in .cargo/config.toml, so cargo builds into a directory of that name.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+OUT := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(OUT)/$(HOST)/release/gaoler
+SOURCES := $(shell find src services -type f) Cargo.toml Cargo.lock .cargo/config.toml
+
+BIN := $(DESTDIR)$(PREFIX)/bin
+SHARE := $(DESTDIR)$(PREFIX)/share
+MAN := $(SHARE)/man/man1
+BASH := $(SHARE)/bash-completion/completions
+ZSH := $(SHARE)/zsh/site-functions
+FISH := $(SHARE)/fish/vendor_completions.d
+
+.PHONY: all audit bench clean demo help install lint man test
+
+all: $(BINARY)
+
+$(BINARY): $(SOURCES)
+	$(CARGO) build --release --locked
+	@touch $@
+
+help:
+	@echo 'make          build $(BINARY)'
+	@echo 'make demo     jail a name server in private copies of /etc and /var, ask it, stop it (root)'
+	@echo 'make test     lint and every test; installs the Debian packages that they need (root)'
+	@echo 'make lint     formatting and clippy'
+	@echo 'make bench    the benchmarks'
+	@echo 'make audit    licences, sources and advisories of the dependencies'
+	@echo 'make man      man pages, into $(OUT)/man'
+	@echo 'make install  program, man pages, completions: PREFIX=$(PREFIX), DESTDIR=$(DESTDIR)'
+	@echo 'make clean    remove what was built'
+
+demo: $(BINARY)
+	examples/demo.sh $(BINARY)
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+# The last lines are cargo's own.
+test:
+	@test "$$(id -u)" = 0 || { echo 'make test: the tests set up jails, so they need root' >&2; exit 1; }
+	sh tests/packages.sh
+	$(MAKE) --no-print-directory lint
+	$(CARGO) test --locked
+
+bench:
+	$(CARGO) bench --locked
+
+# The advisories are a git repository that must be fetched; where that cannot be, the rest is
+# checked all the same.
+audit:
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --locked check licenses bans sources
+	@if $(CARGO) deny --locked fetch db; then \
+		$(CARGO) deny --locked check advisories; \
+	else \
+		echo 'make audit: advisories NOT checked: their database cannot be fetched from here' >&2; \
+	fi
+
+man: $(BINARY)
+	rm -rf $(OUT)/man
+	$(BINARY) man $(OUT)/man
+
+install: man
+	install -D -m 755 $(BINARY) $(BIN)/gaoler
+	install -d $(MAN) $(BASH) $(ZSH) $(FISH)
+	install -m 644 $(OUT)/man/*.1 $(MAN)
+	$(BINARY) completions bash >$(BASH)/gaoler
+	$(BINARY) completions zsh >$(ZSH)/_gaoler
+	$(BINARY) completions fish >$(FISH)/gaoler.fish
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,150 @@
+//! The last part of a launch: who the service is, what it may still do, and the hand-over.
+
+use super::assemble::{Assembly, Inputs};
+use super::step::{Phase, Resource, Step};
+use super::{policy, restrict};
+use crate::Result;
+use crate::spec::Spec;
+
+impl Assembly<'_> {
+    pub(super) fn ids(&mut self) {
+        let Inputs {
+            spec,
+            uid,
+            gid,
+            groups,
+            host,
+            ..
+        } = self.inputs;
+        let limits = &spec.limits;
+        let wanted = [
+            (Resource::CoreFile, Some(limits.core.unwrap_or(0))),
+            (Resource::Descriptors, limits.descriptors),
+            (Resource::FileSize, limits.file_size),
+        ];
+        for (resource, value) in wanted {
+            if let Some(value) = value {
+                self.add(
+                    Phase::Ids,
+                    Step::Limit { resource, value },
+                    "before the ids go: only lowered, so it needs no capability",
+                );
+            }
+        }
+        self.add(
+            Phase::Ids,
+            Step::Umask {
+                mask: spec.service.umask,
+            },
+            "what the service creates is as closed as the spec says",
+        );
+        let keep = capability_bits(spec);
+        self.add(
+            Phase::Ids,
+            Step::DropBoundingSet {
+                keep,
+                last: host.last_capability,
+            },
+            "while CAP_SETPCAP lasts; afterwards no execve can bring one back",
+        );
+        self.add(
+            Phase::Ids,
+            Step::SetGroups {
+                groups: groups.to_vec(),
+            },
+            "the exact list, also when it is empty: the caller's groups would stay",
+        );
+        let (final_uid, final_gid) = if spec.service.start_as_root {
+            (0, 0)
+        } else {
+            (uid, gid)
+        };
+        self.add(
+            Phase::Ids,
+            Step::SetGids { gid: final_gid },
+            "the group before the user, who may not change it",
+        );
+        self.add(
+            Phase::Ids,
+            Step::SetUids { uid: final_uid },
+            "all forms, or the saved uid is a way back (\"Setuid Demystified\")",
+        );
+        self.add(
+            Phase::Ids,
+            Step::SetCapabilities { keep },
+            "a change from uid 0 clears them, unless kept; this sets the exact sets",
+        );
+        let ambient = if spec.service.start_as_root { 0 } else { keep };
+        self.add(
+            Phase::Ids,
+            Step::SetAmbient { keep: ambient },
+            "after the uid, whose change wipes it",
+        );
+        self.add(
+            Phase::Ids,
+            Step::VerifyIds {
+                uid: final_uid,
+                gid: final_gid,
+                groups: groups.to_vec(),
+                capabilities: keep,
+                ambient,
+            },
+            "a drop that was half done is never recovered from",
+        );
+    }
+
+    pub(super) fn restrictions(&mut self) -> Result<()> {
+        self.add(
+            Phase::Restrict,
+            Step::NoNewPrivs,
+            "set-user-ID files and file capabilities mean nothing from here on; Landlock and \
+             the filter need it",
+        );
+        let spec = self.inputs.spec;
+        let missing = (self.inputs.host.landlock_abi == 0).then_some("this kernel has no Landlock");
+        if self.wants("landlock", spec.protections.landlock, missing)? {
+            let rules = restrict::landlock(&self.inputs)?;
+            self.add(
+                Phase::Restrict,
+                Step::Landlock(rules),
+                "after the mounts, which it forbids; it holds even where a mount is too wide",
+            );
+        }
+        if self.wants("seccomp", spec.protections.seccomp, None)? {
+            let program = policy::filter(spec)?;
+            self.add(
+                Phase::Restrict,
+                Step::Seccomp { program },
+                "last, so that it need not allow what the steps before it do",
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute(&mut self) -> Result<()> {
+        let arguments = policy::arguments(self.inputs.spec, self.inputs.interpreter);
+        let environment = self
+            .inputs
+            .spec
+            .service
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        self.add(
+            Phase::Execute,
+            Step::Execute {
+                arguments,
+                environment,
+            },
+            "through the descriptor: no path is looked up again",
+        );
+        Ok(())
+    }
+}
+
+fn capability_bits(spec: &Spec) -> u64 {
+    spec.capabilities
+        .iter()
+        .fold(0, |bits, rule| bits | 1_u64 << (rule.capability & 63))
+}

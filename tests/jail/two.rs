@@ -1,0 +1,57 @@
+//! Two jails of BIND at once.
+
+use crate::machine::{machine, zone_file};
+
+#[test]
+fn two_jails_with_configurations_of_their_own() {
+    machine(|m| {
+        m.write("/srv/dns/first", &zone_file(1, "192.0.2.1"));
+        m.configure(
+            "listen-on { 127.0.0.1; }; listen-on-v6 { none; };",
+            "zone \"one.test\" { type primary; file \"/srv/dns/first\"; };\n",
+        );
+        m.write("/srv/second/zone", &zone_file(1, "192.0.2.2"));
+        m.own_directory("/srv/second/state");
+        m.write(
+            "/srv/second/named.conf",
+            "options { directory \"/srv/second/state\"; recursion no; dnssec-validation no;\n\
+             listen-on { 127.0.0.2; }; listen-on-v6 { none; };\n\
+             pid-file \"/srv/second/state/pid\"; session-keyfile \"/srv/second/state/session.key\"; };\n\
+             controls { };\n\
+             zone \"two.test\" { type primary; file \"/srv/second/zone\"; };\n",
+        );
+        let first = m.up();
+        let command = [
+            "/usr/sbin/named",
+            "-f",
+            "-u",
+            "bind",
+            "-c",
+            "/srv/second/named.conf",
+        ];
+        m.gaoler(&[&["up", "second", "--"], &command[..]].concat())
+            .ok();
+        m.sound("second");
+        assert_eq!(m.pid("named"), first);
+        let second = |name: &str| {
+            let done = m.run(&["dig", "@127.0.0.2", "+short", "+tries=1", "+time=3", name]);
+            done.out.trim().to_owned()
+        };
+        assert_eq!(m.dig(&["www.one.test"]), "192.0.2.1");
+        assert_eq!(second("www.two.test"), "192.0.2.2");
+        assert_eq!(
+            (second("www.one.test"), m.dig(&["www.two.test"])),
+            (String::new(), String::new())
+        );
+
+        m.gaoler(&["restart", "second"]).ok();
+        m.gaoler(&["restart", "named"]).ok();
+        assert_eq!(m.dig(&["www.one.test"]), "192.0.2.1");
+        assert_eq!(second("www.two.test"), "192.0.2.2");
+        m.gaoler(&["stop", "named"]).ok();
+        assert_eq!(second("www.two.test"), "192.0.2.2");
+        m.gaoler(&["stop", "second"]).ok();
+        m.nothing_left("named", &[]);
+        m.nothing_left("second", &[]);
+    });
+}

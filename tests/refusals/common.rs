@@ -1,0 +1,488 @@
+//! A jail of its own for each test: directories, spec, programs, and the proof that nothing is
+//! left of it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The command under test.
+pub const GAOLER: &str = env!("CARGO_BIN_EXE_gaoler");
+
+/// Exit codes of the manual's table.
+pub const DONE: i32 = 0;
+pub const FAILED: i32 = 1;
+pub const USAGE: i32 = 2;
+pub const FINDINGS: i32 = 3;
+pub const NOT_SET_UP: i32 = 125;
+
+/// A user and group that every Debian has and nothing runs as.
+pub const USER: &str = "games";
+pub const UID: u32 = 5;
+pub const GID: u32 = 60;
+
+/// The ports of these tests.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(20_000);
+
+/// A port that no other of these tests uses.
+pub fn port() -> u16 {
+    u16::try_from(NEXT_PORT.fetch_add(1, Ordering::SeqCst)).unwrap()
+}
+
+/// What the C library of these programs calls from its start to its end.
+const CALLS: &[&str] = &[
+    "access",
+    "arch_prctl",
+    "brk",
+    "capget",
+    "chdir",
+    "clock_nanosleep",
+    "close",
+    "connect",
+    "bind",
+    "accept",
+    "dup2",
+    "exit_group",
+    "fcntl",
+    "fstat",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getgroups",
+    "getpid",
+    "getppid",
+    "getrandom",
+    "getresgid",
+    "getresuid",
+    "gettid",
+    "getuid",
+    "ioctl",
+    "kill",
+    "listen",
+    "lseek",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "newfstatat",
+    "open",
+    "openat",
+    "pause",
+    "prctl",
+    "pread64",
+    "prlimit64",
+    "read",
+    "readlinkat",
+    "rseq",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigsuspend",
+    "set_robust_list",
+    "set_tid_address",
+    "setsid",
+    "setsockopt",
+    "socket",
+    "tgkill",
+    "umask",
+    "wait4",
+    "write",
+    "clone",
+    "clone3",
+    "vfork",
+    "execve",
+];
+
+/// Where the compiled programs are.
+static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("refusals");
+    fs::create_dir_all(&directory).unwrap();
+    for (name, source, arguments) in [
+        ("service", include_str!("service.c"), &["-static"][..]),
+        ("dynamic", include_str!("service.c"), &[]),
+        ("caller", include_str!("caller.c"), &["-static"]),
+        ("hostile", include_str!("hostile.c"), &["-static"]),
+    ] {
+        compile(source, &directory.join(name), arguments);
+    }
+    directory
+});
+
+fn compile(source: &str, output: &Path, arguments: &[&str]) {
+    use std::io::Write;
+    let mut gcc = Command::new("gcc")
+        .args(["-O1", "-x", "c", "-", "-o"])
+        .arg(output)
+        .args(["-x", "none"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = gcc.stdin.take().unwrap();
+    input.write_all(source.as_bytes()).unwrap();
+    drop(input);
+    assert!(gcc.wait().unwrap().success());
+}
+
+/// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`.
+pub fn program(name: &str) -> PathBuf {
+    PROGRAMS.join(name)
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: Option<i32>,
+    pub out: String,
+    pub error: String,
+}
+
+impl Answer {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            error: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Holds that the command answered with `code` and said each of `words`, on one output or
+    /// the other.
+    #[track_caller]
+    pub fn is(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for word in words {
+            assert!(
+                self.error.contains(word) || self.out.contains(word),
+                "no {word:?} in {self:#?}"
+            );
+        }
+        assert!(!self.error.contains("panicked"), "{self:#?}");
+    }
+
+    /// The lines of standard output that begin with `prefix`, without it.
+    pub fn lines(&self, prefix: &str) -> Vec<&str> {
+        let lines = self.out.lines();
+        lines.filter_map(|line| line.strip_prefix(prefix)).collect()
+    }
+}
+
+/// A jail's spec in the making.
+#[derive(Clone, Debug)]
+pub struct Text {
+    pub command: Vec<String>,
+    pub user: String,
+    pub group: String,
+    /// More lines of `[service]`.
+    pub service: String,
+    /// Whole tables.
+    pub tables: String,
+    pub calls: Vec<&'static str>,
+}
+
+impl Text {
+    fn render(&self, name: &str) -> String {
+        let calls: String = self
+            .calls
+            .iter()
+            .map(|call| format!("[[allow.calls]]\ncall = \"{call}\"\nbecause = \"a test\"\n"))
+            .collect();
+        format!(
+            "format = 1\nname = \"{name}\"\n[service]\ncommand = {:?}\nuser = \"{}\"\ngroup = \"{}\"\n{}\n{}\n{calls}",
+            self.command, self.user, self.group, self.service, self.tables
+        )
+    }
+}
+
+/// One jail with directories of its own.
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub name: String,
+    pub text: Text,
+}
+
+static NEXT_NAME: AtomicU32 = AtomicU32::new(0);
+
+impl Place {
+    /// A jail for the static service, which is to do `words`.
+    pub fn new(words: &[&str]) -> Self {
+        Self::with("service", words)
+    }
+
+    /// The same for another program.
+    pub fn with(program_name: &str, words: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let number = NEXT_NAME.fetch_add(1, Ordering::SeqCst);
+        let own = directory.path().join(program_name);
+        fs::copy(program(program_name), &own).unwrap();
+        let mut command = vec![own.to_str().unwrap().to_owned()];
+        command.extend(words.iter().map(|&word| word.to_owned()));
+        let place = Self {
+            directory,
+            name: format!("refusal-{}-{number}", std::process::id()),
+            text: Text {
+                command,
+                user: USER.into(),
+                group: USER.into(),
+                service: String::new(),
+                tables: "[[allow.families]]\nfamily = \"AF_INET\"\nbecause = \"a test\"\n".into(),
+                calls: CALLS.to_vec(),
+            },
+        };
+        fs::create_dir(place.etc()).unwrap();
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn etc(&self) -> PathBuf {
+        self.path("etc")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    pub fn run(&self) -> PathBuf {
+        self.path("run")
+    }
+
+    pub fn spec(&self) -> PathBuf {
+        self.etc().join(format!("{}.toml", self.name))
+    }
+
+    pub fn program(&self) -> PathBuf {
+        PathBuf::from(&self.text.command[0])
+    }
+
+    /// The root tree of a generation.
+    pub fn tree(&self, generation: u32) -> PathBuf {
+        self.state()
+            .join(&self.name)
+            .join(format!("generations/{generation}/root"))
+    }
+
+    /// Where a path of the jail is in the tree of a generation.
+    pub fn inside(&self, generation: u32, path: &Path) -> PathBuf {
+        self.tree(generation).join(path.strip_prefix("/").unwrap())
+    }
+
+    /// Adds a bind of a new directory below the place.
+    pub fn bind(&mut self, name: &str, writable: bool) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(UID), Some(GID)).unwrap();
+        self.text.tables += &format!(
+            "[[tree.binds]]\npath = {path:?}\nwritable = {writable}\nbecause = \"a test\"\n"
+        );
+        path
+    }
+
+    pub fn write(&self) {
+        fs::write(self.spec(), self.text.render(&self.name)).unwrap();
+        fs::set_permissions(self.spec(), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+
+    /// The command with this place's directories.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(GAOLER);
+        command.args(self.arguments(words)).stdin(Stdio::null());
+        command
+    }
+
+    /// The words after `gaoler`.
+    pub fn arguments(&self, words: &[&str]) -> Vec<String> {
+        let mut all = Vec::new();
+        for (option, path) in [
+            ("--etc", self.etc()),
+            ("--state", self.state()),
+            ("--run", self.run()),
+        ] {
+            all.extend([option.to_owned(), path.to_str().unwrap().to_owned()]);
+        }
+        all.extend(words.iter().map(|&word| word.to_owned()));
+        all
+    }
+
+    /// Runs the command to its end.
+    pub fn gaoler(&self, words: &[&str]) -> Answer {
+        Answer::of(self.command(words).output().unwrap())
+    }
+
+    /// `gaoler VERB NAME`.
+    pub fn verb(&self, verb: &str) -> Answer {
+        self.gaoler(&[verb, &self.name])
+    }
+
+    /// Runs it through the careless caller.
+    pub fn careless(&self, how: &[&str], words: &[&str]) -> Command {
+        let mut command = Command::new(program("caller"));
+        command
+            .args(how)
+            .args(["--", GAOLER])
+            .args(self.arguments(words))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Writes the spec and starts the jail.
+    pub fn start(&self) {
+        self.write();
+        self.verb("start").is(DONE, &["started"]);
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        let answer = self.gaoler(&["status", &self.name, "--json"]);
+        serde_json::from_str(&answer.out).unwrap()
+    }
+
+    /// The service's pid on the host.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.status()["pid"].as_i64().unwrap()).unwrap()
+    }
+
+    /// Holds that nothing of the jail runs, is mounted, or lies about, but for what the last
+    /// run has left on purpose.
+    #[track_caller]
+    pub fn nothing_runs(&self) {
+        self.processes_end();
+        let own = self.directory.path().to_str().unwrap();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(own), "mounts are left: {mounts}");
+        assert_eq!(self.cgroups(), Vec::<PathBuf>::new());
+        let left: Vec<PathBuf> = files(&self.run())
+            .into_iter()
+            .filter(|path| {
+                !["last.json", "lock"]
+                    .iter()
+                    .any(|name| path.ends_with(name))
+            })
+            .collect();
+        assert_eq!(left, Vec::<PathBuf>::new(), "files are left");
+    }
+
+    /// The same after `run --exec`: nobody was left to remove its state, but whoever asks.
+    #[track_caller]
+    pub fn nothing_runs_after(&self, way: &[&str]) {
+        if way.contains(&"--exec") {
+            self.processes_end();
+            self.verb("status").is(FINDINGS, &["is stopped"]);
+            self.verb("stop").is(DONE, &["did not run"]);
+        }
+        self.nothing_runs();
+    }
+
+    /// The same, for what was refused before there was anything: no run directory, no state
+    /// of this jail.
+    #[track_caller]
+    pub fn nothing_was_done(&self) {
+        self.nothing_runs();
+        assert_eq!(files(&self.run()), Vec::<PathBuf>::new());
+        let trees: Vec<PathBuf> = files(&self.state())
+            .into_iter()
+            .filter(|path| !path.ends_with("lock"))
+            .collect();
+        assert_eq!(trees, Vec::<PathBuf>::new());
+    }
+
+    /// A killed process is there until it is reaped, which is not ours to wait for.
+    #[track_caller]
+    fn processes_end(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "processes are left: {left:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Processes whose command line names this place.
+    pub fn processes(&self) -> Vec<(i32, String)> {
+        let own = self.directory.path().to_str().unwrap();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
+                continue;
+            };
+            let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            if line.contains(own) {
+                found.push((pid, line));
+            }
+        }
+        found
+    }
+
+    fn cgroups(&self) -> Vec<PathBuf> {
+        let below = |hierarchy: PathBuf| hierarchy.join("gaoler").join(&self.name);
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
+        let mut paths: Vec<PathBuf> = hierarchies.map(|entry| below(entry.path())).collect();
+        paths.push(below("/sys/fs/cgroup".into()));
+        paths.retain(|path| path.exists());
+        paths
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.run().join(&self.name).join("state.json").exists() {
+            drop(self.verb("stop"));
+        }
+        // Where the host has no /dev/log, the supervisor writes here.
+        drop(fs::remove_file(format!(
+            "/var/log/gaoler-{}.log",
+            self.name
+        )));
+    }
+}
+
+/// Every file below a directory, directories themselves left out.
+pub fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut queue = vec![directory.to_owned()];
+    while let Some(path) = queue.pop() {
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                queue.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// Waits for something that takes a moment.
+#[track_caller]
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether something answers on a port of this host.
+pub fn answers(port: u16) -> bool {
+    use std::io::Read;
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let mut text = String::new();
+    stream.read_to_string(&mut text).is_ok() && text == "hello\n"
+}
+
+pub fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

@@ -1,0 +1,167 @@
+//! What cannot be learned, and what learning does not overwrite.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, port};
+
+fn learned_nothing(place: &Place) {
+    assert_eq!(
+        fs::read_dir(place.etc()).unwrap().count(),
+        0,
+        "a spec was written"
+    );
+    place.nothing_was_done();
+}
+
+#[test]
+fn a_program_that_is_missing() {
+    let place = Place::new(&[]);
+    for program in ["/no/such/program", "no-such-program"] {
+        for verb in ["learn", "up"] {
+            let answer = place.gaoler(&[verb, "new", "--", program]);
+            answer.is(USAGE, &[program]);
+            learned_nothing(&place);
+        }
+    }
+}
+
+#[test]
+fn a_sign_and_an_exercise_that_mean_nothing() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    place
+        .gaoler(&["learn", "new", "--ready", "tpc:80", "--", program, "pause"])
+        .is(USAGE, &["tpc:80", "tcp:PORT"]);
+    place
+        .gaoler(&["learn", "new", "--exercise", "", "--", program, "pause"])
+        .is(USAGE, &["exercise"]);
+    learned_nothing(&place);
+}
+
+#[test]
+fn an_exercise_that_fails() {
+    let place = Place::new(&[]);
+    let port = port().to_string();
+    let program = place.program();
+    let answer = place.gaoler(&[
+        "learn",
+        "new",
+        "--user",
+        "games",
+        "--for",
+        "0",
+        "--ready",
+        &format!("tcp:{port}"),
+        "--exercise",
+        "/bin/false",
+        "--",
+        program.to_str().unwrap(),
+        "serve",
+        &port,
+    ]);
+    answer.is(FAILED, &["/bin/false"]);
+    learned_nothing(&place);
+}
+
+#[test]
+fn a_service_that_ends_at_once_says_why() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    let answer = place.gaoler(&[
+        "learn",
+        "new",
+        "--user",
+        "games",
+        "--ready",
+        "tcp:20998",
+        "--",
+        program,
+        "say",
+        "my last words",
+        "exit",
+        "3",
+    ]);
+    answer.is(FAILED, &["my last words"]);
+    learned_nothing(&place);
+}
+
+#[test]
+fn users_that_are_refused() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    let learn = |user: &[&str]| {
+        let mut words = vec!["learn", "new", "--for", "0", "--ready", "quiet:50"];
+        words.extend(user);
+        words.extend(["--", program, "pause"]);
+        place.gaoler(&words)
+    };
+    for user in ["root", "nobody"] {
+        learn(&["--user", user]).is(NOT_SET_UP, &[&format!("as {user}"), "--create-user"]);
+    }
+    learn(&["--user", "no-such-user"]).is(NOT_SET_UP, &["no such user", "--create-user"]);
+    learn(&[]).is(NOT_SET_UP, &["stays root", "--create-user", "--user"]);
+    learned_nothing(&place);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let place = Place::new(&[]);
+    let port = port();
+    let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let program = place.program();
+    let words = [program.to_str().unwrap(), "serve", &port.to_string()].map(str::to_owned);
+    for ready in [format!("tcp:{port}"), "quiet:300".into()] {
+        let mut all = vec!["learn", "new", "--user", "games", "--ready", &ready, "--"];
+        all.extend(words.iter().map(String::as_str));
+        place.gaoler(&all).is(
+            NOT_SET_UP,
+            &[
+                &format!("port {port} is taken by process {}", std::process::id()),
+                "refusals",
+            ],
+        );
+        learned_nothing(&place);
+    }
+}
+
+#[test]
+fn a_spec_that_is_there_is_not_overwritten() {
+    let mut place = Place::new(&["pause"]);
+    place.text.service = "# a person's own words".into();
+    place.write();
+    let before = fs::read(place.spec()).unwrap();
+    let program = place.program();
+    let command = [program.to_str().unwrap(), "exit", "0"];
+    let name = place.name.clone();
+    place
+        .gaoler(&["learn", &name, "--", command[0], command[1], command[2]])
+        .is(USAGE, &["is there already", "--again"]);
+    place
+        .gaoler(&["up", &name, "--", command[0], command[1], command[2]])
+        .is(USAGE, &["its spec has another command", "--again"]);
+    assert_eq!(fs::read(place.spec()).unwrap(), before);
+    // A learning that fails leaves it, too.
+    assert!(
+        place
+            .gaoler(&[
+                "learn",
+                &name,
+                "--again",
+                "--ready",
+                "tcp:20997",
+                "--",
+                command[0],
+                "exit",
+                "0"
+            ])
+            .code
+            != Some(DONE)
+    );
+    assert_eq!(fs::read(place.spec()).unwrap(), before);
+    assert_eq!(fs::read_dir(place.etc()).unwrap().count(), 1);
+    place.nothing_was_done();
+}

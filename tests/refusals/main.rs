@@ -1,0 +1,15 @@
+//! What the command refuses, in which words and with which exit code, and what hostile callers
+//! and hostile services get out of it: nothing. Run as root, through the real binary.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+mod daemons;
+mod disks;
+mod hostile;
+mod launch;
+mod learning;
+mod names;
+mod planted;
+mod programs;
+mod running;
+mod specs;

@@ -1,0 +1,250 @@
+//! Starting what runs already, what ends at once, what is not ready, and what has no port.
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use crate::common::{
+    Answer, DONE, FAILED, FINDINGS, NOT_SET_UP, Place, answers, eventually, port, program,
+};
+
+/// A jail that listens, ready when it does.
+fn server(program: &str) -> (Place, u16) {
+    let port = port();
+    let mut place = Place::with(program, &["serve", &port.to_string()]);
+    place.text.service = format!("ready = [\"tcp:{port}\"]");
+    place.text.tables += &format!(
+        "[[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = {port}\nbecause = \"a test\"\n"
+    );
+    (place, port)
+}
+
+#[test]
+fn it_starts_answers_stops_and_leaves_nothing() {
+    for program in ["service", "dynamic"] {
+        let (place, port) = server(program);
+        place.write();
+        place.verb("status").is(FINDINGS, &["is stopped"]);
+        place.verb("stop").is(DONE, &["did not run"]);
+        place.verb("start").is(DONE, &["started: process"]);
+        assert!(answers(port));
+        place.verb("status").is(DONE, &["is running"]);
+        place.verb("stop").is(DONE, &["stopped"]);
+        assert!(!answers(port));
+        place.nothing_runs();
+        place
+            .verb("status")
+            .is(FINDINGS, &["is stopped (signal 15 killed it)"]);
+    }
+}
+
+#[test]
+fn what_runs_already() {
+    let (place, port) = server("service");
+    place.start();
+    let pid = place.pid();
+    let number = pid.to_string();
+    place.verb("start").is(DONE, &["runs already", &number]);
+    for words in [&["run"][..], &["run", "--exec"]] {
+        let mut words = words.to_vec();
+        words.push(&place.name);
+        place.gaoler(&words).is(
+            NOT_SET_UP,
+            &["it runs already, as process", &number, "gaoler stop"],
+        );
+    }
+    assert_eq!(place.pid(), pid);
+    assert!(answers(port));
+    place.verb("stop").is(DONE, &[]);
+    place.nothing_runs();
+}
+
+#[test]
+fn two_starts_at_once_give_one_service() {
+    let (place, port) = server("service");
+    place.write();
+    place.verb("build").is(DONE, &[]);
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = place.command(&["start", &place.name]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let answers_given: Vec<Answer> = children
+        .into_iter()
+        .map(|child| Answer::of(child.wait_with_output().unwrap()))
+        .collect();
+    let started = answers_given
+        .iter()
+        .filter(|answer| answer.code == Some(0) && answer.out.contains("started"));
+    assert_eq!(started.count(), 1, "{answers_given:#?}");
+    assert!(
+        answers_given
+            .iter()
+            .all(|answer| [Some(0), Some(125)].contains(&answer.code)),
+        "{answers_given:#?}"
+    );
+    assert!(answers(port));
+    let of_jail = place
+        .processes()
+        .iter()
+        .filter(|(_, line)| line.contains("serve"))
+        .count();
+    assert_eq!(of_jail, 1, "{:?}", place.processes());
+    place.verb("stop").is(DONE, &[]);
+    place.nothing_runs();
+}
+
+#[test]
+fn a_service_that_ends_at_once() {
+    let mut place = Place::new(&["say", "my last words", "exit", "9"]);
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    place.verb("start").is(
+        FAILED,
+        &[
+            "before it was ready",
+            "exited with code 9",
+            "its last words",
+            "my last words",
+        ],
+    );
+    place.nothing_runs();
+    place.verb("status").is(FINDINGS, &["exited with code 9"]);
+
+    let mut place = Place::new(&["say", "my last words", "die", "11"]);
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    place
+        .verb("start")
+        .is(FAILED, &["signal 11 killed it", "my last words"]);
+    place.nothing_runs();
+}
+
+/// Whoever looks at it is not misled by the words of an earlier run.
+#[test]
+fn a_service_that_has_no_words_does_not_borrow_them() {
+    let mut place = Place::new(&["say", "earlier words", "exit", "9"]);
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    place.verb("start").is(FAILED, &["earlier words"]);
+    place.text.command.splice(1..3, []);
+    place.write();
+    let answer = place.verb("start");
+    answer.is(FAILED, &["exited with code 9"]);
+    assert!(!answer.error.contains("earlier words"), "{answer:#?}");
+    place.nothing_runs();
+}
+
+#[test]
+fn a_forbidden_call_ends_in_words() {
+    let mut place = Place::new(&["serve", "20999"]);
+    place.text.calls.retain(|call| *call != "socket");
+    place.text.service = "ready = [\"tcp:20999\"]".into();
+    place.write();
+    place.verb("start").is(
+        FAILED,
+        &[
+            "exited with code 1",
+            "cannot make a socket: Operation not permitted",
+        ],
+    );
+    place.nothing_runs();
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let (place, port) = server("service");
+    place.write();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let own = std::process::id().to_string();
+    place.verb("start").is(
+        NOT_SET_UP,
+        &[
+            &format!("TCP port {port} is taken by process {own}"),
+            "refusals",
+            "give the service another port",
+        ],
+    );
+    place.nothing_runs();
+    drop(listener);
+    place.verb("start").is(DONE, &["started"]);
+    place.verb("stop").is(DONE, &[]);
+    place.nothing_runs();
+}
+
+#[test]
+fn the_hosts_own_copy_runs() {
+    let (mut place, port) = server("service");
+    place.text.service += &format!("\npid_file = {:?}", place.path("pid"));
+    place.write();
+    let mut copy = None;
+    // Busy while another test's child still holds what was open when it was forked.
+    eventually("the copy can be executed", || {
+        copy = std::process::Command::new(place.program())
+            .arg("pause")
+            .spawn()
+            .ok();
+        copy.is_some()
+    });
+    let mut copy = copy.unwrap();
+    eventually("the copy runs", || {
+        std::fs::read_link(format!("/proc/{}/exe", copy.id()))
+            .is_ok_and(|exe| exe == place.program())
+    });
+    place.verb("start").is(
+        NOT_SET_UP,
+        &[
+            "the host's own copy runs",
+            &format!("process {}", copy.id()),
+            "hint",
+        ],
+    );
+    copy.kill().unwrap();
+    copy.wait().unwrap();
+    place.nothing_runs();
+    assert!(!answers(port));
+}
+
+#[test]
+fn a_configuration_that_its_own_test_refuses() {
+    let (mut place, _) = server("service");
+    place.text.service += &format!(
+        "\nconfig_test = [{:?}, \"say\", \"line 3 is wrong\", \"exit\", \"5\"]\nreload_signal = \"HUP\"",
+        program("service")
+    );
+    place.write();
+    place.start();
+    let pid = place.pid();
+    place
+        .verb("reload")
+        .is(FAILED, &["exit code 5", "line 3 is wrong"]);
+    assert_eq!(place.pid(), pid, "it was left alone");
+    place.verb("stop").is(DONE, &[]);
+    place
+        .verb("reload")
+        .is(FAILED, &["it does not run", "gaoler start"]);
+    place.nothing_runs();
+}
+
+#[test]
+fn a_supervisor_that_was_killed() {
+    let (mut place, port) = server("service");
+    place.text.tables += "[limits]\nmemory_bytes = 100000000\nprocesses = 20\n";
+    place.start();
+    let supervisor = place
+        .processes()
+        .into_iter()
+        .find(|(_, line)| line.contains(" supervise "))
+        .unwrap()
+        .0;
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &supervisor.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    assert!(answers(port), "the service goes on");
+    place.verb("start").is(DONE, &["runs already"]);
+    place.verb("stop").is(DONE, &["stopped"]);
+    assert!(!answers(port));
+    place.nothing_runs();
+}
