@@ -6,7 +6,7 @@
 mod rows;
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,10 +25,15 @@ echo "no answer with $3"
 exit 1
 "#;
 
+/// The ports of the rows: these and those between them.
+const FIRST_PORT: u16 = 21100;
+const FIRST_UNUSABLE: u16 = 21900;
+
 /// One row in its own directory, with its own places for gaoler. What it started ends with it.
 struct Trial<'a> {
     row: &'a Row,
     directory: tempfile::TempDir,
+    port: u16,
 }
 
 impl<'a> Trial<'a> {
@@ -45,7 +50,12 @@ impl<'a> Trial<'a> {
             .prefix("gaoler-")
             .tempdir_in("/srv")
             .unwrap();
-        let trial = Self { row, directory };
+        let port = free_port(row);
+        let trial = Self {
+            row,
+            directory,
+            port,
+        };
         trial.prepare();
         trial
     }
@@ -57,7 +67,7 @@ impl<'a> Trial<'a> {
     fn text(&self, template: &str) -> String {
         template
             .replace("@DIR@", self.directory.path().to_str().unwrap())
-            .replace("@PORT@", &self.row.port.to_string())
+            .replace("@PORT@", &self.port.to_string())
     }
 
     fn prepare(&self) {
@@ -177,7 +187,7 @@ impl<'a> Trial<'a> {
                 .join("state.json")
                 .exists()
         );
-        let port = self.row.port;
+        let port = self.port;
         let socket = TcpListener::bind(("127.0.0.1", port));
         assert!(socket.is_ok(), "port {port} is still taken");
     }
@@ -193,6 +203,27 @@ impl Drop for Trial<'_> {
             fs::remove_file(log).unwrap();
         }
     }
+}
+
+/// A port that nobody has, for the row alone: another run of the tests begins elsewhere. It is
+/// below the ports that the kernel picks, which count as picked at random.
+fn free_port(row: &Row) -> u16 {
+    let rows = u16::try_from(ROWS.len()).unwrap();
+    let place = ROWS
+        .iter()
+        .position(|other| other.name == row.name)
+        .unwrap();
+    let place = u16::try_from(place).unwrap();
+    let turns = (FIRST_UNUSABLE - FIRST_PORT) / rows;
+    let begin = u16::try_from(std::process::id() % u32::from(turns)).unwrap();
+    (begin..turns)
+        .chain(0..begin)
+        .map(|turn| FIRST_PORT + turn * rows + place)
+        .find(|port| {
+            TcpListener::bind(("127.0.0.1", *port)).is_ok()
+                && UdpSocket::bind(("127.0.0.1", *port)).is_ok()
+        })
+        .unwrap()
 }
 
 /// The numbers of a user of this host.

@@ -1,4 +1,4 @@
-//! The table. `@DIR@` is the row's own directory, `@PORT@` its port.
+//! The table. `@DIR@` is the row's own directory, `@PORT@` a port of the loopback.
 
 /// One service.
 pub struct Row {
@@ -8,8 +8,6 @@ pub struct Row {
     pub needs: &'static [&'static str],
     /// The Debian package that has it.
     pub package: &'static str,
-    /// Its own, on the loopback.
-    pub port: u16,
     /// Who owns the directory `own`.
     pub user: &'static str,
     /// Files in the row's directory.
@@ -63,7 +61,7 @@ index-file.names = ( \"index.html\" )
 const APACHE: &str = "ServerRoot @DIR@
 ServerName localhost
 Listen 127.0.0.1:@PORT@
-PidFile /run/gaoler-t-apache.pid
+PidFile /run/gaoler-t-apache-@PORT@.pid
 User www-data
 Group www-data
 ErrorLog @DIR@/log/error.log
@@ -110,7 +108,6 @@ const NONE: Row = Row {
     name: "",
     needs: &[],
     package: "",
-    port: 0,
     user: "www-data",
     files: &[],
     compile: None,
@@ -125,7 +122,6 @@ pub const ROWS: &[Row] = &[
         name: "t-httpd",
         needs: &["/usr/bin/gcc"],
         package: "gcc libc6-dev",
-        port: 21100,
         compile: Some((
             concat!(env!("CARGO_MANIFEST_DIR"), "/examples/httpd.c"),
             "httpd",
@@ -137,7 +133,6 @@ pub const ROWS: &[Row] = &[
         name: "t-nginx",
         needs: &["/usr/sbin/nginx"],
         package: "nginx-light",
-        port: 21101,
         files: &[("nginx.conf", NGINX)],
         command: &[
             "/usr/sbin/nginx",
@@ -152,7 +147,6 @@ pub const ROWS: &[Row] = &[
         name: "t-nginx-bg",
         needs: &["/usr/sbin/nginx"],
         package: "nginx-light",
-        port: 21102,
         files: &[("nginx.conf", NGINX)],
         command: &["/usr/sbin/nginx", "-c", "@DIR@/nginx.conf"],
         ..NONE
@@ -161,7 +155,6 @@ pub const ROWS: &[Row] = &[
         name: "t-lighttpd",
         needs: &["/usr/sbin/lighttpd"],
         package: "lighttpd",
-        port: 21103,
         files: &[("lighttpd.conf", LIGHTTPD)],
         command: &["/usr/sbin/lighttpd", "-D", "-f", "@DIR@/lighttpd.conf"],
         ..NONE
@@ -170,7 +163,6 @@ pub const ROWS: &[Row] = &[
         name: "t-apache",
         needs: &["/usr/sbin/apache2"],
         package: "apache2-bin",
-        port: 21104,
         files: &[("apache.conf", APACHE)],
         command: &[
             "/usr/sbin/apache2",
@@ -186,7 +178,6 @@ pub const ROWS: &[Row] = &[
         name: "t-memcached",
         needs: &["/usr/bin/memcached"],
         package: "memcached",
-        port: 21105,
         command: &[
             "/usr/bin/memcached",
             "-u",
@@ -209,7 +200,6 @@ pub const ROWS: &[Row] = &[
         name: "t-redis",
         needs: &["/usr/bin/redis-server"],
         package: "redis-server",
-        port: 21106,
         user: "redis",
         options: &["--user", "redis"],
         command: &[
@@ -236,7 +226,6 @@ pub const ROWS: &[Row] = &[
         name: "t-unbound",
         needs: &["/usr/sbin/unbound", "/usr/bin/dig"],
         package: "unbound bind9-dnsutils",
-        port: 21107,
         files: &[("unbound.conf", UNBOUND)],
         command: &["/usr/sbin/unbound", "-d", "-c", "@DIR@/unbound.conf"],
         client: DIG,
@@ -246,7 +235,6 @@ pub const ROWS: &[Row] = &[
         name: "t-dnsmasq",
         needs: &["/usr/sbin/dnsmasq", "/usr/bin/dig"],
         package: "dnsmasq-base bind9-dnsutils",
-        port: 21108,
         command: &[
             "/usr/sbin/dnsmasq",
             "-k",
@@ -260,7 +248,7 @@ pub const ROWS: &[Row] = &[
             "--address=/www.example.test/192.0.2.7",
             "--user=www-data",
             "--group=www-data",
-            "--pid-file=/run/gaoler-t-dnsmasq.pid",
+            "--pid-file=/run/gaoler-t-dnsmasq-@PORT@.pid",
         ],
         client: DIG,
         ..NONE
@@ -269,7 +257,6 @@ pub const ROWS: &[Row] = &[
         name: "t-haproxy",
         needs: &["/usr/sbin/haproxy"],
         package: "haproxy",
-        port: 21109,
         files: &[("haproxy.cfg", HAPROXY)],
         command: &["/usr/sbin/haproxy", "-db", "-f", "@DIR@/haproxy.cfg"],
         ..NONE
@@ -278,7 +265,6 @@ pub const ROWS: &[Row] = &[
         name: "t-python",
         needs: &["/usr/bin/python3"],
         package: "python3",
-        port: 21110,
         options: &["--user", "www-data"],
         command: &[
             "/usr/bin/python3",
@@ -296,13 +282,12 @@ pub const ROWS: &[Row] = &[
         name: "t-fork",
         needs: &["/usr/bin/gcc"],
         package: "gcc libc6-dev",
-        port: 21111,
         compile: Some((
             concat!(env!("CARGO_MANIFEST_DIR"), "/tests/services/double_fork.c"),
             "fork",
         )),
         options: &["--user", "www-data"],
-        command: &["@DIR@/fork", "@PORT@", "/run/gaoler-t-fork.pid"],
+        command: &["@DIR@/fork", "@PORT@", "/run/gaoler-t-fork-@PORT@.pid"],
         client: &["/bin/bash", "@DIR@/client", "@PORT@", "", "hello"],
         ..NONE
     },
