@@ -26,9 +26,7 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::new(doing(), "it is no path of a file"));
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let directory = match rustix::fs::openat2(CWD, parent, flags, Mode::empty(), resolve) {
+    let directory = match open_directory(parent) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(errno).doing(doing),
@@ -49,6 +47,19 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let file = rustix::fs::openat(&directory, beside.as_str(), flags, mode).doing(doing)?;
     rustix::io::write(file.as_fd(), format!("{pid}\n").as_bytes()).doing(doing)?;
     rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
+}
+
+/// The number in a pid file; `None` if there is no such file, or no number in it.
+pub fn number(path: &Path) -> Option<i32> {
+    let directory = open_directory(path.parent()?).ok()?;
+    let text = content(&directory, Path::new(path.file_name()?)).ok()?;
+    text.trim().parse().ok()
+}
+
+fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)
 }
 
 fn content(directory: &OwnedFd, name: &Path) -> rustix::io::Result<String> {

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::cgroup;
@@ -121,16 +121,24 @@ fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
 }
 
 fn remove_log(directory: &Path) -> Result<()> {
-    match rustix::fs::unlink(directory.join(LOG_SOCKET)) {
+    let doing = || format!("remove {}", directory.display());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(directory, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            return Err(Error::setup(doing(), "it is a symbolic link or a file")
+                .hint("remove it, and look who can write in that directory"));
+        }
+        Err(errno) => return Err(errno).doing(doing),
+    };
+    match rustix::fs::unlinkat(&opened, LOG_SOCKET, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => {
             return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display()));
         }
     }
-    match rustix::fs::rmdir(directory) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno).doing(|| format!("remove {}", directory.display())),
-    }
+    rustix::fs::rmdir(directory).doing(doing)
 }
 
 /// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
@@ -162,14 +170,9 @@ impl Jail<'_> {
     fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
         sys::memory::release_program();
         loop {
-            let ready = wait(
-                self.launched.end(),
-                signals,
-                &self.relay,
-                self.output.as_ref(),
-            )?;
+            let [ended, _] = self.wait(self.launched.end(), None, signals)?;
             self.handle(signals)?;
-            if ready {
+            if ended {
                 break;
             }
         }
@@ -200,16 +203,48 @@ impl Jail<'_> {
         ended
     }
 
-    /// Until nothing is left for the first process to reap.
+    /// Until nothing is left for the first process to reap. A daemon that forks twice leaves one
+    /// in between, which ends: then the oldest that is left is the service.
     fn until_empty(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let end = self.launched.child.as_fd();
-            let ready = wait(end, signals, &self.relay, self.output.as_ref())?;
+            let (end, service) = (self.launched.child.as_fd(), self.launched.service());
+            let [empty, ended] = self.wait(end, service, signals)?;
             self.handle(signals)?;
-            if ready {
+            if empty {
                 return Ok(Ended::Exited(0));
             }
+            if ended && !self.adopt()? {
+                self.launched.follow_nobody();
+            }
         }
+    }
+
+    /// Waits for anything; answers whether `end` and `service` are readable.
+    fn wait(
+        &self,
+        end: BorrowedFd<'_>,
+        service: Option<BorrowedFd<'_>>,
+        signals: &OwnedFd,
+    ) -> Result<[bool; 2]> {
+        let service = service.unwrap_or(end);
+        let mut watched = vec![
+            PollFd::from_borrowed_fd(end, PollFlags::IN),
+            PollFd::from_borrowed_fd(service, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.relay.socket().as_fd(), PollFlags::IN),
+        ];
+        if let Some(output) = &self.output {
+            watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
+        }
+        match poll(&mut watched, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).doing(|| "wait for the jail"),
+        }
+        let readable = |index: usize| {
+            let watched = watched.get(index);
+            watched.is_some_and(|watched| !watched.revents().is_empty())
+        };
+        Ok([readable(0), readable(1)])
     }
 
     fn handle(&mut self, signals: &OwnedFd) -> Result<()> {
@@ -238,7 +273,7 @@ impl Jail<'_> {
         let first = self.launched.child_pid;
         let eldest = process::companions(first)?
             .into_iter()
-            .filter(|pid| *pid != first)
+            .filter(|pid| *pid != first && !is_ended(*pid))
             .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
             .min();
         let Some((_, pid)) = eldest else {
@@ -250,29 +285,7 @@ impl Jail<'_> {
     }
 }
 
-/// Waits for anything; answers whether `end` is readable.
-fn wait(
-    end: BorrowedFd<'_>,
-    signals: &OwnedFd,
-    relay: &Relay,
-    output: Option<&Output>,
-) -> Result<bool> {
-    let mut watched = vec![
-        PollFd::new(&end, PollFlags::IN),
-        PollFd::new(signals, PollFlags::IN),
-    ];
-    watched.push(PollFd::from_borrowed_fd(
-        relay.socket().as_fd(),
-        PollFlags::IN,
-    ));
-    if let Some(output) = output {
-        watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
-    }
-    match poll(&mut watched, None) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(errno) => return Err(errno).doing(|| "wait for the jail"),
-    }
-    Ok(watched
-        .first()
-        .is_some_and(|first| !first.revents().is_empty()))
+/// Whether a process has ended and is only not reaped yet.
+fn is_ended(pid: i32) -> bool {
+    process::status(pid).is_ok_and(|status| ['Z', 'X'].contains(&status.state))
 }

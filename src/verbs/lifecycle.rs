@@ -250,13 +250,17 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
             .as_ref()
             .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
         let running = loaded.filter(|state| state.service.is_alive());
-        if running.is_none() && supervised {
+        let late = begun.elapsed() > READY_TIMEOUT;
+        if running.is_none() && supervised && !late {
             // A daemon between its first process and the one that stays; or a supervisor that
             // cleans up.
             std::thread::sleep(POLL);
             continue;
         }
         let Some(state) = running else {
+            if supervised {
+                return Err(not_ready(spec));
+            }
             let last = Last::load(directory);
             let how = last
                 .as_ref()
@@ -273,15 +277,42 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
         if is_ready(spec, &state, begun)? {
             return Ok(state);
         }
-        if begun.elapsed() > READY_TIMEOUT {
-            return Err(Error::new(doing(), "it runs but is not ready after 60 s")
-                .hint("see what it says in the log; change service.ready if the sign is wrong"));
+        if late {
+            return Err(not_ready(spec));
         }
         std::thread::sleep(POLL);
     }
 }
 
+fn not_ready(spec: &Spec) -> Error {
+    Error::new(
+        format!("start {}", spec.name),
+        "it runs but is not ready after 60 s",
+    )
+    .hint("see what it says in the log; change service.ready if the sign is wrong")
+}
+
+/// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
+/// twice may listen while the one in between still ends. Without a pid file there is no telling.
+fn is_the_daemon(spec: &Spec, state: &State) -> bool {
+    let Some(path) = spec
+        .service
+        .pid_file
+        .as_ref()
+        .filter(|_| spec.service.forks)
+    else {
+        return true;
+    };
+    let Some(written) = crate::run::pid_file::number(path) else {
+        return true;
+    };
+    process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
+}
+
 fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
+    if !is_the_daemon(spec, state) {
+        return Ok(false);
+    }
     let first = state.init.map_or(state.service.pid, |init| init.pid);
     let mut held: Option<Vec<u64>> = None;
     for sign in &spec.service.ready {
