@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 use super::preflight::Copies;
-use super::{Event, Jail, Places, Report, jail, preflight};
+use super::{Event, Jail, Places, Report, jail, ports, preflight};
 use crate::error::Kind;
 use crate::host::{command, process, sockets};
 use crate::plan::{Mode, Plan};
@@ -93,7 +93,7 @@ fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
     preflight::host_copy_is_stopped(name, &spec.service.command, Copies::SameCommand)?;
-    preflight::ports_are_free(name, &spec.service.ready)?;
+    ports::are_free(name, &spec.service.ready, &places.trace(name))?;
     let writable = spec
         .binds
         .iter()

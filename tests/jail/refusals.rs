@@ -109,3 +109,15 @@ fn a_reload_with_a_broken_configuration() {
         m.sound("named");
     });
 }
+
+/// As systemd-resolved and dnsmasq do: the port, at an address that named does not ask for.
+#[test]
+fn somebody_holds_the_port_elsewhere() {
+    machine(|m| {
+        let _stub = UdpSocket::bind("127.0.0.53:53").unwrap();
+        let _stub_tcp = TcpListener::bind("127.0.0.53:53").unwrap();
+        m.up();
+        m.gaoler(&["restart", "named"]).ok();
+        assert_eq!(m.dig(&["localhost"]), "127.0.0.1");
+    });
+}
