@@ -5,10 +5,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::state::State;
+use crate::host::process;
 use crate::{Doing, Error, Result};
 
 /// More than any pid file holds.
@@ -46,6 +47,10 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
     let file = rustix::fs::openat(&directory, beside.as_str(), flags, mode).doing(doing)?;
     rustix::io::write(file.as_fd(), format!("{pid}\n").as_bytes()).doing(doing)?;
+    // It replaces the service's own, which the service must be able to write the next time.
+    let status = process::status(state.service.pid)?;
+    let ([uid, ..], [gid, ..]) = (status.uids, status.gids);
+    rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing(doing)?;
     rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -24,6 +24,12 @@ const LOG_SOCKET: &str = "log";
 const LOG_DIRECTORY: &str = "log";
 
 const SIGCHLD: i32 = 17;
+
+/// How long what is about to happen is waited for before it is looked at again.
+const A_MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 1_000_000,
+};
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -265,24 +271,49 @@ impl Jail<'_> {
         }
     }
 
-    /// After a daemon's first process has ended: the oldest one left is the service.
+    /// After a daemon's first process has ended: the oldest one left is the service. Answers
+    /// whether one is left.
     fn adopt(&mut self) -> Result<bool> {
         if !self.launched.has_init() {
             return Ok(false);
         }
-        let first = self.launched.child_pid;
-        let eldest = process::companions(first)?
-            .into_iter()
-            .filter(|pid| *pid != first && !is_ended(*pid))
-            .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
-            .min();
-        let Some((_, pid)) = eldest else {
-            return Ok(false);
-        };
-        self.launched.follow_process(pid);
-        record(self.supervision, &self.launched)?;
-        Ok(true)
+        loop {
+            match eldest(self.launched.child_pid) {
+                Ok(Some(pid)) => {
+                    self.launched.follow_process(pid);
+                    record(self.supervision, &self.launched)?;
+                    return Ok(true);
+                }
+                // One that was forked while the others were listed is missed, and its parent
+                // may have ended before it was looked at: only the end of the first process,
+                // which reaps, says that nobody is left.
+                Ok(None) if self.is_empty_soon()? => return Ok(false),
+                Err(_) if self.is_empty_soon()? => return Ok(false),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
+
+    /// Whether the first process ends within a moment.
+    fn is_empty_soon(&self) -> Result<bool> {
+        let mut watched = [PollFd::new(&self.launched.child, PollFlags::IN)];
+        match poll(&mut watched, Some(&A_MOMENT)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno).doing(|| "wait for the jail"),
+        }
+    }
+}
+
+/// The oldest process beside the first one.
+fn eldest(first: i32) -> Result<Option<i32>> {
+    let eldest = process::companions(first)?
+        .into_iter()
+        .filter(|pid| *pid != first && !is_ended(*pid))
+        .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
+        .min();
+    Ok(eldest.map(|(_, pid)| pid))
 }
 
 /// Whether a process has ended and is only not reaped yet.

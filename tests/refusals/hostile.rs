@@ -260,7 +260,9 @@ fn nothing_that_is_read_only_can_be_changed() {
                 words.extend(["write", "truncate"].map(|verb| format!("{verb}={path}")));
             }
             words.extend(["create", "unlink", "rename", "chmod"].map(|verb| {
-                let below = if entry["kind"] == "file" || verb != "create" {
+                let below = if ["file", "symlink"].contains(&entry["kind"].as_str().unwrap())
+                    || verb != "create"
+                {
                     ""
                 } else {
                     "/new"
