@@ -7,7 +7,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use config_paths::{IsDirectory, config_paths};
 pub use config_ports::{config_port, peer_ports};
@@ -163,9 +163,26 @@ pub struct ConfigPorts {
 /// # Errors
 /// A mistake in the shipped file itself.
 pub fn shipped(name: &str) -> Result<Option<Knowledge>> {
+    find(|known| known.name == name || known.aliases.iter().any(|alias| alias == name))
+}
+
+/// The shipped knowledge about the service that `program`, an absolute path without links, runs.
+///
+/// # Errors
+/// As [`shipped`].
+pub fn shipped_program(program: &Path) -> Result<Option<Knowledge>> {
+    find(|known| {
+        known
+            .command
+            .first()
+            .is_some_and(|own| Path::new(own) == program)
+    })
+}
+
+fn find(is_wanted: impl Fn(&Knowledge) -> bool) -> Result<Option<Knowledge>> {
     for (origin, text) in SHIPPED {
         let knowledge = read::knowledge(text, origin)?;
-        if knowledge.name == name || knowledge.aliases.iter().any(|alias| alias == name) {
+        if is_wanted(&knowledge) {
             return Ok(Some(knowledge));
         }
     }

@@ -125,6 +125,7 @@ struct Service {
     user: Option<String>,
     ready: Vec<Ready>,
     exercises: Vec<Exercise>,
+    copies: Copies,
     known: Option<Resolved>,
     /// The whole configuration in its printed form; empty if there is no way to print it.
     configuration: String,
@@ -139,38 +140,24 @@ impl Service {
             .iter()
             .map(|text| spec::ready(text))
             .collect::<Result<_>>()?;
-        if !options.command.is_empty() {
-            return Ok(Self {
-                name: options.name.clone(),
-                command: absolute_program(&options.command)?,
-                user: options.user.clone(),
-                ready,
-                exercises,
-                known: None,
-                configuration: String::new(),
-            });
-        }
-        let Some(knowledge) = spec::shipped(&options.name)? else {
-            return Err(Error::usage(
-                format!("learn {}", options.name),
-                "gaoler knows no service of that name",
-            )
-            .hint(format!(
-                "say how it is started: gaoler learn {} -- COMMAND...",
-                options.name
-            )));
+        let known = known(options)?;
+        let command = match &known {
+            Some(known) => absolute_program(&known.knowledge.command)?,
+            None => absolute_program(&options.command)?,
         };
-        let known = knowledge.resolve(&|path| fs::read_to_string(path).ok())?;
+        let user = known.as_ref().map(|known| &known.knowledge.user);
         Ok(Self {
             name: options.name.clone(),
-            command: absolute_program(&known.knowledge.command)?,
-            user: options
-                .user
-                .clone()
-                .or_else(|| Some(known.knowledge.user.clone())),
+            command,
+            user: options.user.as_ref().or(user).cloned(),
             ready,
             exercises,
-            known: Some(known),
+            copies: if options.command.is_empty() {
+                Copies::SameProgram
+            } else {
+                Copies::SameCommand
+            },
+            known,
             configuration: String::new(),
         })
     }
@@ -180,11 +167,7 @@ impl Service {
     }
 
     fn preflight(&self, report: &Report<'_>) -> Result<()> {
-        let copies = match self.known {
-            Some(_) => Copies::SameProgram,
-            None => Copies::SameCommand,
-        };
-        preflight::host_copy_is_stopped(&self.name, &self.command, copies)?;
+        preflight::host_copy_is_stopped(&self.name, &self.command, self.copies)?;
         if let Some(knowledge) = self.knowledge() {
             report(Event::Doing("testing the configuration".to_owned()));
             preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
@@ -358,6 +341,32 @@ impl Service {
             })
             .collect()
     }
+}
+
+/// What gaoler itself knows: about the service of that name, or about the program of a command.
+fn known(options: &LearnOptions) -> Result<Option<Resolved>> {
+    if !options.command.is_empty() {
+        let command = absolute_program(&options.command)?;
+        let Some(Ok(program)) = command.first().map(fs::canonicalize) else {
+            return Ok(None);
+        };
+        return spec::shipped_program(&program)?
+            .map(|knowledge| knowledge.resolve_command(&command))
+            .transpose();
+    }
+    let Some(knowledge) = spec::shipped(&options.name)? else {
+        return Err(Error::usage(
+            format!("learn {}", options.name),
+            "gaoler knows no service of that name",
+        )
+        .hint(format!(
+            "say how it is started: gaoler learn {} -- COMMAND...",
+            options.name
+        )));
+    };
+    knowledge
+        .resolve(&|path| fs::read_to_string(path).ok())
+        .map(Some)
 }
 
 /// The configuration as the service's own tool prints it.

@@ -94,7 +94,7 @@ fn as_secondary() {
 
         m.gaoler(&["restart", "named"]).ok();
         drop(other);
-        assert_eq!(m.dig(&["www.in.test"]), "192.0.2.2");
+        m.answers(&["www.in.test"], "192.0.2.2");
         assert!(fs::metadata("/var/cache/bind/in.test").unwrap().len() > 0);
     });
 }
