@@ -70,6 +70,16 @@ impl Error {
         self
     }
 
+    /// The same failure, before anything was started: what merely failed becomes
+    /// [`Kind::Setup`], so that the exit code is not taken for the service's own.
+    #[must_use]
+    pub fn nothing_started(self) -> Self {
+        match self.kind {
+            Kind::Failed => self.kind(Kind::Setup),
+            Kind::Usage | Kind::Setup => self,
+        }
+    }
+
     /// The exit code of the table in the manual.
     pub fn exit_code(&self) -> u8 {
         match self.kind {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::host_tree::file_type;
 use super::manifest::{Entry, EntryKind, Manifest};
+use super::parallel::in_parallel;
 use crate::error::{Doing, Error, Result};
 use crate::sys::beneath::Beneath;
 use crate::sys::copy;
@@ -50,14 +51,18 @@ pub enum Difference {
 /// `root` cannot be opened, or a file in it not read.
 pub fn drift(root: &Path, manifest: &Manifest) -> Result<Vec<Drift>> {
     let root = Beneath::open(root).doing(|| format!("open {}", root.display()))?;
-    let mut drifts = Vec::new();
-    for entry in &manifest.entries {
+    let mut entries: Vec<&Entry> = manifest.entries.iter().collect();
+    // Largest first, since these take longest to read.
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.size));
+    let compared = in_parallel(&entries, |entry| {
         let differences = compare(&root, entry)?;
-        drifts.extend(differences.into_iter().map(|what| Drift {
+        let drift = |what| Drift {
             path: entry.path.clone(),
             what,
-        }));
-    }
+        };
+        Ok(differences.into_iter().map(drift).collect::<Vec<_>>())
+    })?;
+    let mut drifts: Vec<Drift> = compared.into_iter().flatten().collect();
     drifts.extend(extra(&root, manifest)?);
     drifts.sort();
     Ok(drifts)

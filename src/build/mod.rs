@@ -12,6 +12,7 @@ mod inventory;
 mod kind;
 mod ldcache;
 pub mod manifest;
+mod parallel;
 mod standalone;
 mod tree;
 mod trusted;

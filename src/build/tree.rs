@@ -7,23 +7,17 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use rustix::fs::{Gid, Timespec, Timestamps, Uid};
 
 use super::host_tree::HostTree;
 use super::inventory::{Inventory, Wanted, What};
 use super::manifest::{Entry, EntryKind, Manifest};
+use super::parallel::in_parallel;
 use crate::error::{Doing, Error, Result};
 use crate::sys::beneath::Beneath;
 use crate::sys::copy::{self, Identity};
-
-/// Files copied at once: more only queue up at the disk.
-const MOST_WORKERS: usize = 4;
 
 /// Makes everything of `inventory` beneath `root`, which must be a new and empty directory that
 /// nobody else can write to. `copied` is told the size of each file when it is done.
@@ -215,49 +209,6 @@ fn copy_file(
     let (seconds, nanoseconds) = identity.modified;
     rustix::fs::futimens(&target, &at(seconds, nanoseconds)).doing(doing)?;
     Ok(digest)
-}
-
-/// Runs `work` over `items` on a few threads; the first error ends it.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let workers = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(MOST_WORKERS);
-    let next = AtomicUsize::new(0);
-    let failed = Mutex::new(None);
-    let run = || {
-        let mut results = Vec::new();
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match work(item) {
-                Ok(result) => results.push(result),
-                Err(error) => {
-                    next.store(items.len(), Ordering::Relaxed);
-                    if let Ok(mut failed) = failed.lock() {
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        }
-        results
-    };
-    let results = thread::scope(|scope| {
-        let handles: Vec<_> = (1..workers).map(|_| scope.spawn(run)).collect();
-        let mut results = run();
-        for handle in handles {
-            match handle.join() {
-                Ok(more) => results.extend(more),
-                Err(_) => return Err(Error::new("copy files", "a worker thread ended early")),
-            }
-        }
-        Ok(results)
-    })?;
-    match failed.into_inner() {
-        Ok(None) => Ok(results),
-        Ok(Some(error)) => Err(error),
-        Err(_) => Err(Error::new("copy files", "a worker thread ended early")),
-    }
 }
 
 /// The manifest's line for one entry.

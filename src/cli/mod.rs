@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Mode;
 
 use crate::run::Ended;
 use crate::verbs::{self, Event, LearnOptions, Places};
@@ -32,6 +33,8 @@ pub fn main() -> ExitCode {
     if let Err(errno) = sys::close::close_from(3) {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
+    // Nor may its umask decide who can write what gaoler makes; that of the service is the spec's.
+    rustix::process::umask(Mode::WGRP | Mode::WOTH);
     let result = match direct::direct(std::env::args_os()) {
         Some(Direct::Run { places, name, exec }) => {
             verbs::run(&places, &name, exec).map(exit_code_of)

@@ -188,13 +188,7 @@ fn bind(source: &CStr, root: &OwnedFd, target: &CStr, attributes: MountAttribute
 /// anywhere in the path is refused: what the host binds may lie in a place that a jailed
 /// service can write to.
 fn clone_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd> {
-    let found = rustix::fs::openat2(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-        Mode::empty(),
-        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )?;
+    let found = open_source(path)?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH
@@ -202,6 +196,18 @@ fn clone_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd> {
     let mount = rustix::mount::open_tree(&found, c"", flags)?;
     sys::mount::set_attributes(&mount, attributes)?;
     Ok(mount)
+}
+
+/// Opens what is to be bound. Without `O_NOFOLLOW`: with it and `O_PATH`, a link at the end of
+/// the path is opened itself, whatever `RESOLVE_NO_SYMLINKS` says (`openat2(2)`).
+pub(super) fn open_source(path: &CStr) -> Result<OwnedFd> {
+    rustix::fs::openat2(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    )
 }
 
 /// Mounts on `target`, found beneath the jail's root and never looked up again. A symbolic link

@@ -274,6 +274,16 @@ impl Launched {
         self.status.is_some()
     }
 
+    /// Readable when the process that is taken for the service has ended, if there is one.
+    pub fn service(&self) -> Option<BorrowedFd<'_>> {
+        self.service.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes no process for the service from now on.
+    pub fn follow_nobody(&mut self) {
+        self.service = None;
+    }
+
     /// Takes this process for the service from now on.
     pub fn follow_process(&mut self, pid: i32) {
         self.service_pid = Some(pid);
@@ -349,7 +359,7 @@ fn fork_failed(plan: &Plan, errno: Errno) -> Error {
 }
 
 /// The words for a step that failed.
-fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
+pub(super) fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
     let why = crate::error::explain(&std::io::Error::from(errno));
     let planned = usize::try_from(index)
         .ok()
@@ -362,17 +372,18 @@ fn step_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
         why,
     );
     match (&planned.step, errno) {
-        (Step::Bind { source, .. }, Errno::NOENT) => error.hint(format!(
-            "create {} on the host, or take it out of binds in the spec",
-            source.display()
-        )),
-        (Step::Bind { source, .. }, Errno::LOOP) => error.hint(format!(
-            "{} has a symbolic link in it, which could lead anywhere: name the place it leads to",
-            source.display()
-        )),
-        (Step::Execute { .. } | Step::OpenProgram { .. }, Errno::NOENT) => {
-            error.hint("the program or its interpreter is not in the jail: build it again")
+        (Step::Bind { path, .. } | Step::MountScratch { path }, Errno::LOOP) => {
+            error.hint(format!(
+                "{} is a symbolic link in the tree, and nothing is mounted on what others may \
+                 have put there: see gaoler check {1}, then gaoler build {1}",
+                path.display(),
+                plan.name
+            ))
         }
+        (Step::Execute { .. } | Step::OpenProgram { .. }, Errno::NOENT) => error.hint(format!(
+            "the program or its interpreter is not in the jail: gaoler build {}",
+            plan.name
+        )),
         _ => error,
     }
 }

@@ -7,9 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
+use super::child::open_source;
+use super::launch::step_failed;
 use super::{cgroup, landlock};
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
@@ -188,6 +191,11 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                     target: relative(path)?,
                 })
             }
+            Step::Bind { source, .. } => {
+                // Before Landlock stumbles over it, in fewer words.
+                open_source(&text(source)?).map_err(|errno| source_failed(plan, index, errno))?;
+                Some(direct(&planned.step)?)
+            }
             step => Some(direct(step)?),
         };
         if let Some(operation) = operation {
@@ -199,6 +207,19 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         }
     }
     Ok(prepared)
+}
+
+/// The words for a source of a bind that is not what it was.
+fn source_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
+    let error = step_failed(plan, index, errno);
+    match errno {
+        Errno::NOENT => error.hint("create it on the host, or take it out of binds in the spec"),
+        Errno::LOOP => error.hint(
+            "there is a symbolic link in it, which could lead anywhere: name the place it leads \
+             to, or put back what was there",
+        ),
+        _ => error,
+    }
 }
 
 /// The steps whose operation needs nothing but the step.

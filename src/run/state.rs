@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,31 @@ impl State {
     }
 }
 
+/// A jail's directory, held open from before its root is changed.
+#[derive(Debug)]
+pub struct Handle(OwnedFd);
+
+impl Handle {
+    /// Opens it, out of the way of the descriptors that a launch numbers itself.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let doing = || format!("open {}", directory.display());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(directory, flags, Mode::empty()).doing(doing)?;
+        super::prepare::high(opened).map(Self)
+    }
+
+    /// Removes the state if that is still possible. A launch that failed late has given up the
+    /// right to, or closed the descriptor; what stays names a process that has ended.
+    pub fn forget(&self) {
+        match rustix::fs::unlinkat(&self.0, FILE, AtFlags::empty()) {
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
 /// How a jail ended last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Last {
@@ -143,6 +168,19 @@ impl Last {
         let doing = || format!("write {}", path.display());
         let text = serde_json::to_string(self).map_err(|error| Error::new(doing(), error))?;
         fs::write(&path, text).doing(doing)
+    }
+
+    /// Forgets it, so that the words of one run are not taken for those of the next.
+    ///
+    /// # Errors
+    /// The directory is not writable.
+    pub fn remove(directory: &Path) -> Result<()> {
+        let path = directory.join(Self::FILE);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).doing(|| format!("remove {}", path.display())),
+        }
     }
 
     /// Reads it, if it is there and whole.
@@ -177,13 +215,22 @@ pub fn lock(directory: &Path) -> Result<OwnedFd> {
 pub fn make_directory(directory: &Path) -> Result<()> {
     let doing = || format!("make {}", directory.display());
     fs::create_dir_all(directory).doing(doing)?;
-    let metadata = fs::symlink_metadata(directory).doing(doing)?;
     let own = rustix::process::geteuid().as_raw();
+    if let Some(above) = directory.parent() {
+        let metadata = fs::metadata(above).doing(doing)?;
+        if metadata.uid() != own || metadata.mode() & 0o022 != 0 {
+            let why = format!("others can rename what is in {}", above.display());
+            return Err(Error::setup(doing(), why)
+                .hint(format!("chown root {0}; chmod go-w {0}", above.display())));
+        }
+    }
+    let metadata = fs::symlink_metadata(directory).doing(doing)?;
     if !metadata.is_dir() || metadata.uid() != own {
         return Err(Error::setup(
             doing(),
-            "it is there and belongs to somebody else",
-        ));
+            "it is there and belongs to somebody else, or is no directory",
+        )
+        .hint("remove it, and look who can write in that directory"));
     }
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).doing(doing)
 }

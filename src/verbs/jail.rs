@@ -284,8 +284,13 @@ pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
     let Ok(compiled) = serde_json::from_str::<Compiled>(&text) else {
         return Ok(None);
     };
-    must_be_ours(&places.etc, "use the compiled plan")?;
-    must_be_ours(&places.spec(name), "use the compiled plan")?;
+    let spec = places.spec(name);
+    if !spec.exists() {
+        return Ok(None);
+    }
+    let doing = format!("read the spec {}", spec.display());
+    must_be_ours(&places.etc, &doing)?;
+    must_be_ours(&spec, &doing)?;
     Ok((Stamp::now(places, name)? == compiled.stamp).then_some(compiled.plan))
 }
 
@@ -338,7 +343,8 @@ fn directory_of(tree: &Path) -> Result<PathBuf> {
 pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     let doing = || format!("write {}", path.display());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.new"));
+    // Others may write the same at the same time.
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)

@@ -64,20 +64,29 @@ pub enum Announcement {
 /// # Errors
 /// The jail could not be set up (125), or the service ended before it was ready (1).
 pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
-    let jail = jail::plan(places, name, Mode::Supervised, report)?;
     let directory = places.runtime(name);
-    if State::running(&directory)?.is_some() {
+    let prepared = prepare_start(places, name, report).map_err(Error::nothing_started)?;
+    let Some(jail) = prepared else {
         return Ok(None);
-    }
-    before_start(places, &jail)?;
+    };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    announce_start(places, name)?;
+    announce_start(places, name).map_err(Error::nothing_started)?;
     let state = wait_until_ready(&jail.spec, &directory)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
     Ok(Some(state))
+}
+
+/// The jail, planned and ready to be started; `None` if it runs already.
+fn prepare_start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<Jail>> {
+    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+    if State::running(&places.runtime(name))?.is_some() {
+        return Ok(None);
+    }
+    before_start(places, &jail)?;
+    Ok(Some(jail))
 }
 
 fn before_start(places: &Places, jail: &Jail) -> Result<()> {
@@ -189,6 +198,11 @@ fn log_file(name: &str) -> std::path::PathBuf {
 /// # Errors
 /// It runs already; the jail could not be set up.
 pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
+    // Every exit code but 2 and 125 is the service's own.
+    run_planned(places, name, exec).map_err(Error::nothing_started)
+}
+
+fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
@@ -209,7 +223,13 @@ pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
             cgroups: plan.cgroups(),
         };
         state.save(&directory)?;
-        return Err(launch::execute(&plan));
+        let saved = state::Handle::open(&directory)?;
+        let error = launch::execute(&plan);
+        // One with cgroups stays: this process is still in them, and `stop` finds them by it.
+        if state.cgroups.is_empty() {
+            saved.forget();
+        }
+        return Err(error);
     }
     let supervision = Supervision {
         plan: &plan,
@@ -230,13 +250,17 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
             .as_ref()
             .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
         let running = loaded.filter(|state| state.service.is_alive());
-        if running.is_none() && supervised {
+        let late = begun.elapsed() > READY_TIMEOUT;
+        if running.is_none() && supervised && !late {
             // A daemon between its first process and the one that stays; or a supervisor that
             // cleans up.
             std::thread::sleep(POLL);
             continue;
         }
         let Some(state) = running else {
+            if supervised {
+                return Err(not_ready(spec));
+            }
             let last = Last::load(directory);
             let how = last
                 .as_ref()
@@ -253,15 +277,42 @@ fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
         if is_ready(spec, &state, begun)? {
             return Ok(state);
         }
-        if begun.elapsed() > READY_TIMEOUT {
-            return Err(Error::new(doing(), "it runs but is not ready after 60 s")
-                .hint("see what it says in the log; change service.ready if the sign is wrong"));
+        if late {
+            return Err(not_ready(spec));
         }
         std::thread::sleep(POLL);
     }
 }
 
+fn not_ready(spec: &Spec) -> Error {
+    Error::new(
+        format!("start {}", spec.name),
+        "it runs but is not ready after 60 s",
+    )
+    .hint("see what it says in the log; change service.ready if the sign is wrong")
+}
+
+/// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
+/// twice may listen while the one in between still ends. Without a pid file there is no telling.
+fn is_the_daemon(spec: &Spec, state: &State) -> bool {
+    let Some(path) = spec
+        .service
+        .pid_file
+        .as_ref()
+        .filter(|_| spec.service.forks)
+    else {
+        return true;
+    };
+    let Some(written) = crate::run::pid_file::number(path) else {
+        return true;
+    };
+    process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
+}
+
 fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
+    if !is_the_daemon(spec, state) {
+        return Ok(false);
+    }
     let first = state.init.map_or(state.service.pid, |init| init.pid);
     let mut held: Option<Vec<u64>> = None;
     for sign in &spec.service.ready {

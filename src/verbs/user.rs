@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// ("never use an existing generic user like nobody", Chroot-BIND8 HOWTO).
 const GENERIC: [&str; 4] = ["root", "nobody", "daemon", "bin"];
 
+/// The same for groups: a spec may not name them.
+const GENERIC_GROUPS: [&str; 3] = ["root", "nobody", "nogroup"];
+
 /// `useradd(8)`, by its absolute path.
 const USERADD: &str = "/usr/sbin/useradd";
 
@@ -43,9 +46,9 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
         .ids
         .iter()
         .rev()
-        .map(|ids| ids.uids[1])
-        .find(|uid| *uid != 0);
-    if let Some(uid) = changed_to {
+        .map(|ids| (ids.uids[1], ids.gids[1]))
+        .find(|(uid, _)| *uid != 0);
+    if let Some((uid, gid)) = changed_to {
         let user = users::user_by_id(uid)?.ok_or_else(|| {
             Error::setup(
                 format!("find the user of {}", wish.name),
@@ -54,7 +57,9 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
             .hint("name a user: --user USER")
         })?;
         refuse_generic(&user.name)?;
-        return complete(user);
+        // The group that it took, which need not be the user's own.
+        let gid = if gid == 0 { user.gid } else { gid };
+        return complete(User { gid, ..user });
     }
     if wish.create || users::user(wish.name)?.is_some() {
         return named(wish.name, wish.create);
@@ -108,6 +113,15 @@ fn complete(user: User) -> Result<Identity> {
             format!("its gid {} has no name on this host", user.gid),
         )
     })?;
+    if GENERIC_GROUPS.contains(&group.name.as_str()) {
+        return Err(Error::setup(
+            format!("run a service as {} in the group {}", user.name, group.name),
+            "other services are in that group too: each could get at the other's files",
+        )
+        .hint(
+            "give it a group of its own: in its configuration, or with --user a user that has one",
+        ));
+    }
     let groups = users::supplementary_groups(&user.name)?
         .into_iter()
         .filter(|found| found.gid != group.gid)

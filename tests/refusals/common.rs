@@ -25,11 +25,17 @@ pub const UID: u32 = 5;
 pub const GID: u32 = 60;
 
 /// The ports of these tests.
-static NEXT_PORT: AtomicU32 = AtomicU32::new(20_000);
+static NEXT_PORT: LazyLock<AtomicU32> =
+    LazyLock::new(|| AtomicU32::new(20_000 + std::process::id() % 9 * 100));
 
-/// A port that no other of these tests uses.
+/// A port that no other of these tests uses, and nothing else at this moment.
 pub fn port() -> u16 {
-    u16::try_from(NEXT_PORT.fetch_add(1, Ordering::SeqCst)).unwrap()
+    loop {
+        let port = u16::try_from(NEXT_PORT.fetch_add(1, Ordering::SeqCst)).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What the C library of these programs calls from its start to its end.
@@ -356,9 +362,24 @@ impl Place {
         assert_eq!(self.cgroups(), Vec::<PathBuf>::new());
         let left: Vec<PathBuf> = files(&self.run())
             .into_iter()
-            .filter(|path| !path.ends_with("last.json"))
+            .filter(|path| {
+                !["last.json", "lock"]
+                    .iter()
+                    .any(|name| path.ends_with(name))
+            })
             .collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "files are left");
+    }
+
+    /// The same after `run --exec`: nobody was left to remove its state, but whoever asks.
+    #[track_caller]
+    pub fn nothing_runs_after(&self, way: &[&str]) {
+        if way.contains(&"--exec") {
+            self.processes_end();
+            self.verb("status").is(FINDINGS, &["is stopped"]);
+            self.verb("stop").is(DONE, &["did not run"]);
+        }
+        self.nothing_runs();
     }
 
     /// The same, for what was refused before there was anything: no run directory, no state

@@ -119,7 +119,7 @@ fn wrong_usage() {
         &["learn", "a", "--for", "-1"],
         &["start", "--exec", "a"],
     ] {
-        place.gaoler(words).is(USAGE, &["Usage:"]);
+        place.gaoler(words).is(USAGE, &["--help"]);
     }
     place.nothing_was_done();
 }

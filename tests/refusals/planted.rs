@@ -126,7 +126,7 @@ fn a_link_in_the_place_of_a_jails_state() {
 
 #[test]
 fn what_was_planted_in_a_tree_is_reported_and_a_new_build_leaves_it_alone() {
-    let place = Place::new(&["serve", "20999"]);
+    let place = Place::with("dynamic", &["serve", "20999"]);
     place.write();
     place.verb("build").is(DONE, &[]);
     let precious = place.path("precious");
@@ -254,7 +254,10 @@ fn a_run_directory_that_is_somebody_elses() {
         for verb in ["start", "run"] {
             place
                 .verb(verb)
-                .is(NOT_SET_UP, &[directory.to_str().unwrap()]);
+                .is(NOT_SET_UP, &[directory.to_str().unwrap(), "hint"]);
+        }
+        if how == "a link" {
+            fs::remove_file(&directory).unwrap();
         }
         place.nothing_runs();
     }
@@ -270,9 +273,37 @@ fn a_log_directory_that_is_a_link() {
     fs::write(elsewhere.join("log"), "untouched").unwrap();
     symlink(&elsewhere, directory.join("log")).unwrap();
     let answer = place.verb("start");
-    answer.is(NOT_SET_UP, &[directory.join("log").to_str().unwrap()]);
+    answer.is(
+        NOT_SET_UP,
+        &[directory.join("log").to_str().unwrap(), "symbolic link"],
+    );
     assert_eq!(
         fs::read_to_string(elsewhere.join("log")).unwrap(),
         "untouched"
     );
+}
+
+#[test]
+fn a_directory_of_run_directories_that_others_can_change() {
+    for how in [
+        "somebody else's",
+        "writable by everybody",
+        "writable by its group",
+    ] {
+        let place = Place::new(&["serve", "20999"]);
+        place.write();
+        fs::create_dir(place.run()).unwrap();
+        spoil(&place.run(), how);
+        for verb in ["start", "run"] {
+            place.verb(verb).is(
+                NOT_SET_UP,
+                &[
+                    "others can rename what is in",
+                    place.run().to_str().unwrap(),
+                    "chmod go-w",
+                ],
+            );
+        }
+        place.nothing_runs();
+    }
 }

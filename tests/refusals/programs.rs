@@ -3,19 +3,24 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::common::{DONE, FAILED, NOT_SET_UP, Place, files, mode};
+use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, files, mode};
 
 /// The program of a jail is made into something else, and every verb that needs it says so.
 fn refused(change: impl Fn(&Place), words: &[&str]) {
+    refused_with((FAILED, NOT_SET_UP), change, words);
+}
+
+/// The same with the exit codes of `build` and of the verbs that start.
+fn refused_with((build, start): (i32, i32), change: impl Fn(&Place), words: &[&str]) {
     let place = Place::new(&["serve", "20999"]);
     change(&place);
     place.write();
     let path = place.program();
     let mut all = vec![path.to_str().unwrap()];
     all.extend(words);
-    place.verb("build").is(FAILED, &all);
+    place.verb("build").is(build, &all);
     for verb in ["start", "run"] {
-        place.verb(verb).is(NOT_SET_UP, &all);
+        place.verb(verb).is(start, &all);
     }
     place.nothing_was_done();
 }
@@ -55,9 +60,15 @@ fn of_the_other_word_size_or_byte_order() {
 
 #[test]
 fn neither_elf_nor_script() {
-    refused(|place| overwrite(place, b"just text\n"), &["neither"]);
-    refused(|place| overwrite(place, b""), &[]);
-    refused(|place| overwrite(place, b"#!\n"), &[]);
+    let neither = ["it is neither ELF nor a script"];
+    refused_with(
+        (USAGE, USAGE),
+        |place| overwrite(place, b"#!\n"),
+        &["names no interpreter"],
+    );
+    for content in [&b"just text\n"[..], b""] {
+        refused_with((USAGE, USAGE), |place| overwrite(place, content), &neither);
+    }
 }
 
 #[test]
@@ -86,7 +97,8 @@ fn a_link_that_goes_round() {
 
 #[test]
 fn a_directory() {
-    refused(
+    refused_with(
+        (USAGE, USAGE),
         |place| {
             fs::remove_file(place.program()).unwrap();
             fs::create_dir(place.program()).unwrap();

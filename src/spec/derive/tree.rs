@@ -78,6 +78,8 @@ struct Grower<'a> {
     made: Vec<&'a Path>,
     /// What the service made its root directory.
     own_root: Option<&'a Path>,
+    /// Shared directories that it listed.
+    listed: Vec<&'a PathSeen>,
     /// Directories of the service's own that it only asked about.
     looked_at: Vec<&'a PathSeen>,
     files: BTreeMap<PathBuf, FileRule>,
@@ -105,6 +107,7 @@ impl<'a> Grower<'a> {
             code: used().filter(|seen| is_code(seen)).map(host).collect(),
             made: used().filter(is_made).map(host).collect(),
             own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
+            listed: Vec::new(),
             looked_at: Vec::new(),
             files: BTreeMap::new(),
             binds: BTreeMap::new(),
@@ -224,10 +227,7 @@ impl<'a> Grower<'a> {
             self.note(seen, "the directory is shared");
         } else if !host.starts_with("/dev") {
             if seen.uses.contains(&Use::List) {
-                self.note(
-                    seen,
-                    "the directory is shared, so the jail has an empty one",
-                );
+                self.listed.push(seen);
             }
             self.copy(seen, FileKind::Directory);
         }
@@ -328,10 +328,12 @@ impl<'a> Grower<'a> {
         after.next().is_some_and(|path| path.starts_with(directory))
     }
 
-    /// Shared by its place, because everybody may write, or because code lies in it: a bind is
-    /// mounted noexec.
+    /// Shared by its place, on the host or below the service's own root; because everybody may
+    /// write; or because code lies in it: a bind is mounted noexec.
     fn is_shared(&self, directory: &Path) -> bool {
+        let inside = self.own_root.and_then(|root| directory.strip_prefix(root).ok());
         is_shared_place(directory)
+            || inside.is_some_and(|path| is_shared_place(&Path::new("/").join(path)))
             || is_sticky(directory, self.facts)
             || self.code.iter().any(|code| code.starts_with(directory))
     }
@@ -350,6 +352,30 @@ impl<'a> Grower<'a> {
         !is_written(seen)
             && (is(LINKER_CACHE)
                 || (ACCOUNTS.into_iter().any(is) && self.facts.closure.iter().any(is_libc)))
+    }
+
+    /// Says how much of a shared directory is in the jail, once for all in it.
+    fn note_listed(&mut self) {
+        let mut noted: Option<&Path> = None;
+        for seen in std::mem::take(&mut self.listed) {
+            let host = seen.host.as_path();
+            if noted.is_some_and(|above| host.starts_with(above)) {
+                continue;
+            }
+            noted = Some(host);
+            let copied = self
+                .files
+                .values()
+                .filter(|rule| rule.kind != FileKind::Directory && rule.path.starts_with(host));
+            let what = match copied.count() {
+                0 => "and the jail has an empty one".to_owned(),
+                count => format!("and the jail has what was used of it: {count} files"),
+            };
+            self.notes.push(format!(
+                "{}: the directory is shared, {what}",
+                host.display()
+            ));
+        }
     }
 
     /// A directory that was only asked about is there, as an empty one, unless it is there
@@ -373,6 +399,7 @@ impl<'a> Grower<'a> {
     /// A path is one thing only: mounted rather than copied, in memory rather than empty.
     fn into_tree(mut self) -> Tree {
         self.add_looked_at();
+        self.note_listed();
         let binds = binds::collapsed(self.binds);
         let files = &mut self.files;
         for path in binds

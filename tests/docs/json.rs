@@ -1,0 +1,138 @@
+//! docs/json.md has exactly the keys that the verbs print.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{gaoler, repository};
+
+/// A user that every Debian system has, whom nothing runs as.
+const USER: &str = "games";
+
+/// A jail of `sleep`, in directories of its own; stopped at the end.
+struct Jail {
+    places: tempfile::TempDir,
+}
+
+impl Jail {
+    fn command(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let places = self.places.path();
+        let output = gaoler()
+            .arg("--etc")
+            .arg(places.join("etc"))
+            .arg("--state")
+            .arg(places.join("state"))
+            .arg("--run")
+            .arg(places.join("run"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            !text.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (output.status.code(), text)
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.command(arguments).1).unwrap()
+    }
+
+    fn spec(&self) -> PathBuf {
+        self.places.path().join("etc/nap.toml")
+    }
+}
+
+impl Drop for Jail {
+    fn drop(&mut self) {
+        if self.spec().exists() {
+            self.command(&["stop", "nap"]);
+        }
+    }
+}
+
+#[test]
+fn the_documented_keys_are_those_that_are_printed() {
+    let jail = Jail {
+        places: tempfile::tempdir().unwrap(),
+    };
+    for place in ["etc", "state", "run"] {
+        std::fs::create_dir(jail.places.path().join(place)).unwrap();
+    }
+    // Nobody else's command on this machine: that would be taken for the host's own copy.
+    let seconds = (100_000 + std::process::id()).to_string();
+    let command = ["/bin/sleep", &seconds];
+    let up = ["up", "nap", "--user", USER, "--json", "--"];
+    let mut seen: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut see = |section, value: &Value| keys(value, "", seen.entry(section).or_default());
+
+    see("up", &jail.json(&[&up[..], &command].concat()));
+    // Something to find, in every place that has findings.
+    let spec = std::fs::read_to_string(jail.spec()).unwrap();
+    let spec = spec.replace("[protections]", "[protections]\nuts_namespace = \"off\"");
+    let null = r#"{ path = "/dev/null", device = "null", because = "for the manifest" }"#;
+    let spec = spec.replace("devices = []", &format!("devices = [{null}]"));
+    std::fs::write(jail.spec(), spec).unwrap();
+    see("up", &jail.json(&["up", "nap", "--json"]));
+    see("build", &jail.json(&["build", "nap", "--json"]));
+    see("plan", &jail.json(&["plan", "nap", "--json"]));
+    see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    see("status", &jail.json(&["status", "nap", "--json"]));
+    let stopped = jail.json(&["stop", "nap", "--json"]);
+    assert_eq!(stopped["state"], "stopped");
+    see("status", &stopped);
+    let manifest = jail.places.path().join("state/nap/current/manifest.json");
+    for line in std::fs::read_to_string(manifest).unwrap().lines() {
+        see("manifest", &serde_json::from_str(line).unwrap());
+    }
+
+    let documented = documented(&repository("docs/json.md"));
+    for (section, keys) in &seen {
+        assert_eq!(documented.get(*section), Some(keys), "section {section}");
+    }
+    assert_eq!(documented.len(), seen.len());
+}
+
+/// Every key, with the way to it: `findings[].id`.
+fn keys(value: &Value, way: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let way = if way.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{way}.{key}")
+                };
+                found.insert(way.clone());
+                keys(value, &way, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                keys(item, &format!("{way}[]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The keys in the tables of the page, by the section they are in: `` | `key` | … ``.
+fn documented(page: &Path) -> BTreeMap<String, BTreeSet<String>> {
+    let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut section = String::new();
+    for line in std::fs::read_to_string(page).unwrap().lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            section = heading.to_owned();
+        }
+        if let Some((key, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
+            sections
+                .entry(section.clone())
+                .or_default()
+                .insert(key.to_owned());
+        }
+    }
+    sections
+}
