@@ -37,7 +37,7 @@ fn up_once_and_again() {
             assert_eq!(keys(finding), expected);
         }
         assert!(check["score"].as_f64().unwrap() < 1.0, "{check:#}");
-        let above = m.gaoler(&["check", "named", "--live", "--fail-above", "-1"]);
+        let above = m.gaoler(&["check", "named", "--live", "--fail-above=-1"]);
         assert_eq!(above.code, 3, "{above:#?}");
     });
 }

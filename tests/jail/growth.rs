@@ -19,6 +19,7 @@ fn grow(m: &Machine, options: &str, zones: &str) {
 #[test]
 fn secondary_zones_come_later() {
     machine(|m| {
+        m.configure("listen-on { 127.0.0.1; };", "");
         m.up();
         m.own_directory("/run/other");
         m.write("/srv/primary/in.test", &zone_file(1, "192.0.2.5"));
@@ -37,7 +38,7 @@ fn secondary_zones_come_later() {
         eventually(ask, |code| *code == 0);
         let zone =
             "zone \"in.test\" { type secondary; primaries { 127.0.0.2; }; file \"in.test\"; };\n";
-        grow(m, "", zone);
+        grow(m, "listen-on { 127.0.0.1; };", zone);
         m.answers(&["www.in.test"], "192.0.2.5");
         m.rndc(&["retransfer", "in.test"]);
     });
@@ -91,7 +92,7 @@ fn logs_come_later() {
         m.up();
         grow(
             m,
-            "",
+            "querylog yes;",
             "logging { channel few { file \"few.log\" versions 3 size 10k; };\n\
              channel none { file \"none.log\" size 10k; };\n\
              channel all { file \"all.log\" versions unlimited size 10k suffix timestamp; };\n\

@@ -80,6 +80,9 @@ fn as_secondary() {
             )
         };
         let other = beside(m, &(primary("in.test") + &primary("odd.test")));
+        // The first try came before it was there.
+        m.rndc(&["retransfer", "in.test"]);
+        m.rndc(&["retransfer", "odd.test"]);
         eventually(|| m.dig(&["www.in.test"]), |answer| answer == "192.0.2.1");
         eventually(|| m.dig(&["www.odd.test"]), |answer| answer == "192.0.2.3");
         eventually(
@@ -119,6 +122,20 @@ fn a_primary_on_another_port() {
              also-notify { 127.0.0.1; }; allow-transfer { any; }; };\n",
         );
         let _other = m.background(&["named", "-f", "-u", "bind", "-c", "/etc/bind/other.conf"]);
+        let ask = || {
+            m.run(&[
+                "dig",
+                "@127.0.0.2",
+                "-p",
+                "5300",
+                "+tries=1",
+                "+time=1",
+                ".",
+            ])
+            .code
+        };
+        eventually(ask, |code| *code == 0);
+        m.rndc(&["retransfer", "in.test"]);
         eventually(|| m.dig(&["www.in.test"]), |answer| answer == "192.0.2.1");
     });
 }
