@@ -65,12 +65,13 @@ pub struct Mount {
 pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Result<Live> {
     let stat = rustix::fs::stat(tree).doing(|| format!("look at {}", tree.display()))?;
     let own = std::process::id().cast_signed();
-    let mounts = mounts(state.service.pid)?;
     let start = if plan.has_init() {
         state.init.map(|init| init.pid)
     } else {
         None
     };
+    // A service that has changed its root by itself sees only the mounts below that one.
+    let mounts = mounts(start.unwrap_or(state.service.pid))?;
     let mut processes = Vec::new();
     for pid in process::companions(start.unwrap_or(state.service.pid))? {
         // One that ends while it is looked at is no finding.
