@@ -79,6 +79,7 @@ fn the_tree_looks_like_the_host() {
     for path in ["/etc/bind", "/var/cache/bind", "/run/named", "/dev/gaoler"] {
         assert_eq!(mount(path), EntryKind::Mountpoint, "{path}");
     }
+    assert_eq!(mount("/dev/log"), EntryKind::Symlink);
     let log = std::fs::read_link(tree.root.join("dev/log")).unwrap();
     assert_eq!(log.to_str(), Some("gaoler/log"));
     let libc = tree
