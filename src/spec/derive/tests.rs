@@ -163,7 +163,11 @@ fn a_root_of_its_own_is_no_place_to_mount_but_what_it_holds_is() {
     let spec = derive(&trace, None, &facts()).spec;
     let binds: Vec<&Path> = spec.binds.iter().map(|bind| bind.path.as_path()).collect();
     assert_eq!(binds, [Path::new("/srv/jail/etc/web")]);
-    assert!(spec.devices.iter().any(|rule| rule.path == Path::new("/srv/jail/dev/null")));
+    assert!(
+        spec.devices
+            .iter()
+            .any(|rule| rule.path == Path::new("/srv/jail/dev/null"))
+    );
 }
 
 #[test]
