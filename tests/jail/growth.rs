@@ -92,12 +92,13 @@ fn logs_come_later() {
         m.up();
         grow(
             m,
-            "querylog yes;",
+            "",
             "logging { channel few { file \"few.log\" versions 3 size 10k; };\n\
              channel none { file \"none.log\" size 10k; };\n\
              channel all { file \"all.log\" versions unlimited size 10k suffix timestamp; };\n\
              category queries { few; none; all; }; };\n",
         );
+        m.rndc(&["querylog", "on"]);
         let batch: String = (0..500)
             .map(|number| format!("n{number}.localhost\n"))
             .collect();
