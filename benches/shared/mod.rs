@@ -8,6 +8,7 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -60,7 +61,21 @@ pub fn enter_namespaces(kinds: &[&str]) -> Result<bool> {
 
 /// A directory tree for one benchmark, which is in its own mount namespace.
 pub struct Place {
+    /// Unmounted before the directory is removed: fields are dropped in this order.
+    mounted: Mounted,
     directory: tempfile::TempDir,
+}
+
+/// A mount that goes away with this, also when the benchmark fails.
+struct Mounted(PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // It may not have been mounted yet; the mount namespace ends with the benchmark anyway.
+        match rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH) {
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 impl Place {
@@ -69,24 +84,25 @@ impl Place {
     /// # Errors
     /// As `mkdir(2)` and `mount(2)`.
     pub fn new() -> Result<Self> {
-        let place = Self {
-            directory: tempfile::Builder::new()
-                .prefix("gaoler-bench-")
-                .tempdir_in("/var/lib")?,
-        };
-        fs::set_permissions(
-            place.path(),
-            std::os::unix::fs::PermissionsExt::from_mode(0o755),
-        )?;
+        // jk_cp refuses a directory that others can write to, as /tmp.
+        let directory = tempfile::Builder::new()
+            .prefix("gaoler-bench-")
+            .tempdir_in("/var/lib")?;
+        let path = directory.path();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
         for name in ["etc", "state", "run"] {
-            fs::create_dir(place.path().join(name))?;
+            fs::create_dir(path.join(name))?;
         }
-        let run = place.path().join("run");
-        checked(
-            Command::new("mount")
-                .args(["-t", "tmpfs", "-o", "mode=755", "tmpfs"])
-                .arg(run),
-        )?;
+        let place = Self {
+            mounted: Mounted(path.join("run")),
+            directory,
+        };
+        // Where no syslog runs, a jail's messages go to a file in /var/log: the host's is spared.
+        for over in [place.mounted.0.as_path(), Path::new("/var/log")] {
+            let mut mount = Command::new("mount");
+            mount.args(["-t", "tmpfs", "-o", "mode=755", "tmpfs"]);
+            checked(mount.arg(over))?;
+        }
         Ok(place)
     }
 
@@ -128,8 +144,9 @@ impl Place {
     /// # Errors
     /// Something is still in use.
     pub fn remove(self) -> Result<()> {
-        checked(Command::new("umount").arg(self.path().join("run")))?;
-        Ok(self.directory.close()?)
+        let Self { mounted, directory } = self;
+        drop(mounted);
+        Ok(directory.close()?)
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Process {
     pub threads: Vec<Status>,
     /// Device and inode of its root directory.
     pub root: (u64, u64),
+    /// It changed its root by itself, to a directory below that of the jail's first process.
+    pub root_inside: bool,
     /// Its namespaces, in the order of [`NAMESPACES`].
     pub namespaces: Vec<u64>,
     /// Descriptors that lead to a file of a mount that is not the jail's: number and target.
@@ -65,16 +67,18 @@ pub struct Mount {
 pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Result<Live> {
     let stat = rustix::fs::stat(tree).doing(|| format!("look at {}", tree.display()))?;
     let own = std::process::id().cast_signed();
-    let mounts = mounts(state.service.pid)?;
     let start = if plan.has_init() {
         state.init.map(|init| init.pid)
     } else {
         None
     };
+    // The service may have changed its root once more, and then sees its own mounts only in part.
+    let first = start.unwrap_or(state.service.pid);
+    let mounts = mounts(first)?;
     let mut processes = Vec::new();
-    for pid in process::companions(start.unwrap_or(state.service.pid))? {
+    for pid in process::companions(first)? {
         // One that ends while it is looked at is no finding.
-        if let Ok(found) = look_at(pid, start == Some(pid), &mounts, tree, manifest) {
+        if let Ok(found) = look_at(pid, first, start == Some(pid), &mounts, tree, manifest) {
             processes.push(found);
         }
     }
@@ -88,6 +92,7 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
 
 fn look_at(
     pid: i32,
+    first: i32,
     is_init: bool,
     mounts: &[Mount],
     tree: &Path,
@@ -107,9 +112,10 @@ fn look_at(
         is_init,
         threads: threads(pid)?,
         root,
+        root_inside: pid != first && is_inside(pid, "root", first, root),
         namespaces: namespaces(pid)?,
         foreign_descriptors: foreign,
-        directory_inside: directory == root || directory_is_inside(pid, mounts),
+        directory_inside: directory == root || is_inside(pid, "cwd", first, directory),
         executable: executable(pid, is_init, tree, manifest),
     })
 }
@@ -138,16 +144,14 @@ fn mount_of(pid: i32, descriptor: u32) -> Option<u64> {
         .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
-/// Whether the working directory, as the kernel names it, lies on one of the jail's mounts.
-fn directory_is_inside(pid: i32, mounts: &[Mount]) -> bool {
-    let Ok(directory) = fs::read_link(format!("/proc/{pid}/cwd")) else {
+/// Whether a directory of a process, as the kernel names it, is the same one seen from the root of
+/// the jail's first process. A name that cannot be reached from there shows the host's.
+fn is_inside(pid: i32, kind: &str, first: i32, found: (u64, u64)) -> bool {
+    let Ok(shown) = fs::read_link(format!("/proc/{pid}/{kind}")) else {
         return false;
     };
-    let Ok(shown) = rustix::fs::stat(format!("/proc/{pid}/root{}", directory.display())) else {
-        return false;
-    };
-    !mounts.is_empty()
-        && process::working_directory(pid).is_ok_and(|found| found == (shown.st_dev, shown.st_ino))
+    rustix::fs::stat(format!("/proc/{first}/root{}", shown.display()))
+        .is_ok_and(|seen| found == (seen.st_dev, seen.st_ino))
 }
 
 /// Compares what runs with what was built: the same file, with the manifest's content.

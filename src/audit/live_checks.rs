@@ -226,7 +226,7 @@ fn root(subject: &Subject<'_>) -> Vec<Finding> {
         return Vec::new();
     };
     processes(subject)
-        .filter(|process| process.root != live.tree)
+        .filter(|process| process.root != live.tree && !process.root_inside)
         .map(|process| {
             Finding::new(
                 Severity::Critical,

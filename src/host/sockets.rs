@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::process;
 use crate::spec::Protocol;
@@ -19,6 +20,8 @@ const BOUND: &str = "07";
 pub struct Listener {
     /// TCP or UDP.
     pub protocol: Protocol,
+    /// Its address; a mapped IPv4 address of an IPv6 socket as an IPv4 one.
+    pub address: IpAddr,
     /// Its port.
     pub port: u16,
     /// Its inode.
@@ -59,14 +62,32 @@ fn parse(table: &str, protocol: Protocol, wanted: &str) -> Vec<Listener> {
             if *state != wanted {
                 return None;
             }
-            let port = u16::from_str_radix(local.rsplit_once(':')?.1, 16).ok()?;
+            let (address, port) = local.rsplit_once(':')?;
+            let port = u16::from_str_radix(port, 16).ok()?;
             Some(Listener {
                 protocol,
+                address: address_of(address)?,
                 port,
                 inode: inode.parse().ok()?,
             })
         })
         .collect()
+}
+
+/// An address as the tables have it: hexadecimal words of 32 bits in the machine's byte order.
+fn address_of(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| {
+        let digits = text.get(at * 8..at * 8 + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    if text.len() == 8 {
+        return Some(Ipv4Addr::from(word(0)?).into());
+    }
+    let mut bytes = [0; 16];
+    for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
+        part.copy_from_slice(&word(at)?);
+    }
+    Some(Ipv6Addr::from(bytes).to_canonical())
 }
 
 /// The inodes of the sockets that a process holds. Empty if it has ended meanwhile.
@@ -86,23 +107,45 @@ pub fn held_by(pid: i32) -> Vec<u64> {
         .collect()
 }
 
-/// The process that holds `protocol` `port` in this network namespace: pid and command line.
+/// Somebody who waits on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// At which address.
+    pub address: IpAddr,
+    /// A process that holds the socket; `None` if it cannot be seen from here.
+    pub pid: Option<i32>,
+    /// Its command line.
+    pub command: Vec<String>,
+}
+
+/// Who holds `protocol` `port` in this network namespace.
 ///
 /// # Errors
 /// `/proc` not readable.
-pub fn owner(protocol: Protocol, port: u16) -> Result<Option<(i32, Vec<String>)>> {
+pub fn owners(protocol: Protocol, port: u16) -> Result<Vec<Owner>> {
     let own = std::process::id().cast_signed();
-    let inodes: BTreeMap<u64, ()> = listeners(own)?
+    let held: Vec<Listener> = listeners(own)?
         .into_iter()
         .filter(|listener| listener.protocol == protocol && listener.port == port)
-        .map(|listener| (listener.inode, ()))
         .collect();
-    if inodes.is_empty() {
-        return Ok(None);
+    if held.is_empty() {
+        return Ok(Vec::new());
     }
-    let holds = |pid: &i32| held_by(*pid).iter().any(|inode| inodes.contains_key(inode));
-    let pid = process::all()?.into_iter().find(holds).unwrap_or(0);
-    Ok(Some((pid, process::command_line(pid))))
+    let mut holders: BTreeMap<u64, i32> = BTreeMap::new();
+    for pid in process::all()? {
+        for inode in held_by(pid) {
+            holders.entry(inode).or_insert(pid);
+        }
+    }
+    let owner = |listener: Listener| {
+        let pid = holders.get(&listener.inode).copied();
+        Owner {
+            address: listener.address,
+            pid,
+            command: pid.map(process::command_line).unwrap_or_default(),
+        }
+    };
+    Ok(held.into_iter().map(owner).collect())
 }
 
 #[cfg(test)]
@@ -119,6 +162,7 @@ mod tests {
             found,
             [Listener {
                 protocol: Protocol::Tcp,
+                address: Ipv4Addr::LOCALHOST.into(),
                 port: 53,
                 inode: 4711
             }]
@@ -129,9 +173,29 @@ mod tests {
     fn a_socket_of_this_process_is_found_with_its_owner() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
         let port = socket.local_addr().expect("bound").port();
-        let (pid, _) = owner(Protocol::Udp, port)
-            .expect("proc")
-            .expect("it is bound");
-        assert_eq!(pid, std::process::id().cast_signed());
+        let owners = owners(Protocol::Udp, port).expect("proc");
+        let own = Some(std::process::id().cast_signed());
+        assert!(
+            owners
+                .iter()
+                .any(|owner| owner.pid == own && owner.address == Ipv4Addr::LOCALHOST),
+            "{owners:?}"
+        );
+    }
+
+    #[test]
+    fn addresses_are_in_the_machines_byte_order() {
+        let (one, two) = (
+            u32::from_ne_bytes([127, 0, 0, 2]),
+            u32::from_ne_bytes([0, 0, 0, 1]),
+        );
+        assert_eq!(
+            address_of(&format!("{one:08X}")),
+            Some(Ipv4Addr::new(127, 0, 0, 2).into())
+        );
+        let loopback = format!("{:024X}{two:08X}", 0);
+        assert_eq!(address_of(&loopback), Some(Ipv6Addr::LOCALHOST.into()));
+        assert_eq!(address_of("0100007"), None);
+        assert_eq!(address_of("é00007F0"), None);
     }
 }

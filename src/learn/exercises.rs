@@ -29,7 +29,7 @@ const LAST_OUTPUT: Duration = Duration::from_millis(500);
 pub enum Message {
     /// An exercise has ended.
     Ran(ExerciseRun),
-    /// The time to serve is over, and the service's own way to stop has been tried.
+    /// The time to serve is over, and the service's own way to stop is being tried.
     Stop,
 }
 
@@ -59,12 +59,13 @@ pub fn drive(
         std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
     }
     progress(Progress::Stopping);
+    // Before it is asked to end: an end that comes at once is none of its own accord. A tracer
+    // that is gone needs no telling.
+    tell.send(Message::Stop).unwrap_or_default();
     if !request.stop_command.is_empty() && !over.load(Ordering::Relaxed) {
         // If it does nothing, SIGTERM follows, so its result does not matter.
         finish(&request.stop_command, over);
     }
-    // A tracer that is gone needs no telling.
-    tell.send(Message::Stop).unwrap_or_default();
 }
 
 /// Runs one exercise to its end.

@@ -274,6 +274,16 @@ impl Launched {
         self.status.is_some()
     }
 
+    /// Readable when the process that is taken for the service has ended, if there is one.
+    pub fn service(&self) -> Option<BorrowedFd<'_>> {
+        self.service.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes no process for the service from now on.
+    pub fn follow_nobody(&mut self) {
+        self.service = None;
+    }
+
     /// Takes this process for the service from now on.
     pub fn follow_process(&mut self, pid: i32) {
         self.service_pid = Some(pid);

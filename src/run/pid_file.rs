@@ -5,10 +5,11 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
 use super::state::State;
+use crate::host::process;
 use crate::{Doing, Error, Result};
 
 /// More than any pid file holds.
@@ -26,9 +27,7 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::new(doing(), "it is no path of a file"));
     };
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let directory = match rustix::fs::openat2(CWD, parent, flags, Mode::empty(), resolve) {
+    let directory = match open_directory(parent) {
         Ok(directory) => directory,
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(errno).doing(doing),
@@ -48,7 +47,24 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
     let file = rustix::fs::openat(&directory, beside.as_str(), flags, mode).doing(doing)?;
     rustix::io::write(file.as_fd(), format!("{pid}\n").as_bytes()).doing(doing)?;
+    // It replaces the service's own, which the service must be able to write the next time.
+    let status = process::status(state.service.pid)?;
+    let ([uid, ..], [gid, ..]) = (status.uids, status.gids);
+    rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing(doing)?;
     rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
+}
+
+/// The number in a pid file; `None` if there is no such file, or no number in it.
+pub fn number(path: &Path) -> Option<i32> {
+    let directory = open_directory(path.parent()?).ok()?;
+    let text = content(&directory, Path::new(path.file_name()?)).ok()?;
+    text.trim().parse().ok()
+}
+
+fn open_directory(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(CWD, path, flags, Mode::empty(), resolve)
 }
 
 fn content(directory: &OwnedFd, name: &Path) -> rustix::io::Result<String> {

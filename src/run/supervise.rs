@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::cgroup;
@@ -24,6 +24,12 @@ const LOG_SOCKET: &str = "log";
 const LOG_DIRECTORY: &str = "log";
 
 const SIGCHLD: i32 = 17;
+
+/// How long what is about to happen is waited for before it is looked at again.
+const A_MOMENT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 1_000_000,
+};
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -121,16 +127,24 @@ fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
 }
 
 fn remove_log(directory: &Path) -> Result<()> {
-    match rustix::fs::unlink(directory.join(LOG_SOCKET)) {
+    let doing = || format!("remove {}", directory.display());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(directory, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => {
+            return Err(Error::setup(doing(), "it is a symbolic link or a file")
+                .hint("remove it, and look who can write in that directory"));
+        }
+        Err(errno) => return Err(errno).doing(doing),
+    };
+    match rustix::fs::unlinkat(&opened, LOG_SOCKET, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => {
             return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display()));
         }
     }
-    match rustix::fs::rmdir(directory) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno).doing(|| format!("remove {}", directory.display())),
-    }
+    rustix::fs::rmdir(directory).doing(doing)
 }
 
 /// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
@@ -162,14 +176,9 @@ impl Jail<'_> {
     fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
         sys::memory::release_program();
         loop {
-            let ready = wait(
-                self.launched.end(),
-                signals,
-                &self.relay,
-                self.output.as_ref(),
-            )?;
+            let [ended, _] = self.wait(self.launched.end(), None, signals)?;
             self.handle(signals)?;
-            if ready {
+            if ended {
                 break;
             }
         }
@@ -200,16 +209,48 @@ impl Jail<'_> {
         ended
     }
 
-    /// Until nothing is left for the first process to reap.
+    /// Until nothing is left for the first process to reap. A daemon that forks twice leaves one
+    /// in between, which ends: then the oldest that is left is the service.
     fn until_empty(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let end = self.launched.child.as_fd();
-            let ready = wait(end, signals, &self.relay, self.output.as_ref())?;
+            let (end, service) = (self.launched.child.as_fd(), self.launched.service());
+            let [empty, ended] = self.wait(end, service, signals)?;
             self.handle(signals)?;
-            if ready {
+            if empty {
                 return Ok(Ended::Exited(0));
             }
+            if ended && !self.adopt()? {
+                self.launched.follow_nobody();
+            }
         }
+    }
+
+    /// Waits for anything; answers whether `end` and `service` are readable.
+    fn wait(
+        &self,
+        end: BorrowedFd<'_>,
+        service: Option<BorrowedFd<'_>>,
+        signals: &OwnedFd,
+    ) -> Result<[bool; 2]> {
+        let service = service.unwrap_or(end);
+        let mut watched = vec![
+            PollFd::from_borrowed_fd(end, PollFlags::IN),
+            PollFd::from_borrowed_fd(service, PollFlags::IN),
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::from_borrowed_fd(self.relay.socket().as_fd(), PollFlags::IN),
+        ];
+        if let Some(output) = &self.output {
+            watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
+        }
+        match poll(&mut watched, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).doing(|| "wait for the jail"),
+        }
+        let readable = |index: usize| {
+            let watched = watched.get(index);
+            watched.is_some_and(|watched| !watched.revents().is_empty())
+        };
+        Ok([readable(0), readable(1)])
     }
 
     fn handle(&mut self, signals: &OwnedFd) -> Result<()> {
@@ -230,49 +271,52 @@ impl Jail<'_> {
         }
     }
 
-    /// After a daemon's first process has ended: the oldest one left is the service.
+    /// After a daemon's first process has ended: the oldest one left is the service. Answers
+    /// whether one is left.
     fn adopt(&mut self) -> Result<bool> {
         if !self.launched.has_init() {
             return Ok(false);
         }
-        let first = self.launched.child_pid;
-        let eldest = process::companions(first)?
-            .into_iter()
-            .filter(|pid| *pid != first)
-            .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
-            .min();
-        let Some((_, pid)) = eldest else {
-            return Ok(false);
-        };
-        self.launched.follow_process(pid);
-        record(self.supervision, &self.launched)?;
-        Ok(true)
+        loop {
+            match eldest(self.launched.child_pid) {
+                Ok(Some(pid)) => {
+                    self.launched.follow_process(pid);
+                    record(self.supervision, &self.launched)?;
+                    return Ok(true);
+                }
+                // One that was forked while the others were listed is missed, and its parent
+                // may have ended before it was looked at: only the end of the first process,
+                // which reaps, says that nobody is left.
+                Ok(None) if self.is_empty_soon()? => return Ok(false),
+                Err(_) if self.is_empty_soon()? => return Ok(false),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Whether the first process ends within a moment.
+    fn is_empty_soon(&self) -> Result<bool> {
+        let mut watched = [PollFd::new(&self.launched.child, PollFlags::IN)];
+        match poll(&mut watched, Some(&A_MOMENT)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno).doing(|| "wait for the jail"),
+        }
     }
 }
 
-/// Waits for anything; answers whether `end` is readable.
-fn wait(
-    end: BorrowedFd<'_>,
-    signals: &OwnedFd,
-    relay: &Relay,
-    output: Option<&Output>,
-) -> Result<bool> {
-    let mut watched = vec![
-        PollFd::new(&end, PollFlags::IN),
-        PollFd::new(signals, PollFlags::IN),
-    ];
-    watched.push(PollFd::from_borrowed_fd(
-        relay.socket().as_fd(),
-        PollFlags::IN,
-    ));
-    if let Some(output) = output {
-        watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
-    }
-    match poll(&mut watched, None) {
-        Ok(_) | Err(Errno::INTR) => {}
-        Err(errno) => return Err(errno).doing(|| "wait for the jail"),
-    }
-    Ok(watched
-        .first()
-        .is_some_and(|first| !first.revents().is_empty()))
+/// The oldest process beside the first one.
+fn eldest(first: i32) -> Result<Option<i32>> {
+    let eldest = process::companions(first)?
+        .into_iter()
+        .filter(|pid| *pid != first && !is_ended(*pid))
+        .filter_map(|pid| Some((process::start_time(pid).ok()?, pid)))
+        .min();
+    Ok(eldest.map(|(_, pid)| pid))
+}
+
+/// Whether a process has ended and is only not reaped yet.
+fn is_ended(pid: i32) -> bool {
+    process::status(pid).is_ok_and(|status| ['Z', 'X'].contains(&status.state))
 }

@@ -13,7 +13,7 @@ pub use derive::{Derived, DirectoryFacts, Facts, derive};
 pub use parse::parse;
 pub use service::{
     ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, Resolved, config_paths, config_port,
-    shipped,
+    peer_ports, shipped, shipped_program,
 };
 pub use types::*;
 pub use write::to_toml;

@@ -7,10 +7,10 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use config_paths::{IsDirectory, config_paths};
-pub use config_ports::config_port;
+pub use config_ports::{config_port, peer_ports};
 pub(super) use environment::words;
 pub use resolve::Resolved;
 
@@ -71,7 +71,7 @@ pub struct Knowledge {
     pub places: Vec<Place>,
     /// How to find the paths that its configuration names.
     pub config_paths: Option<ConfigPaths>,
-    /// How to find the port that its configuration gives it, in the output of the command of
+    /// How to find the ports that its configuration names, in the output of the command of
     /// `config_paths`.
     pub config_ports: Option<ConfigPorts>,
     /// Ports that it may need beyond those seen.
@@ -140,7 +140,7 @@ pub struct ConfigPaths {
     pub because: String,
 }
 
-/// The statements of a configuration that decide the main port.
+/// The statements of a configuration that name ports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigPorts {
     /// Keywords of statements `KEYWORD [port NUMBER] { ADDRESS; ... };`, most telling first.
@@ -152,6 +152,10 @@ pub struct ConfigPorts {
     pub secured: Vec<String>,
     /// The address that stands for none.
     pub nobody: String,
+    /// Keywords of statements that name other servers, whose ports it connects to.
+    pub peers: Vec<String>,
+    /// Why it connects to them.
+    pub because: String,
 }
 
 /// The shipped knowledge about `name`, which may be an alias, if there is any.
@@ -159,9 +163,26 @@ pub struct ConfigPorts {
 /// # Errors
 /// A mistake in the shipped file itself.
 pub fn shipped(name: &str) -> Result<Option<Knowledge>> {
+    find(|known| known.name == name || known.aliases.iter().any(|alias| alias == name))
+}
+
+/// The shipped knowledge about the service that `program`, an absolute path without links, runs.
+///
+/// # Errors
+/// As [`shipped`].
+pub fn shipped_program(program: &Path) -> Result<Option<Knowledge>> {
+    find(|known| {
+        known
+            .command
+            .first()
+            .is_some_and(|own| Path::new(own) == program)
+    })
+}
+
+fn find(is_wanted: impl Fn(&Knowledge) -> bool) -> Result<Option<Knowledge>> {
     for (origin, text) in SHIPPED {
         let knowledge = read::knowledge(text, origin)?;
-        if knowledge.name == name || knowledge.aliases.iter().any(|alias| alias == name) {
+        if is_wanted(&knowledge) {
             return Ok(Some(knowledge));
         }
     }

@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use super::preflight::Copies;
 use super::user::{self, Identity, Wish};
-use super::{Event, Places, Report, closure, handover, jail, must_be_root, preflight, valid_name};
-use crate::host::command::{PATH, last_lines};
-use crate::host::{Host, sockets};
-use crate::learn::trace::SocketUse;
-use crate::learn::{self, Progress, Request, Trace};
-use crate::spec::{
-    self, DirectoryFacts, Exercise, Facts, Knowledge, Protocol, Ready, Resolved, Spec,
+use super::{
+    Event, Places, Report, closure, handover, jail, must_be_root, ports, preflight, valid_name,
 };
+use crate::host::Host;
+use crate::host::command::{PATH, last_lines};
+use crate::learn::{self, Progress, Request, Trace};
+use crate::spec::{self, DirectoryFacts, Exercise, Facts, Knowledge, Ready, Resolved, Spec};
 use crate::{Doing, Error, Result};
 
 /// How long a service may take to become ready under the tracer.
@@ -87,8 +86,8 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     }
     let mut subject = Service::find(options)?;
     subject.preflight(report)?;
-    subject.settle_port(options)?;
-    preflight::ports_are_free(&subject.name, &subject.ready)?;
+    subject.settle_ports(options)?;
+    ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
     let trace = subject.trace(options, report)?;
     let wish = Wish {
@@ -116,7 +115,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
 /// The trace stays beside the generations: it is the evidence for the spec.
 fn keep_trace(places: &Places, name: &str, trace: &Trace) -> Result<()> {
     crate::build::State::create(&places.state, name)?;
-    learn::save(trace, &places.state.join(name).join("trace.json"))
+    learn::save(trace, &places.trace(name))
 }
 
 /// A service that is about to be learned.
@@ -126,6 +125,7 @@ struct Service {
     user: Option<String>,
     ready: Vec<Ready>,
     exercises: Vec<Exercise>,
+    copies: Copies,
     known: Option<Resolved>,
     /// The whole configuration in its printed form; empty if there is no way to print it.
     configuration: String,
@@ -140,38 +140,24 @@ impl Service {
             .iter()
             .map(|text| spec::ready(text))
             .collect::<Result<_>>()?;
-        if !options.command.is_empty() {
-            return Ok(Self {
-                name: options.name.clone(),
-                command: absolute_program(&options.command)?,
-                user: options.user.clone(),
-                ready,
-                exercises,
-                known: None,
-                configuration: String::new(),
-            });
-        }
-        let Some(knowledge) = spec::shipped(&options.name)? else {
-            return Err(Error::usage(
-                format!("learn {}", options.name),
-                "gaoler knows no service of that name",
-            )
-            .hint(format!(
-                "say how it is started: gaoler learn {} -- COMMAND...",
-                options.name
-            )));
+        let known = known(options)?;
+        let command = match &known {
+            Some(known) => absolute_program(&known.knowledge.command)?,
+            None => absolute_program(&options.command)?,
         };
-        let known = knowledge.resolve(&|path| fs::read_to_string(path).ok())?;
+        let user = known.as_ref().map(|known| &known.knowledge.user);
         Ok(Self {
             name: options.name.clone(),
-            command: absolute_program(&known.knowledge.command)?,
-            user: options
-                .user
-                .clone()
-                .or_else(|| Some(known.knowledge.user.clone())),
+            command,
+            user: options.user.as_ref().or(user).cloned(),
             ready,
             exercises,
-            known: Some(known),
+            copies: if options.command.is_empty() {
+                Copies::SameProgram
+            } else {
+                Copies::SameCommand
+            },
+            known,
             configuration: String::new(),
         })
     }
@@ -181,11 +167,7 @@ impl Service {
     }
 
     fn preflight(&self, report: &Report<'_>) -> Result<()> {
-        let copies = match self.known {
-            Some(_) => Copies::SameProgram,
-            None => Copies::SameCommand,
-        };
-        preflight::host_copy_is_stopped(&self.name, &self.command, copies)?;
+        preflight::host_copy_is_stopped(&self.name, &self.command, self.copies)?;
         if let Some(knowledge) = self.knowledge() {
             report(Event::Doing("testing the configuration".to_owned()));
             preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
@@ -194,8 +176,9 @@ impl Service {
     }
 
     /// Reads the configuration of a known service, which must be good, and with it where the
-    /// service waits for its clients: signs of readiness and exercises follow from that.
-    fn settle_port(&mut self, options: &LearnOptions) -> Result<()> {
+    /// service waits for its clients and where it connects to: signs of readiness, exercises and
+    /// port rules follow from that.
+    fn settle_ports(&mut self, options: &LearnOptions) -> Result<()> {
         let Some(known) = &mut self.known else {
             return Ok(());
         };
@@ -207,6 +190,10 @@ impl Service {
             Some(ports) => spec::config_port(&self.configuration, ports, known.port, fallback),
             None => known.port.or(fallback),
         };
+        if let Some(ports) = &known.knowledge.config_ports {
+            let peers = spec::peer_ports(&self.configuration, ports);
+            known.knowledge.ports.extend(peers);
+        }
         known.knowledge = std::mem::take(&mut known.knowledge).on_port(port);
         if options.ready.is_empty() {
             self.ready.clone_from(&known.knowledge.ready);
@@ -260,7 +247,7 @@ impl Service {
         let trace = learn::learn(request, &progress).map_err(|error| {
             let words = words();
             if words.is_empty() {
-                error
+                ports::explain(&self.ready, error)
             } else {
                 error.hint(format!("its last words:\n{words}"))
             }
@@ -287,26 +274,7 @@ impl Service {
     /// A trace that must not become a policy.
     fn judge(&self, trace: &Trace, words: &str) -> Result<()> {
         let doing = || format!("learn {}", self.name);
-        if let Some(socket) = trace
-            .sockets
-            .iter()
-            .find(|seen| matches!(seen.action, SocketUse::BindFailed(errno) if errno == EADDRINUSE))
-        {
-            let protocol = if socket.kind == 1 {
-                Protocol::Tcp
-            } else {
-                Protocol::Udp
-            };
-            let owner = sockets::owner(protocol, socket.port)?;
-            let whose = owner.map_or_else(
-                || "something that has gone away since".to_owned(),
-                |(pid, command)| format!("process {pid} ({})", command.join(" ")),
-            );
-            return Err(
-                Error::setup(doing(), format!("port {} is taken by {whose}", socket.port))
-                    .hint("stop that process, or give the service another port"),
-            );
-        }
+        ports::were_free(&self.name, trace)?;
         if trace.calls.is_empty() {
             return Err(Error::setup(doing(), "the trace is empty").hint(words));
         }
@@ -375,6 +343,32 @@ impl Service {
     }
 }
 
+/// What gaoler itself knows: about the service of that name, or about the program of a command.
+fn known(options: &LearnOptions) -> Result<Option<Resolved>> {
+    if !options.command.is_empty() {
+        let command = absolute_program(&options.command)?;
+        let Some(Ok(program)) = command.first().map(fs::canonicalize) else {
+            return Ok(None);
+        };
+        return spec::shipped_program(&program)?
+            .map(|knowledge| knowledge.resolve_command(&command))
+            .transpose();
+    }
+    let Some(knowledge) = spec::shipped(&options.name)? else {
+        return Err(Error::usage(
+            format!("learn {}", options.name),
+            "gaoler knows no service of that name",
+        )
+        .hint(format!(
+            "say how it is started: gaoler learn {} -- COMMAND...",
+            options.name
+        )));
+    };
+    knowledge
+        .resolve(&|path| fs::read_to_string(path).ok())
+        .map(Some)
+}
+
 /// The configuration as the service's own tool prints it.
 fn printed(name: &str, command: &[String]) -> Result<String> {
     let outcome = crate::host::command::run(command, CONFIG_LIMIT)?;
@@ -386,9 +380,6 @@ fn printed(name: &str, command: &[String]) -> Result<String> {
         outcome.last_lines(5),
     ))
 }
-
-/// errno of a port that is taken (`bind(2)`).
-const EADDRINUSE: i32 = 98;
 
 /// The whole environment of a jailed service.
 fn environment() -> BTreeMap<String, String> {

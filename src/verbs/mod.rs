@@ -8,7 +8,9 @@ mod handover;
 mod jail;
 mod learn;
 mod lifecycle;
+mod ports;
 mod preflight;
+mod readiness;
 mod up;
 mod user;
 
@@ -50,6 +52,11 @@ impl Places {
     /// The spec of a jail.
     pub fn spec(&self, name: &str) -> PathBuf {
         self.etc.join(format!("{name}.toml"))
+    }
+
+    /// What the service did when it was learned.
+    pub fn trace(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("trace.json")
     }
 
     /// The directory of a running jail.

@@ -1,11 +1,10 @@
-//! What must hold before a service is learned or started: its host copy does not run, its ports
-//! are free, its configuration is good.
+//! What must hold before a service is learned or started: its host copy does not run, its
+//! configuration is good.
 
 use std::path::Path;
 use std::time::Duration;
 
-use crate::host::{command, process, sockets};
-use crate::spec::{Protocol, Ready};
+use crate::host::{command, process};
 use crate::{Doing, Error, Result};
 
 /// How long a configuration test may take.
@@ -43,30 +42,6 @@ pub(super) fn host_copy_is_stopped(name: &str, command: &[String], copies: Copie
                 ),
             )
             .hint("stop it first, as in: systemctl disable --now UNIT"));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses if something holds one of the ports.
-pub(super) fn ports_are_free(name: &str, ready: &[Ready]) -> Result<()> {
-    for sign in ready {
-        let (protocol, port, text) = match sign {
-            Ready::Tcp(port) => (Protocol::Tcp, *port, "TCP"),
-            Ready::Udp(port) => (Protocol::Udp, *port, "UDP"),
-            Ready::File(_) | Ready::Quiet(_) => continue,
-        };
-        if let Some((pid, command)) = sockets::owner(protocol, port)? {
-            let whose = if pid == 0 {
-                "a process that cannot be seen from here".to_owned()
-            } else {
-                format!("process {pid} ({})", command.join(" "))
-            };
-            return Err(Error::setup(
-                format!("jail {name}"),
-                format!("{text} port {port} is taken by {whose}"),
-            )
-            .hint("stop that process, or give the service another port"));
         }
     }
     Ok(())

@@ -76,9 +76,12 @@ fn the_tree_looks_like_the_host() {
         "{passwd}"
     );
     let mount = |path: &str| tree.manifest.entry(path.as_ref()).unwrap().kind;
-    for path in ["/etc/bind", "/var/cache/bind", "/run/named", "/dev/log"] {
+    for path in ["/etc/bind", "/var/cache/bind", "/run/named", "/dev/gaoler"] {
         assert_eq!(mount(path), EntryKind::Mountpoint, "{path}");
     }
+    assert_eq!(mount("/dev/log"), EntryKind::Symlink);
+    let log = std::fs::read_link(tree.root.join("dev/log")).unwrap();
+    assert_eq!(log.to_str(), Some("gaoler/log"));
     let libc = tree
         .manifest
         .entry("/usr/lib/x86_64-linux-gnu/libc.so.6".as_ref())

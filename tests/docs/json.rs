@@ -48,7 +48,9 @@ impl Jail {
 
 impl Drop for Jail {
     fn drop(&mut self) {
-        self.command(&["stop", "nap"]);
+        if self.spec().exists() {
+            self.command(&["stop", "nap"]);
+        }
     }
 }
 
@@ -60,20 +62,14 @@ fn the_documented_keys_are_those_that_are_printed() {
     for place in ["etc", "state", "run"] {
         std::fs::create_dir(jail.places.path().join(place)).unwrap();
     }
-    let up = [
-        "up",
-        "nap",
-        "--user",
-        USER,
-        "--json",
-        "--",
-        "/bin/sleep",
-        "600",
-    ];
+    // Nobody else's command on this machine: that would be taken for the host's own copy.
+    let seconds = (100_000 + std::process::id()).to_string();
+    let command = ["/bin/sleep", &seconds];
+    let up = ["up", "nap", "--user", USER, "--json", "--"];
     let mut seen: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let mut see = |section, value: &Value| keys(value, "", seen.entry(section).or_default());
 
-    see("up", &jail.json(&up));
+    see("up", &jail.json(&[&up[..], &command].concat()));
     // Something to find, in every place that has findings.
     let spec = std::fs::read_to_string(jail.spec()).unwrap();
     let spec = spec.replace("[protections]", "[protections]\nuts_namespace = \"off\"");

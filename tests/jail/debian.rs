@@ -37,8 +37,8 @@ fn up_once_and_again() {
             assert_eq!(keys(finding), expected);
         }
         assert!(check["score"].as_f64().unwrap() < 1.0, "{check:#}");
-        let above = m.gaoler(&["check", "named", "--live", "--fail-above", "0"]);
-        assert_eq!(above.code, 3);
+        let above = m.gaoler(&["check", "named", "--live", "--fail-above=-1"]);
+        assert_eq!(above.code, 3, "{above:#?}");
     });
 }
 
@@ -53,9 +53,9 @@ fn clients_and_verbs() {
     machine(|m| {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         let pid = m.up();
-        assert_eq!(m.dig(&["localhost"]), "127.0.0.1");
-        assert_eq!(m.dig(&["localhost", "+tcp"]), "127.0.0.1");
-        assert_eq!(m.dig(&["-x", "127.0.0.1"]), "localhost.");
+        m.answers(&["localhost"], "127.0.0.1");
+        m.answers(&["localhost", "+tcp"], "127.0.0.1");
+        m.answers(&["-x", "127.0.0.1"], "localhost.");
         assert!(m.rndc(&["status"]).contains("server is up and running"));
         let file = fs::read_to_string("/run/named/named.pid").unwrap();
         assert_eq!(file.trim(), pid.to_string());
@@ -67,7 +67,7 @@ fn clients_and_verbs() {
         m.gaoler(&["restart", "named"]).ok();
         let restarted = m.pid("named");
         assert_ne!(restarted, pid);
-        assert_eq!(m.dig(&["localhost"]), "127.0.0.1");
+        m.answers(&["localhost"], "127.0.0.1");
         m.sound("named");
 
         m.gaoler(&["stop", "named"]).ok();
@@ -84,7 +84,7 @@ fn clients_and_verbs() {
         assert_eq!(fs::read_to_string("/proc/self/mounts").unwrap(), mounts);
 
         m.gaoler(&["start", "named"]).ok();
-        assert_eq!(m.dig(&["localhost"]), "127.0.0.1");
+        m.answers(&["localhost"], "127.0.0.1");
         m.gaoler(&["stop", "named"]).ok();
         assert_eq!(
             m.gaoler(&["stop", "named"]).code,
@@ -182,8 +182,8 @@ fn mounts(pid: i32) {
         } else {
             assert_eq!(has("ro"), !writable.contains(&target), "{line}");
             assert!(has("nosuid"), "{line}");
-            assert!(has("nodev"), "{line}");
-            assert!(target == "/" || has("noexec"), "{line}");
+            // The tree has programs and device nodes.
+            assert!(target == "/" || (has("nodev") && has("noexec")), "{line}");
         }
         seen.insert(target.to_owned());
     }

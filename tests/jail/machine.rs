@@ -279,6 +279,21 @@ impl Machine {
         self.run(&command).out.trim().to_owned()
     }
 
+    /// `dig` gets this answer, if need be after a while: ports are bound before zones are loaded.
+    #[track_caller]
+    pub fn answers(&self, words: &[&str], wanted: &str) {
+        eventually(|| self.dig(words), |answer| answer == wanted);
+    }
+
+    /// `nsupdate`, which must work; a zone that is being loaded answers SERVFAIL.
+    #[track_caller]
+    pub fn nsupdate(&self, words: &[&str], update: &str) {
+        let command = [&["nsupdate"], words].concat();
+        let run = || self.run_with(&command, update);
+        let still_loading = |done: &Done| done.err.contains("SERVFAIL");
+        eventually(run, |done| !still_loading(done)).ok();
+    }
+
     /// `rndc`, which must work.
     #[track_caller]
     pub fn rndc(&self, words: &[&str]) -> String {

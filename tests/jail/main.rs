@@ -13,6 +13,7 @@ mod machine;
 mod chroot;
 mod debian;
 mod endings;
+mod growth;
 mod logging;
 mod options;
 mod refusals;

@@ -103,9 +103,21 @@ fn a_reload_with_a_broken_configuration() {
             "{done:#?}"
         );
         assert_eq!(m.pid("named"), pid);
-        assert_eq!(m.dig(&["www.good.test"]), "192.0.2.1");
+        m.answers(&["www.good.test"], "192.0.2.1");
         m.write("/etc/bind/named.conf.local", zone);
         m.gaoler(&["reload", "named"]).ok();
         m.sound("named");
+    });
+}
+
+/// As systemd-resolved and dnsmasq do: the port, at an address that named does not ask for.
+#[test]
+fn somebody_holds_the_port_elsewhere() {
+    machine(|m| {
+        let _stub = UdpSocket::bind("127.0.0.53:53").unwrap();
+        let _stub_tcp = TcpListener::bind("127.0.0.53:53").unwrap();
+        m.up();
+        m.gaoler(&["restart", "named"]).ok();
+        m.answers(&["localhost"], "127.0.0.1");
     });
 }

@@ -203,13 +203,8 @@ fn umask_and_limits_are_the_specs() {
         ("", "", ["core 0 0", "umask 0022"].as_slice()),
         (
             "umask = \"0077\"",
-            "[limits]\ncore_bytes = 4096\ndescriptors = 50\nfile_size_bytes = 8192\n",
-            &[
-                "core 4096 4096",
-                "nofile 50 50",
-                "fsize 8192 8192",
-                "umask 0077",
-            ],
+            "[limits]\ndescriptors = 50\nfile_size_bytes = 8192\n",
+            &["nofile 50 50", "fsize 8192 8192", "umask 0077"],
         ),
     ] {
         place.text.service = service.into();

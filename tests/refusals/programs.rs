@@ -61,7 +61,12 @@ fn of_the_other_word_size_or_byte_order() {
 #[test]
 fn neither_elf_nor_script() {
     let neither = ["it is neither ELF nor a script"];
-    for content in [&b"just text\n"[..], b"", b"#!\n"] {
+    refused_with(
+        (USAGE, USAGE),
+        |place| overwrite(place, b"#!\n"),
+        &["names no interpreter"],
+    );
+    for content in [&b"just text\n"[..], b""] {
         refused_with((USAGE, USAGE), |place| overwrite(place, content), &neither);
     }
 }

@@ -152,6 +152,25 @@ fn the_program_has_its_absolute_path() {
 }
 
 #[test]
+fn a_root_of_its_own_is_no_place_to_mount_but_what_it_holds_is() {
+    let mut null = seen("/srv/jail/dev/null", PathKind::Character, &[Use::Read]);
+    null.device = Some((1, 3));
+    let trace = trace(vec![
+        seen("/srv/jail", PathKind::Directory, &[Use::Enter, Use::Root]),
+        null,
+        seen("/srv/jail/etc/web/conf", PathKind::File, &[Use::Read]),
+    ]);
+    let spec = derive(&trace, None, &facts()).spec;
+    let binds: Vec<&Path> = spec.binds.iter().map(|bind| bind.path.as_path()).collect();
+    assert_eq!(binds, [Path::new("/srv/jail/etc/web")]);
+    assert!(
+        spec.devices
+            .iter()
+            .any(|rule| rule.path == Path::new("/srv/jail/dev/null"))
+    );
+}
+
+#[test]
 fn doubts_about_the_trace_are_noted() {
     let mut trace = trace(vec![seen("/srv/jail", PathKind::Directory, &[Use::Root])]);
     trace.certificate.complete = false;

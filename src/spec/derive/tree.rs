@@ -298,10 +298,14 @@ impl<'a> Grower<'a> {
         after.next().is_some_and(|path| path.starts_with(directory))
     }
 
-    /// Shared by its place, because everybody may write, or because code lies in it: a bind is
-    /// mounted noexec.
+    /// Shared by its place, on the host or below the service's own root; because everybody may
+    /// write; or because code lies in it: a bind is mounted noexec.
     fn is_shared(&self, directory: &Path) -> bool {
+        let inside = self
+            .own_root
+            .and_then(|root| directory.strip_prefix(root).ok());
         is_shared_place(directory)
+            || inside.is_some_and(|path| is_shared_place(&Path::new("/").join(path)))
             || is_sticky(directory, self.facts)
             || self.code.iter().any(|code| code.starts_with(directory))
     }

@@ -1,5 +1,9 @@
-//! The main port that a configuration gives a service, found in its canonical printed form.
+//! The ports that a configuration names, found in its canonical printed form: where the service
+//! waits, and where it connects to.
+use std::collections::BTreeSet;
+
 use super::ConfigPorts;
+use crate::spec::{Direction, PortRule, Protocol};
 
 /// The port on which the service described by `dump`, the output of a configuration's printing
 /// command, waits for its clients; `told` is the port that its command line names.
@@ -30,14 +34,54 @@ pub fn config_port(
             return default;
         }
         if let Some(listener) = listeners.find(|listener| listener.is_plain(ports)) {
-            let own = listener.words.windows(2).find_map(|pair| match pair {
-                [word, port] if *word == ports.default => port.parse().ok(),
-                _ => None,
-            });
-            return own.or(default);
+            return port_in(&listener.words, ports).or(default);
         }
     }
     None
+}
+
+/// Rules for the ports of the other servers that the configuration names.
+pub fn peer_ports(dump: &str, ports: &ConfigPorts) -> Vec<PortRule> {
+    let mut found = BTreeSet::new();
+    // For each open block, whether it or one around it names other servers.
+    let mut within = vec![false];
+    let mut words: Vec<&str> = Vec::new();
+    for token in tokens(dump) {
+        if !is_mark(token) {
+            words.push(token);
+            continue;
+        }
+        let names_peers = within.last().is_some_and(|within| *within)
+            || words
+                .first()
+                .is_some_and(|first| ports.peers.iter().any(|peer| peer == first));
+        if names_peers {
+            found.extend(port_in(&words, ports));
+        }
+        words.clear();
+        match token {
+            "{" => within.push(names_peers),
+            "}" => drop(within.pop()),
+            _ => {}
+        }
+    }
+    let rules = |port| {
+        [Protocol::Tcp, Protocol::Udp].map(|protocol| PortRule {
+            direction: Direction::Connect,
+            protocol,
+            port,
+            because: ports.because.clone(),
+        })
+    };
+    found.into_iter().flat_map(rules).collect()
+}
+
+/// The number after the keyword of a port.
+fn port_in(words: &[&str], ports: &ConfigPorts) -> Option<u16> {
+    words.windows(2).find_map(|pair| match pair {
+        [word, port] if *word == ports.default => port.parse().ok(),
+        _ => None,
+    })
 }
 
 /// One statement: the words up to its end or its block, and the words in the block.
@@ -181,10 +225,30 @@ mod tests {
         assert_eq!(port(elsewhere, None), Some(53));
     }
 
+    #[test]
+    fn other_servers_have_ports() {
+        let dump = "options { listen-on port 1 { \"any\"; }; also-notify port 2 { 192.0.2.1; };
+            forwarders { 192.0.2.1 port 3; 192.0.2.2; }; };
+            primaries \"list\" port 4 { 192.0.2.1 port 5 key \"k\"; };
+            controls { inet 127.0.0.1 port 6 allow { \"any\"; }; };
+            view \"v\" { zone \"x\" { primaries { 2001:db8::1 port 7; }; }; };
+            server 192.0.2.1/32 { transfer-source 192.0.2.9 port 8; };";
+        let rules = peer_ports(dump, &ports());
+        let tcp: Vec<u16> = rules
+            .iter()
+            .filter(|rule| rule.protocol == Protocol::Tcp)
+            .map(|rule| rule.port)
+            .collect();
+        assert_eq!(tcp, [2, 3, 4, 5, 7]);
+        assert_eq!(rules.len(), 10);
+        assert_eq!(peer_ports("}}}} primaries { port", &ports()), []);
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_to_its_end(dump in "[a-z0-9{};\" é\n-]{0,80}") {
             config_port(&dump, &ports(), None, Some(53));
+            peer_ports(&dump, &ports());
         }
     }
 }

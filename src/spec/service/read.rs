@@ -61,6 +61,8 @@ struct ConfigPortsTable {
     default: String,
     secured: Vec<String>,
     nobody: String,
+    peers: Vec<String>,
+    because: Text,
 }
 
 /// Reads knowledge about a service.
@@ -114,6 +116,8 @@ impl Problems<'_> {
                 default: ports.default,
                 secured: ports.secured,
                 nobody: ports.nobody,
+                peers: ports.peers,
+                because: self.because(&ports.because),
             }),
             ports: table.ports.iter().map(|port| self.port(port)).collect(),
             calls: table

@@ -30,7 +30,28 @@ impl Knowledge {
     /// A file of variables that cannot be understood (with its line), or an option with a
     /// path that is not absolute.
     pub fn resolve(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<Resolved> {
-        let command = self.real_command(read_file)?;
+        self.with_command(self.real_command(read_file)?)
+    }
+
+    /// What is known about a service that runs the same program by a command of its own: what
+    /// the program does, and not where the distribution's service has its files, how it is
+    /// controlled and who answers on its address.
+    ///
+    /// # Errors
+    /// An option with a path that is not absolute.
+    pub fn resolve_command(&self, command: &[String]) -> Result<Resolved> {
+        let of_program = Self {
+            exercises: Vec::new(),
+            reload: None,
+            stop: Vec::new(),
+            pid_file: None,
+            places: Vec::new(),
+            ..self.clone()
+        };
+        of_program.with_command(command.to_vec())
+    }
+
+    fn with_command(&self, command: Vec<String>) -> Result<Resolved> {
         let config = match option(&command, self.config_option.as_deref()) {
             Some(path) => Some(absolute(path, "configuration file", &command)?),
             None => self.config_default.clone(),

@@ -279,3 +279,25 @@ proptest! {
         prop_assert_eq!(words(&text.join(" ")).unwrap(), list);
     }
 }
+
+#[test]
+fn a_program_is_known_by_whatever_name_it_is_jailed() {
+    let known = shipped_program(Path::new("/usr/sbin/named"))
+        .unwrap()
+        .unwrap();
+    let command = ["/usr/sbin/named", "-c", "/srv/b/$x.conf", "-p", "54"].map(str::to_owned);
+    let resolved = known.resolve_command(&command).unwrap();
+    assert_eq!(resolved.knowledge.command, command);
+    assert_eq!(resolved.port, Some(54));
+    assert_eq!(resolved.knowledge.calls, known.calls);
+    assert!(
+        resolved
+            .knowledge
+            .config_test
+            .contains(&"/srv/b/$x.conf".to_owned())
+    );
+    // Those of another instance on the same machine.
+    assert!(resolved.knowledge.stop.is_empty() && resolved.knowledge.places.is_empty());
+    assert_eq!(resolved.knowledge.reload, None);
+    assert_eq!(shipped_program(Path::new("/usr/sbin/other")).unwrap(), None);
+}

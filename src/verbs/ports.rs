@@ -1,0 +1,167 @@
+//! Ports that somebody else has. Two services may share a port at different addresses, as a name
+//! server and a stub resolver do (systemd-resolved's 127.0.0.53).
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use crate::host::sockets::{self, Owner};
+use crate::learn::trace::{SocketSeen, SocketUse};
+use crate::learn::{self, Trace};
+use crate::spec::{Protocol, Ready};
+use crate::{Error, Result};
+
+/// errno of a port that is taken (`bind(2)`).
+const EADDRINUSE: i32 = 98;
+
+/// `SOCK_STREAM` (`socket(2)`).
+const STREAM: u16 = 1;
+
+/// A port that somebody holds.
+struct Held {
+    protocol: Protocol,
+    port: u16,
+    owner: Owner,
+}
+
+impl Held {
+    fn error(&self, name: &str) -> Error {
+        let why = format!("{} is taken by {}", self.what(), self.whose());
+        Error::setup(format!("jail {name}"), why)
+            .hint("stop that process, or give the service another port or address")
+    }
+
+    fn what(&self) -> String {
+        let protocol = match self.protocol {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+        };
+        format!("{protocol} port {}", self.port)
+    }
+
+    fn whose(&self) -> String {
+        match self.owner.pid {
+            Some(pid) => format!("process {pid} ({})", self.owner.command.join(" ")),
+            None => "a process that cannot be seen from here".to_owned(),
+        }
+    }
+}
+
+/// Refuses if somebody waits on one of the ports at every address. Where a service that has not
+/// been learned will wait is not known, so somebody at one address may be no hindrance.
+///
+/// # Errors
+/// The port is taken, with the process that has it.
+pub(super) fn are_free_everywhere(name: &str, ready: &[Ready]) -> Result<()> {
+    let mut held = held(ready)?.into_iter();
+    match held.find(|held| held.owner.address.is_unspecified()) {
+        Some(held) => Err(held.error(name)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses if somebody waits on one of the ports at an address at which the service was seen to
+/// wait in the trace that is kept in the file `trace`, or at every one.
+///
+/// # Errors
+/// The port is taken, with the process that has it; the trace cannot be read.
+pub(super) fn are_free(name: &str, ready: &[Ready], trace: &Path) -> Result<()> {
+    let held = held(ready)?;
+    if held.is_empty() || !trace.exists() {
+        return are_free_everywhere(name, ready);
+    }
+    let trace = learn::load(trace)?;
+    let own: Vec<_> = trace.sockets.iter().filter_map(waits_at).collect();
+    let is_own = |held: &&Held| {
+        held.owner.address.is_unspecified()
+            || own.iter().any(|(protocol, port, address)| {
+                (*protocol, *port) == (held.protocol, held.port)
+                    && (address.is_unspecified() || *address == held.owner.address)
+            })
+    };
+    match held.iter().find(is_own) {
+        Some(held) => Err(held.error(name)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a trace in which the service found a port taken.
+///
+/// # Errors
+/// The port that was taken, with the process that has it.
+pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
+    let taken = |seen: &&SocketSeen| matches!(seen.action, SocketUse::BindFailed(EADDRINUSE));
+    let Some(socket) = trace.sockets.iter().find(taken) else {
+        return Ok(());
+    };
+    let protocol = protocol(socket);
+    let address: Option<IpAddr> = socket.address.parse().ok();
+    let in_the_way = |owner: &Owner| {
+        address.is_none_or(|address| {
+            address.is_unspecified()
+                || owner.address.is_unspecified()
+                || owner.address == address.to_canonical()
+        })
+    };
+    let owners = sockets::owners(protocol, socket.port)?;
+    let port = socket.port;
+    Err(match owners.into_iter().find(in_the_way) {
+        Some(owner) => Held {
+            protocol,
+            port,
+            owner,
+        }
+        .error(name),
+        None => Error::setup(
+            format!("jail {name}"),
+            format!("port {port} was taken by something that has gone away since"),
+        )
+        .hint("run it again"),
+    })
+}
+
+/// The error of a service that did not get ready, with who may have been in its way.
+pub(super) fn explain(ready: &[Ready], error: Error) -> Error {
+    match held(ready).unwrap_or_default().first() {
+        Some(held) => error.hint(format!(
+            "{} is held at {} by {}: perhaps that is why",
+            held.what(),
+            held.owner.address,
+            held.whose()
+        )),
+        None => error,
+    }
+}
+
+/// Everybody who waits on one of the ports.
+fn held(ready: &[Ready]) -> Result<Vec<Held>> {
+    let mut all = Vec::new();
+    for sign in ready {
+        let (protocol, port) = match sign {
+            Ready::Tcp(port) => (Protocol::Tcp, *port),
+            Ready::Udp(port) => (Protocol::Udp, *port),
+            Ready::File(_) | Ready::Quiet(_) => continue,
+        };
+        let owners = sockets::owners(protocol, port)?;
+        all.extend(owners.into_iter().map(|owner| Held {
+            protocol,
+            port,
+            owner,
+        }));
+    }
+    Ok(all)
+}
+
+fn protocol(socket: &SocketSeen) -> Protocol {
+    if socket.kind == STREAM {
+        Protocol::Tcp
+    } else {
+        Protocol::Udp
+    }
+}
+
+/// The end of a socket that was bound.
+fn waits_at(socket: &SocketSeen) -> Option<(Protocol, u16, IpAddr)> {
+    let address: IpAddr = socket.address.parse().ok()?;
+    (socket.action == SocketUse::Bind && socket.port != 0)
+        .then(|| (protocol(socket), socket.port, address.to_canonical()))
+}
