@@ -20,7 +20,56 @@ const GAOLER: &str = env!("CARGO_BIN_EXE_gaoler");
 const PLACES: usize = 64;
 
 /// The calls that a build becomes visible by: it is killed before and after each of them, too.
-const DECISIVE: [&str; 5] = ["renameat", "renameat2", "rename", "symlinkat", "syncfs"];
+const DECISIVE: [&str; 6] = [
+    "fsync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "symlinkat",
+    "syncfs",
+];
+
+/// Where a build is killed: before the kernel performs a call.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    /// At its end, which is not killed.
+    End,
+    /// At the call of this number, from 1. Threads make the count differ a little each time.
+    Call(usize),
+    /// At the decisive call of this number, from 1: their order does not depend on threads.
+    Decisive(usize),
+    /// At the next call of any thread after that one.
+    After(usize),
+}
+
+/// What the tracer has seen of a build.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    calls: usize,
+    decisive: usize,
+    /// The decisive call has been performed: a call came after it in the same thread.
+    decided_by: Option<i32>,
+}
+
+impl Seen {
+    /// Counts a call that a thread has asked for. Answers whether it is the one to be killed at.
+    fn reaches(&mut self, at: At, thread: i32, call: u64) -> bool {
+        self.calls += 1;
+        let name = u32::try_from(call).ok().and_then(calls::name);
+        if let At::After(number) = at
+            && self.decisive == number
+            && self.decided_by == Some(thread)
+        {
+            return true;
+        }
+        if name.is_some_and(|name| DECISIVE.contains(&name)) {
+            self.decisive += 1;
+            self.decided_by = Some(thread);
+            return matches!(at, At::Decisive(number) if number == self.decisive);
+        }
+        matches!(at, At::Call(number) if number == self.calls)
+    }
+}
 
 /// A jail for `/bin/true` and a data file, known to the real command.
 struct Jail {
@@ -79,9 +128,9 @@ impl Jail {
         assert!(output.status.success(), "{when}: {output:?}");
     }
 
-    /// Builds under a tracer, which kills it at the system call of this number, before the
-    /// kernel performs it. Answers with the calls until then, and whether it was killed.
-    fn build_until(&self, last: Option<usize>) -> (Vec<u64>, bool) {
+    /// Builds under a tracer, which kills it. Answers with what it has seen until then, and
+    /// whether it was killed.
+    fn build_until(&self, at: At) -> (Seen, bool) {
         let text = |text: &str| CString::new(text).unwrap();
         let words = self.words("build");
         let launched = spawn_traced::launch(&spawn_traced::Program {
@@ -96,7 +145,7 @@ impl Jail {
             output: OwnedFd::from(File::create(self.place.path("output")).unwrap()),
         })
         .unwrap();
-        let mut calls = Vec::new();
+        let mut seen = Seen::default();
         loop {
             let Some(report) = ptrace::wait(true).unwrap() else {
                 continue;
@@ -105,23 +154,20 @@ impl Jail {
                 Change::Exited(code) if report.tid == launched.pid => {
                     let output = fs::read_to_string(self.place.path("output")).unwrap();
                     assert_eq!(code, 0, "{output}");
-                    return (calls, false);
+                    return (seen, false);
                 }
                 Change::Killed(signal) if report.tid == launched.pid => {
                     assert_eq!(signal, 9);
-                    return (calls, true);
+                    return (seen, true);
                 }
                 Change::Stopped(stop) => {
-                    if stop == Stop::Seccomp {
-                        let asked = ptrace::syscall_info(report.tid);
-                        if let Ok(SyscallInfo::Asked(call)) = asked {
-                            calls.push(call.number);
-                        }
-                        if Some(calls.len()) == last {
-                            let pid = Pid::from_raw(launched.pid).unwrap();
-                            kill_process(pid, Signal::KILL).unwrap();
-                            continue;
-                        }
+                    if stop == Stop::Seccomp
+                        && let Ok(SyscallInfo::Asked(call)) = ptrace::syscall_info(report.tid)
+                        && seen.reaches(at, report.tid, call.number)
+                    {
+                        let pid = Pid::from_raw(launched.pid).unwrap();
+                        kill_process(pid, Signal::KILL).unwrap();
+                        continue;
                     }
                     // A thread that is being killed cannot be resumed, and need not be.
                     drop(match stop {
@@ -154,34 +200,24 @@ fn killed_at_any_call_the_last_generation_is_whole() {
         jail.must("build");
     }
     jail.change("the measure");
-    let (calls, killed) = jail.build_until(None);
-    assert!(!killed && calls.len() > PLACES, "{} calls", calls.len());
-
-    let mut places: Vec<usize> = (1..=PLACES)
-        .map(|part| part * calls.len() / (PLACES + 1))
-        .collect();
-    for (number, call) in calls.iter().enumerate() {
-        let name = u32::try_from(*call).ok().and_then(calls::name);
-        if name.is_some_and(|name| DECISIVE.contains(&name)) {
-            // Numbers begin with 1: at the call, and at the one after it.
-            places.extend([number + 1, number + 2]);
-        }
-    }
-    places.sort_unstable();
-    places.dedup();
-    let mut count = 0;
-    for place in &places {
-        jail.change(&format!("killed at {place}"));
-        let (_, killed) = jail.build_until(Some(*place));
-        count += usize::from(killed);
-        jail.is_whole(&format!("killed at call {place} of {}", calls.len()));
-    }
-    // How many calls a build needs depends a little on its threads: the last may have ended it.
+    let (measure, killed) = jail.build_until(At::End);
     assert!(
-        count >= PLACES - 4,
-        "only {count} of {} were killed",
-        places.len()
+        !killed && measure.calls > PLACES && measure.decisive > 10,
+        "{measure:?}"
     );
+
+    let spread = (1..=PLACES).map(|part| At::Call(part * measure.calls / (PLACES + 1)));
+    let decisive =
+        (1..=measure.decisive).flat_map(|number| [At::Decisive(number), At::After(number)]);
+    for at in spread.chain(decisive) {
+        jail.change(&format!("killed at {at:?}"));
+        let (seen, killed) = jail.build_until(at);
+        let when = format!("{at:?} of {measure:?}: {seen:?}");
+        assert!(killed, "{when}");
+        jail.is_whole(&when);
+        // Also removes what was left, so that the next one needs as many calls as the measure.
+        jail.must("build");
+    }
     jail.change("the last");
     jail.must("build");
     jail.is_whole("at the end");

@@ -111,7 +111,7 @@ fn users_that_are_refused() {
 #[test]
 fn a_port_that_is_taken() {
     let place = Place::new(&[]);
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let listener = TcpListener::bind(("0.0.0.0", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let program = place.program();
     let words = [program.to_str().unwrap(), "serve", &port.to_string()].map(str::to_owned);

@@ -156,8 +156,8 @@ fn a_forbidden_call_ends_in_words() {
 fn a_port_that_is_taken() {
     let (place, port) = server("service");
     place.write();
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let own = std::process::id().to_string();
+    let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
     place.verb("start").is(
         NOT_SET_UP,
         &[
@@ -166,6 +166,13 @@ fn a_port_that_is_taken() {
             "give the service another port",
         ],
     );
+    place.nothing_runs();
+    drop(listener);
+    // At one address only: another one may be the service's, so it is tried.
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    place
+        .verb("start")
+        .is(FAILED, &["cannot listen: Address already in use"]);
     place.nothing_runs();
     drop(listener);
     place.verb("start").is(DONE, &["started"]);
