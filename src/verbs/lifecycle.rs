@@ -72,7 +72,14 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
     announce_start(places, name).map_err(Error::nothing_started)?;
-    let state = wait_until_ready(&jail.spec, &directory)?;
+    let state = wait_until_ready(&jail.spec, &directory).map_err(|error| {
+        let is_gone = matches!(State::running(&directory), Ok(None));
+        if is_gone {
+            ports::explain(name, &service.ready, error)
+        } else {
+            error
+        }
+    })?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
