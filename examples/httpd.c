@@ -12,7 +12,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
-#include <arpa/inet.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,16 +44,23 @@ static void die(const char *what)
     exit(EXIT_FAILURE);
 }
 
-static void handle_signals(void)
+/* They are blocked but while nothing is going on: the mask for that is the answer. */
+static sigset_t handle_signals(void)
 {
-    struct sigaction action = { .sa_handler = on_signal };   /* no SA_RESTART: accept returns */
+    struct sigaction action = { .sa_handler = on_signal };
+    sigset_t handled, before;
 
-    if (sigaction(SIGTERM, &action, NULL) || sigaction(SIGINT, &action, NULL) ||
+    sigemptyset(&handled);
+    sigaddset(&handled, SIGTERM);
+    sigaddset(&handled, SIGINT);
+    sigaddset(&handled, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &handled, &before) || sigaction(SIGTERM, &action, NULL) || sigaction(SIGINT, &action, NULL) ||
         sigaction(SIGHUP, &action, NULL))
         die("sigaction");
     action.sa_handler = SIG_IGN;
     if (sigaction(SIGPIPE, &action, NULL))
         die("sigaction");
+    return before;
 }
 
 static int listen_on(const char *text)
@@ -69,7 +76,7 @@ static int listen_on(const char *text)
     }
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) ||
         bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 64))
         die(text);
@@ -167,6 +174,8 @@ static int answer(int client, int directory, char *request)
 int main(int count, char **arguments)
 {
     const char *user = NULL;
+    sigset_t idle;
+    struct pollfd waiting = { .events = POLLIN };
     int option, listener, directory;
     char request[REQUEST_MAX];
 
@@ -177,22 +186,24 @@ int main(int count, char **arguments)
         return 2;
     }
     openlog("httpd", LOG_PID, LOG_DAEMON);
-    handle_signals();
-    listener = listen_on(arguments[optind]);
+    idle = handle_signals();
+    listener = waiting.fd = listen_on(arguments[optind]);
     if (user)
         become(user);
     directory = open_directory(arguments[optind + 1]);
     syslog(LOG_NOTICE, "serving %s on port %s", arguments[optind + 1], arguments[optind]);
     while (!stopping) {
         struct timeval patience = { .tv_sec = TIMEOUT_S };
-        int client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        int client = -1;
+        if (ppoll(&waiting, 1, NULL, &idle) > 0)
+            client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
         if (reopening) {
             reopening = 0;
             close(directory);
             directory = open_directory(arguments[optind + 1]);
             syslog(LOG_NOTICE, "opened %s again", arguments[optind + 1]);
         }
-        if (client < 0 && errno != EINTR && errno != ECONNABORTED)
+        if (client < 0 && errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
             die("accept");
         if (client < 0)
             continue;

@@ -172,7 +172,7 @@ pub struct Check {
     #[arg(long)]
     pub live: bool,
     /// Exit with 3 if the score is above this.
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub fail_above: Option<f64>,
     /// Print JSON, for machines.
     #[arg(long)]

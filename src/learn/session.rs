@@ -14,6 +14,9 @@ use crate::sys::ptrace::Change;
 
 /// How often readiness is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// Without any sign of being ready, one that is busy all the time is ready when it has had a port
+/// for so long.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(250);
 /// How long killed processes may take to go.
@@ -48,6 +51,8 @@ pub struct Session<'a> {
     progress: &'a (dyn Fn(Progress) + Sync),
     begun: Instant,
     looked: Instant,
+    /// Since when it has a port.
+    reachable: Option<Instant>,
     told: Instant,
     stage: Stage,
     /// The exercises that have ended.
@@ -72,6 +77,7 @@ impl<'a> Session<'a> {
             progress,
             begun: now,
             looked: now,
+            reachable: None,
             told: now,
             stage: Stage::Starting,
             exercises: Vec::new(),
@@ -146,10 +152,11 @@ impl<'a> Session<'a> {
             .into_iter()
             .filter(|sign| !holds(sign, tracer, now))
             .collect();
+        let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
         let late = now.duration_since(self.begun) >= self.request.ready_timeout;
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
-        if waiting.is_empty() || (late && quiet_only) {
+        if waiting.is_empty() || settled || (late && quiet_only) {
             self.ready(tracer);
         } else if late {
             let seconds = self.request.ready_timeout.as_secs_f32();
@@ -161,6 +168,14 @@ impl<'a> Session<'a> {
             .hint("give it more time, or another sign of being ready"));
         }
         Ok(())
+    }
+
+    fn has_settled(&mut self, tracer: &Tracer, now: Instant) -> bool {
+        let memory = &tracer.memory;
+        if memory.listening.is_empty() && memory.bound.is_empty() {
+            return false;
+        }
+        now.duration_since(*self.reachable.get_or_insert(now)) >= SETTLED
     }
 
     fn signs(&self) -> Vec<Ready> {

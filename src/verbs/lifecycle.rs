@@ -10,22 +10,19 @@ use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 use super::preflight::Copies;
-use super::{Event, Jail, Places, Report, jail, ports, preflight};
+use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
 use crate::error::Kind;
-use crate::host::{command, process, sockets};
+use crate::host::{command, process};
 use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Supervision};
 use crate::run::{Ended, launch};
-use crate::spec::{Protocol, Ready, Reload, Spec};
+use crate::spec::Reload;
 use crate::sys;
 use crate::{Doing, Error, Result};
 
-/// How long a started service may take to become ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// How often something that the kernel does not announce is looked at.
-const POLL: Duration = Duration::from_millis(5);
+pub(super) const POLL: Duration = Duration::from_millis(5);
 
 /// How long a supervisor may take to clean up after its service.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,14 +69,7 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
     announce_start(places, name).map_err(Error::nothing_started)?;
-    let state = wait_until_ready(&jail.spec, &directory).map_err(|error| {
-        let is_gone = matches!(State::running(&directory), Ok(None));
-        if is_gone {
-            ports::explain(name, &service.ready, error)
-        } else {
-            error
-        }
-    })?;
+    let state = readiness::wait(&jail.spec, &directory)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -245,109 +235,6 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         log_file: &log_file(name),
     };
     supervise::supervise(&supervision, &mut || Ok(()))
-}
-
-/// Waits for every sign of readiness; gives up when the service ends or time is over.
-fn wait_until_ready(spec: &Spec, directory: &Path) -> Result<State> {
-    let begun = Instant::now();
-    let doing = || format!("start {}", spec.name);
-    loop {
-        let loaded = State::load(directory)?;
-        let supervised = loaded
-            .as_ref()
-            .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
-        let running = loaded.filter(|state| state.service.is_alive());
-        let late = begun.elapsed() > READY_TIMEOUT;
-        if running.is_none() && supervised && !late {
-            // A daemon between its first process and the one that stays; or a supervisor that
-            // cleans up.
-            std::thread::sleep(POLL);
-            continue;
-        }
-        let Some(state) = running else {
-            if supervised {
-                return Err(not_ready(spec));
-            }
-            let last = Last::load(directory);
-            let how = last
-                .as_ref()
-                .map_or("it has ended".to_owned(), |last| last.ended.to_string());
-            let words = last
-                .map(|last| last.words)
-                .filter(|words| !words.is_empty());
-            let error = Error::new(doing(), format!("before it was ready, {how}"));
-            return Err(match words {
-                Some(words) => error.hint(format!("its last words:\n{words}")),
-                None => error,
-            });
-        };
-        if is_ready(spec, &state, begun)? {
-            return Ok(state);
-        }
-        if late {
-            return Err(not_ready(spec));
-        }
-        std::thread::sleep(POLL);
-    }
-}
-
-fn not_ready(spec: &Spec) -> Error {
-    Error::new(
-        format!("start {}", spec.name),
-        "it runs but is not ready after 60 s",
-    )
-    .hint("see what it says in the log; change service.ready if the sign is wrong")
-}
-
-/// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
-/// twice may listen while the one in between still ends. Without a pid file there is no telling.
-fn is_the_daemon(spec: &Spec, state: &State) -> bool {
-    let Some(path) = spec
-        .service
-        .pid_file
-        .as_ref()
-        .filter(|_| spec.service.forks)
-    else {
-        return true;
-    };
-    let Some(written) = crate::run::pid_file::number(path) else {
-        return true;
-    };
-    process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
-}
-
-fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
-    if !is_the_daemon(spec, state) {
-        return Ok(false);
-    }
-    let first = state.init.map_or(state.service.pid, |init| init.pid);
-    let mut held: Option<Vec<u64>> = None;
-    for sign in &spec.service.ready {
-        let (protocol, port) = match sign {
-            Ready::Tcp(port) => (Protocol::Tcp, *port),
-            Ready::Udp(port) => (Protocol::Udp, *port),
-            Ready::File(path) if path.exists() => continue,
-            Ready::Quiet(limit) if begun.elapsed() >= Duration::from_millis((*limit).into()) => {
-                continue;
-            }
-            Ready::File(_) | Ready::Quiet(_) => return Ok(false),
-        };
-        let held = held.get_or_insert_with(|| {
-            let pids = process::companions(first).unwrap_or_default();
-            pids.into_iter().flat_map(sockets::held_by).collect()
-        });
-        // A process that has just ended is for the caller to notice.
-        let listening = sockets::listeners(first)
-            .unwrap_or_default()
-            .into_iter()
-            .any(|found| {
-                found.protocol == protocol && found.port == port && held.contains(&found.inode)
-            });
-        if !listening {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.

@@ -10,6 +10,7 @@ mod learn;
 mod lifecycle;
 mod ports;
 mod preflight;
+mod readiness;
 mod up;
 mod user;
 

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use gaoler::build::{Progress, Request, build, drift, state_of};
+use gaoler::build::{Progress, Request, build, state_of};
 use gaoler::spec::{FileKind, Spec};
 
 use crate::common::{Place, file, quiet, somebody, spec_of};
@@ -119,107 +117,4 @@ fn a_build_that_waits_too_long_says_for_whom() {
         error.contains(&format!("process {}", std::process::id())),
         "{error}"
     );
-}
-
-/// Builds in a process of its own: what the next tests start and kill.
-#[test]
-#[ignore = "started by other tests"]
-fn helper_builds() {
-    let Some(state) = std::env::var_os("GAOLER_TEST_STATE").map(PathBuf::from) else {
-        return;
-    };
-    let (spec, account) = (spec_of("/usr/bin/openssl"), somebody());
-    let request = Request {
-        spec: &spec,
-        account: &account,
-        state: &state,
-        in_use: &[],
-    };
-    if let Err(error) = build(&request, &quiet) {
-        panic!("{error} | {}", error.next().unwrap_or_default());
-    }
-}
-
-fn helper(command: &mut Command, state: &Path) -> std::process::Child {
-    command
-        .args([
-            "--exact",
-            "generations::helper_builds",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("GAOLER_TEST_STATE", state)
-        .env("RUST_BACKTRACE", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-#[test]
-fn killed_at_any_instant_the_last_generation_is_whole() {
-    let place = Place::new();
-    let (mut spec, account) = (spec_of("/usr/bin/openssl"), somebody());
-    let first = place.build(&spec, &account);
-    // Another spec, so that the helper always has something to build.
-    spec.service.workdir = "/srv".into();
-    let other = place.build(&spec, &account);
-    assert!(other.manifest != first.manifest);
-    let exe = std::env::current_exe().unwrap();
-    let mut killed = 0;
-    for delay in (0..400).step_by(25) {
-        let mut child = helper(&mut Command::new(&exe), &place.state());
-        thread::sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
-        killed += usize::from(!child.wait().unwrap().success());
-        let state = state_of(&place.state(), "test").unwrap().unwrap();
-        let current = state.current().unwrap().unwrap();
-        let manifest = state.manifest(current).unwrap();
-        assert_eq!(drift(&state.root(current), &manifest).unwrap(), []);
-        // Back to the other spec, or the helper would find its tree there already.
-        place.build(&spec, &account);
-    }
-    eprintln!("{killed} of 16 builds were killed");
-    assert!(killed > 3, "no build was killed in the middle");
-    let last = place.build(&spec, &account);
-    assert!(last.manifest == other.manifest);
-    let names = fs::read_dir(place.state().join("test/generations")).unwrap();
-    let hidden = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
-    assert_eq!(names.map(Result::unwrap).filter(hidden).count(), 0);
-}
-
-/// Runs the helper in a mount namespace of its own, after `mount`.
-fn build_on(mount: &str, place: &Place) -> String {
-    let exe = std::env::current_exe().unwrap();
-    let state = place.state();
-    fs::create_dir_all(&state).unwrap();
-    let list = format!("ls -a '{}' >&2", state.join("test/generations").display());
-    let script = format!("{mount} && \"$@\"; {list}").replace("DIR", state.to_str().unwrap());
-    let mut unshare = Command::new("unshare");
-    unshare
-        .args(["--mount", "sh", "-c", &script, "sh"])
-        .arg(exe);
-    let output = helper(&mut unshare, &state).wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[test]
-fn a_full_disk_is_an_error_and_nothing_is_left() {
-    let place = Place::new();
-    let text = build_on("mount -t tmpfs -o size=4m,mode=755 tmpfs DIR", &place);
-    assert!(
-        text.contains("No space left on device | free some space"),
-        "{text}"
-    );
-    assert!(
-        text.contains("..\n") && !text.contains(".building-"),
-        "{text}"
-    );
-}
-
-#[test]
-fn a_read_only_disk_is_an_error() {
-    let place = Place::new();
-    let text = build_on("mount -t tmpfs -o ro,mode=755 tmpfs DIR", &place);
-    assert!(text.contains("Read-only file system"), "{text}");
 }

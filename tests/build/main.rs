@@ -5,6 +5,7 @@ mod common;
 mod drift;
 mod errors;
 mod generations;
+mod interrupted;
 mod named;
 mod programs;
 mod standalone;

@@ -80,6 +80,8 @@ fn the_tree_looks_like_the_host() {
         assert_eq!(mount(path), EntryKind::Mountpoint, "{path}");
     }
     assert_eq!(mount("/dev/log"), EntryKind::Symlink);
+    let log = std::fs::read_link(tree.root.join("dev/log")).unwrap();
+    assert_eq!(log.to_str(), Some("gaoler/log"));
     let libc = tree
         .manifest
         .entry("/usr/lib/x86_64-linux-gnu/libc.so.6".as_ref())

@@ -276,7 +276,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "t-python",
-        needs: &["/usr/bin/python3", "/usr/lib/python3.11/http/server.py"],
+        needs: &["/usr/bin/python3"],
         package: "python3",
         port: 21110,
         options: &["--user", "www-data"],

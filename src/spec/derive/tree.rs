@@ -1,5 +1,6 @@
 //! The file tree: what is copied, what is mounted, what is made in memory.
 mod binds;
+mod directories;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -8,9 +9,7 @@ use std::path::{Path, PathBuf};
 use binds::Bind;
 
 use super::Facts;
-use super::paths::{
-    is_code, is_made_or_removed, is_only_looked_at, is_utf8, is_written, names, reason, verbs,
-};
+use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, reason, verbs};
 use super::shared::{
     is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky, name_service_module,
 };
@@ -212,35 +211,6 @@ impl<'a> Grower<'a> {
         }
     }
 
-    fn add_directory(&mut self, seen: &'a PathSeen) {
-        let host = seen.host.as_path();
-        if is_made_or_removed(seen) {
-            self.add_to_parent(seen);
-        }
-        if is_only_looked_at(seen) {
-            if !self.is_shared(host) {
-                self.looked_at.push(seen);
-            }
-        } else if !self.is_shared(host) {
-            self.bind(host).see(seen, host);
-        } else if is_written(seen) {
-            self.note(seen, "the directory is shared");
-        } else if !host.starts_with("/dev") {
-            if seen.uses.contains(&Use::List) {
-                self.listed.push(seen);
-            }
-            self.copy(seen, FileKind::Directory);
-        }
-    }
-
-    /// A directory that comes or goes changes the one above it, if that is the service's own.
-    fn add_to_parent(&mut self, seen: &'a PathSeen) {
-        let parent = self.holder(&seen.host);
-        if !self.is_shared(parent) {
-            self.bind(parent).see(seen, parent);
-        }
-    }
-
     /// A file, socket or FIFO, or what was one.
     fn add_entry(&mut self, seen: &'a PathSeen) {
         let holder = self.holder(&seen.host);
@@ -354,48 +324,6 @@ impl<'a> Grower<'a> {
         !is_written(seen)
             && (is(LINKER_CACHE)
                 || (ACCOUNTS.into_iter().any(is) && self.facts.closure.iter().any(is_libc)))
-    }
-
-    /// Says how much of a shared directory is in the jail, once for all in it.
-    fn note_listed(&mut self) {
-        let mut noted: Option<&Path> = None;
-        for seen in std::mem::take(&mut self.listed) {
-            let host = seen.host.as_path();
-            if noted.is_some_and(|above| host.starts_with(above)) {
-                continue;
-            }
-            noted = Some(host);
-            let copied = self
-                .files
-                .values()
-                .filter(|rule| rule.kind != FileKind::Directory && rule.path.starts_with(host));
-            let what = match copied.count() {
-                0 => "and the jail has an empty one".to_owned(),
-                count => format!("and the jail has what was used of it: {count} files"),
-            };
-            self.notes.push(format!(
-                "{}: the directory is shared, {what}",
-                host.display()
-            ));
-        }
-    }
-
-    /// A directory that was only asked about is there, as an empty one, unless it is there
-    /// already because of something in it.
-    fn add_looked_at(&mut self) {
-        for seen in std::mem::take(&mut self.looked_at) {
-            let host = seen.host.as_path();
-            let is_below = |path: &Path| path.starts_with(host);
-            let is_there = self.files.keys().any(|path| is_below(path))
-                || self
-                    .binds
-                    .keys()
-                    .any(|path| is_below(path) || host.starts_with(path))
-                || self.scratch.keys().any(|path| is_below(path));
-            if !is_there {
-                self.copy(seen, FileKind::Directory);
-            }
-        }
     }
 
     /// A path is one thing only: mounted rather than copied, in memory rather than empty.
