@@ -246,11 +246,12 @@ impl Service {
         let words = || own_words(&output);
         let trace = learn::learn(request, &progress).map_err(|error| {
             let words = words();
-            if words.is_empty() {
-                ports::explain(&self.ready, error)
+            let error = if words.is_empty() {
+                error
             } else {
                 error.hint(format!("its last words:\n{words}"))
-            }
+            };
+            ports::explain(&self.name, &self.ready, error)
         })?;
         self.judge(&trace, &words())?;
         Ok(trace)

@@ -25,24 +25,25 @@ struct Held {
 
 impl Held {
     fn error(&self, name: &str) -> Error {
-        let why = format!("{} is taken by {}", self.what(), self.whose());
-        Error::setup(format!("jail {name}"), why)
-            .hint("stop that process, or give the service another port or address")
-    }
-
-    fn what(&self) -> String {
         let protocol = match self.protocol {
             Protocol::Tcp => "TCP",
             Protocol::Udp => "UDP",
         };
-        format!("{protocol} port {}", self.port)
-    }
-
-    fn whose(&self) -> String {
-        match self.owner.pid {
-            Some(pid) => format!("process {pid} ({})", self.owner.command.join(" ")),
+        let owner = &self.owner;
+        let whose = match owner.pid {
+            Some(pid) => format!("process {pid} ({})", owner.command.join(" ")),
             None => "a process that cannot be seen from here".to_owned(),
-        }
+        };
+        let address = match owner.address {
+            address if address.is_unspecified() => "every address".to_owned(),
+            address => address.to_string(),
+        };
+        let why = format!(
+            "{protocol} port {} is taken by {whose}, at {address}",
+            self.port
+        );
+        Error::setup(format!("jail {name}"), why)
+            .hint("stop that process, or give the service another port or address")
     }
 }
 
@@ -119,17 +120,18 @@ pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
     })
 }
 
-/// The error of a service that did not get ready, with who may have been in its way.
-pub(super) fn explain(ready: &[Ready], error: Error) -> Error {
-    match held(ready).unwrap_or_default().first() {
-        Some(held) => error.hint(format!(
-            "{} is held at {} by {}: perhaps that is why",
-            held.what(),
-            held.owner.address,
-            held.whose()
-        )),
-        None => error,
-    }
+/// The error of a service that has ended before it was ready: if somebody waits on one of its
+/// ports, at whatever address, that is told first.
+pub(super) fn explain(name: &str, ready: &[Ready], error: Error) -> Error {
+    let held = held(ready).unwrap_or_default();
+    let Some(held) = held.first() else {
+        return error;
+    };
+    let (_, why, hint) = error.parts();
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    held.error(name).hint(format!(
+        "stop that process, or give the service another port or address ({why}{hint})"
+    ))
 }
 
 /// Everybody who waits on one of the ports.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::lifecycle::POLL;
+use super::ports;
 use crate::host::{process, sockets};
 use crate::run::state::{Last, State};
 use crate::spec::{Protocol, Ready, Spec};
@@ -41,10 +42,11 @@ pub(super) fn wait(spec: &Spec, directory: &Path) -> Result<State> {
                 .map(|last| last.words)
                 .filter(|words| !words.is_empty());
             let error = Error::new(doing(), format!("before it was ready, {how}"));
-            return Err(match words {
+            let error = match words {
                 Some(words) => error.hint(format!("its last words:\n{words}")),
                 None => error,
-            });
+            };
+            return Err(ports::explain(&spec.name, &spec.service.ready, error));
         };
         if is_ready(spec, &state, begun)? {
             return Ok(state);
