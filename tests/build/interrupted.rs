@@ -65,7 +65,9 @@ impl Seen {
         if name.is_some_and(|name| DECISIVE.contains(&name)) {
             self.decisive += 1;
             self.decided_by = Some(thread);
-            return matches!(at, At::Decisive(number) if number == self.decisive);
+            if matches!(at, At::Decisive(number) if number == self.decisive) {
+                return true;
+            }
         }
         matches!(at, At::Call(number) if number == self.calls)
     }
