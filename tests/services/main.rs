@@ -199,8 +199,12 @@ impl Drop for Trial<'_> {
             self.gaoler(&["stop", self.row.name]);
         }
         let log = format!("/var/log/gaoler-{}.log", self.row.name);
-        if Path::new(&log).exists() {
-            fs::remove_file(log).unwrap();
+        // Made while it was learned, outside any jail.
+        let pid_file = format!("/run/gaoler-{}-{}.pid", self.row.name, self.port);
+        for left in [log, pid_file] {
+            if Path::new(&left).exists() {
+                fs::remove_file(left).unwrap();
+            }
         }
     }
 }
