@@ -100,7 +100,11 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         report(Event::Note(note));
     }
     let facts = subject.facts(&trace, &identity)?;
-    let derived = spec::derive(&trace, subject.knowledge(), &facts);
+    let mut derived = spec::derive(&trace, subject.knowledge(), &facts);
+    if !options.ready.is_empty() {
+        // The person knows better than the trace what to wait for.
+        derived.spec.service.ready.clone_from(&subject.ready);
+    }
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
     keep_trace(places, &options.name, &trace)?;

@@ -38,6 +38,30 @@ fn a_sign_that_means_nothing() {
 }
 
 #[test]
+fn a_sign_that_was_given_is_kept() {
+    let place = Place::new(&[]);
+    let port = port().to_string();
+    let program = place.program();
+    let words = [
+        "learn",
+        "new",
+        "--user",
+        "games",
+        "--for",
+        "0",
+        "--ready",
+        "quiet:321",
+        "--",
+    ];
+    let service = [program.to_str().unwrap(), "serve", &port];
+    place
+        .gaoler(&[&words[..], &service[..]].concat())
+        .is(DONE, &["learned new"]);
+    let spec = fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(spec.contains("ready = [\"quiet:321\"]"), "{spec}");
+}
+
+#[test]
 fn an_exercise_that_fails() {
     let place = Place::new(&[]);
     let port = port().to_string();
