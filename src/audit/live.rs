@@ -98,11 +98,12 @@ fn look_at(
     tree: &Path,
     manifest: &Manifest,
 ) -> Result<Process> {
-    let inside = |id: Option<u64>| id.is_some_and(|id| mounts.iter().any(|mount| mount.id == id));
+    // A descriptor that was closed since the list was made has no mount any more.
+    let outside = |id: Option<u64>| id.is_some_and(|id| mounts.iter().all(|mount| mount.id != id));
     let foreign = process::descriptors(pid)?
         .into_iter()
         .filter(|(number, target)| {
-            target.starts_with('/') && *number > 2 && !inside(mount_of(pid, *number))
+            target.starts_with('/') && *number > 2 && outside(mount_of(pid, *number))
         })
         .collect();
     let directory = process::working_directory(pid)?;
