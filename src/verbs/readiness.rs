@@ -77,8 +77,9 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
     else {
         return true;
     };
+    // One that is still empty will have its number in a moment.
     let Some(written) = crate::run::pid_file::number(path) else {
-        return true;
+        return false;
     };
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
 }
