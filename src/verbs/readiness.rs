@@ -77,9 +77,10 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
     else {
         return true;
     };
-    // One that is still empty will have its number in a moment.
     let Some(written) = crate::run::pid_file::number(path) else {
-        return false;
+        // One that is there and still empty will have its number in a moment.
+        return !std::fs::symlink_metadata(path)
+            .is_ok_and(|file| file.is_file() && file.len() == 0);
     };
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
 }
