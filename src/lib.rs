@@ -6,6 +6,7 @@ pub mod audit;
 pub mod build;
 pub mod cli;
 pub mod error;
+pub mod filter;
 pub mod host;
 pub mod learn;
 pub mod plan;

@@ -129,6 +129,11 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// How often the service is run: 2 stops at every call, and then again at nearly full speed
+    /// at what is new, for as long as --for says; 1 stops at every call all the time, for a
+    /// service that cannot be started twice.
+    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub passes: u32,
     /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
     #[arg(long)]
     pub again: bool,

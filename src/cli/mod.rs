@@ -191,5 +191,6 @@ fn options(learn: Learn) -> LearnOptions {
         user: learn.user,
         create_user: false,
         again: learn.again,
+        passes: learn.passes,
     }
 }

@@ -4,7 +4,7 @@
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -33,28 +33,47 @@ pub enum Message {
     Stop,
 }
 
-/// Waits until the service is `ready`, then exercises it. Ends early when `over` is set.
+/// What the driver and the tracer share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// The run is over: whatever still runs shall end.
+    pub over: AtomicBool,
+    /// The exercise that is running, counted from 1; 0 for none.
+    pub exercise: AtomicU16,
+}
+
+/// Waits until the service is `ready`, then exercises it, in pass number `pass`. Ends early when
+/// the run is over.
 pub fn drive(
     request: &Request,
+    pass: u32,
     ready: &Receiver<()>,
     tell: &Sender<Message>,
-    over: &AtomicBool,
+    shared: &Shared,
     progress: &(dyn Fn(Progress) + Sync),
 ) {
     if ready.recv().is_err() {
         return;
     }
-    for exercise in &request.exercises {
+    let over = &shared.over;
+    for (exercise, number) in request.exercises.iter().zip(1..) {
         progress(Progress::ExerciseStarted {
             name: exercise.name.clone(),
         });
-        let run = run(exercise, over);
+        shared.exercise.store(number, Ordering::Relaxed);
+        let run = run(exercise, pass, over);
+        shared.exercise.store(0, Ordering::Relaxed);
         progress(Progress::ExerciseEnded(run.clone()));
         if tell.send(Message::Ran(run)).is_err() {
             return;
         }
     }
-    let until = Instant::now() + request.serve_for;
+    let serve_for = if pass == request.passes {
+        request.serve_for
+    } else {
+        Duration::ZERO
+    };
+    let until = Instant::now() + serve_for;
     while Instant::now() < until && !over.load(Ordering::Relaxed) {
         std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
     }
@@ -69,7 +88,7 @@ pub fn drive(
 }
 
 /// Runs one exercise to its end.
-fn run(exercise: &Exercise, over: &AtomicBool) -> ExerciseRun {
+fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> ExerciseRun {
     let (exit, output) = finish(&exercise.command, over);
     let wanted = exercise.output.as_bytes();
     let found = wanted.is_empty() || output.windows(wanted.len()).any(|part| part == wanted);
@@ -78,6 +97,7 @@ fn run(exercise: &Exercise, over: &AtomicBool) -> ExerciseRun {
         command: exercise.command.clone(),
         exit,
         passed: exit == Some(exercise.expect) && found,
+        pass,
     }
 }
 
@@ -144,7 +164,7 @@ mod tests {
             output: output.to_owned(),
             because: String::new(),
         };
-        run(&exercise, &AtomicBool::new(false))
+        run(&exercise, 1, &AtomicBool::new(false))
     }
 
     #[test]

@@ -3,12 +3,15 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod c_library;
 pub mod calls;
 pub mod capabilities;
 mod exercises;
+mod passes;
 pub mod paths;
 pub mod process;
 pub mod record;
+mod runs;
 mod session;
 pub mod trace;
 mod tracer;
@@ -18,17 +21,13 @@ use std::ffi::CString;
 use std::io::{BufReader, BufWriter, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
-use trace::{Certificate, PathKind};
-
 pub use trace::{ExerciseRun, Trace};
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -57,6 +56,12 @@ pub struct Request {
     pub stop_timeout: Duration,
     /// Its standard output and error.
     pub output: OwnedFd,
+    /// How often it is run: 1 stops at every call; 2 runs it again at nearly full speed and
+    /// stops at what the first run has not shown. It serves on only in the last.
+    pub passes: u32,
+    /// Where what was seen so far is kept meanwhile, marked incomplete: what is left if this
+    /// program is killed. Removed again by [`learn`].
+    pub unfinished: Option<PathBuf>,
 }
 
 /// What happens meanwhile.
@@ -80,6 +85,8 @@ pub enum Progress {
     Started {
         /// Its first process.
         pid: i32,
+        /// The number of the pass.
+        pass: u32,
     },
     /// It is being stopped.
     Stopping,
@@ -89,20 +96,27 @@ pub enum Progress {
 /// gone when this returns, whether or not it worked.
 ///
 /// `progress` is called from other threads than the caller's. The trace is taken with
-/// `ptrace(2)` and a seccomp filter that stops at every call; that takes `CAP_SYS_ADMIN`.
+/// `ptrace(2)`, and in a second pass with a seccomp filter too, which takes `CAP_SYS_ADMIN`. If
+/// this program is killed meanwhile, the service ends with it.
 ///
 /// # Errors
 /// If the service cannot be started or traced, ends before it is ready, or is not ready in time.
-/// What goes wrong later is a gap in the trace's certificate.
+/// What goes wrong later is a gap in the trace's certificate. If only the second pass cannot be
+/// had, the certificate says why.
 pub fn learn(request: Request, progress: &(dyn Fn(Progress) + Sync)) -> Result<Trace> {
     let program = program(&request)?;
+    let unfinished = request.unfinished.clone();
     // A thread of its own, because waiting as a tracer would reap the caller's other children.
-    std::thread::scope(|scope| {
+    let learned = std::thread::scope(|scope| {
         let traced = scope
-            .spawn(|| trace_run(&request, &program, progress))
+            .spawn(|| runs::trace(&request, &program, progress))
             .join();
         traced.unwrap_or_else(|_| Err(Error::new("learn the service", "the tracer panicked")))
-    })
+    });
+    if let Some(path) = unfinished.filter(|path| path.exists()) {
+        std::fs::remove_file(&path).doing(|| format!("remove {}", path.display()))?;
+    }
+    learned
 }
 
 /// Writes a trace as JSON, beside and then over what was there.
@@ -134,101 +148,6 @@ pub fn load(path: &Path) -> Result<Trace> {
     let doing = || format!("read the trace {}", path.display());
     let file = std::fs::File::open(path).doing(doing)?;
     serde_json::from_reader(BufReader::new(file)).map_err(|error| Error::new(doing(), error))
-}
-
-/// The tracer's thread, with the exercises on another.
-fn trace_run(
-    request: &Request,
-    program: &Program,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Trace> {
-    let over = AtomicBool::new(false);
-    let (ready, is_ready) = channel();
-    let (tell, messages) = channel();
-    std::thread::scope(|scope| {
-        let over = &over;
-        scope.spawn(move || exercises::drive(request, &is_ready, &tell, over, progress));
-        let driver = session::Driver { ready, messages };
-        let ran = run_session(request, program, driver, over, progress);
-        // Whatever happened, the exercises end too.
-        over.store(true, Ordering::Relaxed);
-        ran
-    })
-}
-
-fn run_session(
-    request: &Request,
-    program: &Program,
-    driver: session::Driver,
-    over: &AtomicBool,
-    progress: &(dyn Fn(Progress) + Sync),
-) -> Result<Trace> {
-    let mut tracer = tracer::Tracer::start(program)?;
-    progress(Progress::Started { pid: tracer.first });
-    let mut session = session::Session::new(request, driver, over, progress);
-    session.run(&mut tracer)?;
-    progress(Progress::Calls(tracer.stops));
-    let recorder = std::mem::take(&mut tracer.recorder);
-    let mut trace = recorder.finish(tracer.main, |number| calls::name(number.into()));
-    trace.command.clone_from(&request.command);
-    let gaps = std::mem::take(&mut trace.certificate.gaps);
-    trace.certificate = certify(&tracer, session, gaps);
-    for seen in &mut trace.paths {
-        (seen.kind, seen.device) = look(&seen.host);
-    }
-    Ok(trace)
-}
-
-fn certify(
-    tracer: &tracer::Tracer,
-    session: session::Session<'_>,
-    mut gaps: Vec<String>,
-) -> Certificate {
-    gaps.extend(session.gaps);
-    if tracer.stops != tracer.records {
-        gaps.push(format!(
-            "{} system call stops, but {} records",
-            tracer.stops, tracer.records
-        ));
-    }
-    Certificate {
-        stops: tracer.stops,
-        records: tracer.records,
-        complete: gaps.is_empty(),
-        gaps,
-        processes: tracer.processes,
-        threads: tracer.threads,
-        passes: 1,
-        exercises: session.exercises,
-        kernel: process::kernel(),
-        forked: tracer.forked,
-    }
-}
-
-/// What a path of the host is now.
-fn look(path: &Path) -> (PathKind, Option<(u32, u32)>) {
-    // A link that dangles is there, but leads nowhere.
-    let Ok(metadata) = path.metadata() else {
-        return (PathKind::Missing, None);
-    };
-    let kind = metadata.file_type();
-    let device = Some((
-        rustix::fs::major(metadata.rdev()),
-        rustix::fs::minor(metadata.rdev()),
-    ));
-    if kind.is_dir() {
-        (PathKind::Directory, None)
-    } else if kind.is_block_device() {
-        (PathKind::Block, device)
-    } else if kind.is_char_device() {
-        (PathKind::Character, device)
-    } else if kind.is_fifo() {
-        (PathKind::Fifo, None)
-    } else if kind.is_socket() {
-        (PathKind::Socket, None)
-    } else {
-        (PathKind::File, None)
-    }
 }
 
 /// Everything that the child needs, as the kernel wants it.

@@ -1,11 +1,12 @@
 //! Adds up what is seen: `Event → Trace`. Pure; the tracer feeds it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::paths::Resolved;
 use super::trace::{
-    CallSeen, CapabilitySeen, IdsSeen, PathKind, PathSeen, Phase, SocketSeen, SocketUse, Trace, Use,
+    ArgumentsSeen, CallSeen, CapabilitySeen, IdsSeen, PathKind, PathSeen, Phase, SocketSeen,
+    SocketUse, Trace, Use, Witness,
 };
 
 /// More different things of one kind than this are a gap, not a bigger trace: names that a
@@ -15,11 +16,27 @@ const MOST: usize = 200_000;
 /// As many names of one thing are kept.
 const MOST_NAMES: usize = 256;
 
+/// As many different arguments of one call in one phase are kept; with more, they decide nothing.
+pub const MOST_ARGUMENTS: usize = 64;
+
+/// The circumstances of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct When {
+    /// When it began.
+    pub phase: Phase,
+    /// The exercise that was running, counted from 1; 0 for none.
+    pub exercise: u16,
+    /// The program that made it, as [`Recorder::program`] numbers them.
+    pub program: u16,
+}
+
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// io_uring was set up.
     Blind,
+    /// What a call was made with, where that decides: its number, and those arguments.
+    Arguments(u32, Vec<u64>),
     /// A system call of the native architecture, by number.
     Call(u32),
     /// A call needed this capability; the text is the call.
@@ -46,23 +63,44 @@ pub enum Event {
         /// Why that failed, if it did.
         failure: Option<i32>,
     },
-    /// Something was done with a socket; `phase` is filled in here.
+    /// Something was done with a socket; when and where is filled in here.
     Socket(SocketSeen),
     /// Memory was made writable and executable at once.
     WritableExecutable,
 }
 
-/// Everything seen so far.
-#[derive(Debug, Default)]
+/// How often something was seen, and by whom.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    count: u64,
+    programs: BTreeSet<u16>,
+    exercises: BTreeSet<u16>,
+}
+
+impl Tally {
+    fn add(&mut self, when: When) {
+        self.count += 1;
+        self.programs.insert(when.program);
+        if when.exercise != 0 {
+            self.exercises.insert(when.exercise);
+        }
+    }
+}
+
+/// Everything seen so far, in all passes.
+#[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    calls: BTreeMap<(u32, Phase), u64>,
+    calls: BTreeMap<(u32, Phase), Tally>,
+    arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
     foreign: BTreeSet<(String, u32)>,
-    paths: BTreeMap<PathBuf, PathSeen>,
-    sockets: BTreeMap<SocketKey, Phase>,
+    paths: BTreeMap<PathBuf, (PathSeen, Tally)>,
+    sockets: BTreeMap<SocketKey, (Phase, Tally)>,
     ids: BTreeSet<IdsSeen>,
-    capabilities: BTreeMap<(u8, String), Phase>,
+    capabilities: BTreeMap<(u8, String, Phase), Tally>,
     handlers: BTreeMap<i32, BTreeSet<i32>>,
+    handled: BTreeSet<i32>,
     gaps: BTreeSet<String>,
+    programs: Vec<String>,
     writable_executable: bool,
     blind: bool,
 }
@@ -70,14 +108,23 @@ pub struct Recorder {
 type SocketKey = (SocketUse, u16, u16, i32, String, u16);
 
 impl Recorder {
-    /// Adds an event of a call that began in `phase`.
-    pub fn record(&mut self, phase: Phase, event: Event) {
+    /// Adds an event of a call.
+    pub fn record(&mut self, when: When, event: Event) {
+        let phase = when.phase;
         match event {
+            Event::Arguments(number, values) => {
+                let seen = self.arguments.entry((number, phase)).or_default();
+                // One more than counts, so that too many can be told.
+                if seen.len() <= MOST_ARGUMENTS || seen.contains_key(&values) {
+                    *seen.entry(values).or_default() += 1;
+                }
+            }
             Event::Blind => self.blind = true,
-            Event::Call(number) => *self.calls.entry((number, phase)).or_default() += 1,
+            Event::Call(number) => self.calls.entry((number, phase)).or_default().add(when),
             Event::Capability(capability, call) => {
                 if self.capabilities.len() < MOST {
-                    self.capabilities.entry((capability, call)).or_insert(phase);
+                    let key = (capability, call, phase);
+                    self.capabilities.entry(key).or_default().add(when);
                 }
             }
             Event::ForeignCall(architecture, number) => {
@@ -102,10 +149,50 @@ impl Recorder {
                 found,
                 uses,
                 failure,
-            } => self.path(phase, found, &uses, failure),
-            Event::Socket(seen) => self.socket(phase, seen),
+            } => self.path(when, found, &uses, failure),
+            Event::Socket(seen) => self.socket(when, seen),
             Event::WritableExecutable => self.writable_executable = true,
         }
+    }
+
+    /// The number of a program, for [`When`].
+    pub fn program(&mut self, file: &Path) -> u16 {
+        let name = file
+            .file_name()
+            .unwrap_or(file.as_os_str())
+            .to_string_lossy();
+        let known = self.programs.iter().position(|known| *known == name);
+        let index = known.unwrap_or(self.programs.len());
+        let Ok(number) = u16::try_from(index) else {
+            return u16::MAX;
+        };
+        if known.is_none() {
+            self.programs.push(name.into_owned());
+        }
+        number
+    }
+
+    /// The calls that were seen in this phase.
+    pub fn calls_in(&self, phase: Phase) -> impl Iterator<Item = u32> {
+        self.calls
+            .keys()
+            .filter(move |(_, seen)| *seen == phase)
+            .map(|(number, _)| *number)
+    }
+
+    /// What a call was made with in this phase; `None` if that was too many different things.
+    pub fn arguments_in(&self, number: u32, phase: Phase) -> Option<Vec<Vec<u64>>> {
+        let seen = self.arguments.get(&(number, phase));
+        let seen: Vec<Vec<u64>> = seen.into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        (seen.len() <= MOST_ARGUMENTS).then_some(seen)
+    }
+
+    /// A pass is over, in which `main` was the main process: ids of processes mean nothing in
+    /// the next.
+    pub fn end_pass(&mut self, main: i32) {
+        let handlers = std::mem::take(&mut self.handlers);
+        self.handled
+            .extend(handlers.get(&main).into_iter().flatten());
     }
 
     /// A new process starts with its maker's signal handlers (`signal(7)`).
@@ -120,64 +207,75 @@ impl Recorder {
         self.handlers.remove(&process);
     }
 
-    /// The trace, with `main` as the main process. What needs a look at the host or at the
-    /// tracer's own counts is left for the caller: the command, the certificate, and the kind
-    /// and device of each path.
-    pub fn finish(self, main: i32, name: impl Fn(u32) -> String) -> Trace {
-        let handlers = self.handlers.get(&main).cloned().unwrap_or_default();
+    /// The trace, after the last pass. `exercises` are the names behind the numbers of [`When`].
+    /// What needs a look at the host or at the tracer's own counts is left for the caller: the
+    /// command, the certificate, and the kind and device of each path.
+    pub fn finish(self, exercises: &[String], name: impl Fn(u32) -> String) -> Trace {
+        let names = Names {
+            programs: &self.programs,
+            exercises,
+        };
+        let phases: BTreeSet<Phase> = self.calls.keys().map(|(_, phase)| *phase).collect();
         let mut trace = Trace {
             calls: self
                 .calls
                 .into_iter()
-                .map(|((number, phase), count)| CallSeen {
+                .map(|((number, phase), tally)| CallSeen {
                     number,
                     name: name(number),
                     phase,
-                    count,
+                    count: tally.count,
+                    witness: names.witness(&tally),
                 })
                 .collect(),
+            arguments: arguments_seen(self.arguments, &name),
             foreign_calls: self.foreign.into_iter().collect(),
-            paths: self.paths.into_values().collect(),
-            sockets: self.sockets.into_iter().map(socket_seen).collect(),
+            paths: self
+                .paths
+                .into_values()
+                .map(|(seen, tally)| PathSeen {
+                    count: tally.count,
+                    witness: names.witness(&tally),
+                    ..seen
+                })
+                .collect(),
+            sockets: self
+                .sockets
+                .into_iter()
+                .map(|(key, (phase, tally))| socket_seen(key, phase, names.witness(&tally)))
+                .collect(),
             ids: self.ids.into_iter().collect(),
             capabilities: self
                 .capabilities
                 .into_iter()
-                .map(|((capability, call), phase)| CapabilitySeen {
+                .map(|((capability, call, phase), tally)| CapabilitySeen {
                     capability,
                     call,
                     phase,
+                    count: tally.count,
+                    witness: names.witness(&tally),
                 })
                 .collect(),
             writable_executable: self.writable_executable,
-            handled_signals: handlers.into_iter().collect(),
+            handled_signals: self.handled.into_iter().collect(),
             blind: self.blind,
             ..Trace::default()
         };
         trace.certificate.gaps = self.gaps.into_iter().collect();
+        trace.certificate.phases = phases.into_iter().collect();
         trace
     }
 
-    fn path(&mut self, phase: Phase, found: Resolved, uses: &[Use], failure: Option<i32>) {
+    fn path(&mut self, when: When, found: Resolved, uses: &[Use], failure: Option<i32>) {
         if self.paths.len() >= MOST && !self.paths.contains_key(&found.host) {
             self.gaps
                 .insert(format!("more than {MOST} different paths"));
             return;
         }
-        let seen = self
+        let (seen, tally) = self
             .paths
             .entry(found.host)
-            .or_insert_with_key(|host| PathSeen {
-                host: host.clone(),
-                asked: BTreeSet::new(),
-                links: Vec::new(),
-                kind: PathKind::Missing,
-                device: None,
-                uses: BTreeSet::new(),
-                failures: BTreeSet::new(),
-                phase,
-                count: 0,
-            });
+            .or_insert_with_key(|host| (new_path(host, when.phase), Tally::default()));
         if seen.asked.len() < MOST_NAMES {
             seen.asked.insert(found.asked);
         }
@@ -190,10 +288,10 @@ impl Recorder {
             None => seen.uses.extend(uses),
             Some(errno) => seen.failures.extend(uses.iter().map(|used| (*used, errno))),
         }
-        seen.count += 1;
+        tally.add(when);
     }
 
-    fn socket(&mut self, phase: Phase, seen: SocketSeen) {
+    fn socket(&mut self, when: When, seen: SocketSeen) {
         let key = (
             seen.action,
             seen.family,
@@ -207,11 +305,65 @@ impl Recorder {
                 .insert(format!("more than {MOST} different socket addresses"));
             return;
         }
-        self.sockets.entry(key).or_insert(phase);
+        let entry = self.sockets.entry(key);
+        let (_, tally) = entry.or_insert_with(|| (when.phase, Tally::default()));
+        tally.add(when);
     }
 }
 
-fn socket_seen((key, phase): (SocketKey, Phase)) -> SocketSeen {
+fn new_path(host: &Path, phase: Phase) -> PathSeen {
+    PathSeen {
+        host: host.to_owned(),
+        asked: BTreeSet::new(),
+        links: Vec::new(),
+        kind: PathKind::Missing,
+        device: None,
+        uses: BTreeSet::new(),
+        failures: BTreeSet::new(),
+        phase,
+        count: 0,
+        witness: Witness::default(),
+    }
+}
+
+/// From the numbers of a tally to names.
+struct Names<'a> {
+    programs: &'a [String],
+    exercises: &'a [String],
+}
+
+impl Names<'_> {
+    fn witness(&self, tally: &Tally) -> Witness {
+        let program = |number: &u16| self.programs.get(usize::from(*number)).cloned();
+        let exercise = |number: &u16| {
+            let index = usize::from(*number).checked_sub(1)?;
+            self.exercises.get(index).cloned()
+        };
+        Witness {
+            programs: tally.programs.iter().filter_map(program).collect(),
+            exercises: tally.exercises.iter().filter_map(exercise).collect(),
+        }
+    }
+}
+
+fn arguments_seen(
+    arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
+    name: impl Fn(u32) -> String,
+) -> Vec<ArgumentsSeen> {
+    let mut all = Vec::new();
+    for ((number, phase), seen) in arguments {
+        all.extend(seen.into_iter().map(|(values, count)| ArgumentsSeen {
+            number,
+            name: name(number),
+            phase,
+            values,
+            count,
+        }));
+    }
+    all
+}
+
+fn socket_seen(key: SocketKey, phase: Phase, witness: Witness) -> SocketSeen {
     let (action, family, kind, protocol, address, port) = key;
     SocketSeen {
         action,
@@ -221,103 +373,9 @@ fn socket_seen((key, phase): (SocketKey, Phase)) -> SocketSeen {
         address,
         port,
         phase,
+        witness,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(host: &str, asked: &str, used: Use, failure: Option<i32>) -> Event {
-        let found = Resolved {
-            host: host.into(),
-            asked: asked.into(),
-            ..Resolved::default()
-        };
-        Event::Path {
-            found,
-            uses: vec![used],
-            failure,
-        }
-    }
-
-    #[test]
-    fn calls_add_up_by_phase() {
-        let mut recorder = Recorder::default();
-        for phase in [Phase::Serve, Phase::Start, Phase::Serve] {
-            recorder.record(phase, Event::Call(39));
-        }
-        let trace = recorder.finish(1, |number| format!("call {number}"));
-        let counts: Vec<_> = trace
-            .calls
-            .iter()
-            .map(|seen| (seen.number, seen.phase, seen.count))
-            .collect();
-        assert_eq!(counts, [(39, Phase::Start, 1), (39, Phase::Serve, 2)]);
-        assert_eq!(trace.calls[0].name, "call 39");
-    }
-
-    #[test]
-    fn uses_of_one_path_come_together() {
-        let mut recorder = Recorder::default();
-        recorder.record(Phase::Start, path("/usr/lib/a", "/lib/a", Use::Read, None));
-        recorder.record(
-            Phase::Serve,
-            path("/usr/lib/a", "/usr/lib/a", Use::Map, None),
-        );
-        recorder.record(Phase::Serve, path("/etc/b", "/etc/b", Use::Look, Some(2)));
-        let trace = recorder.finish(1, |_| String::new());
-        let [missing, library] = trace.paths.as_slice() else {
-            panic!("{:?}", trace.paths)
-        };
-        assert_eq!(missing.failures, BTreeSet::from([(Use::Look, 2)]));
-        assert!(missing.uses.is_empty());
-        assert_eq!(library.uses, BTreeSet::from([Use::Read, Use::Map]));
-        assert_eq!(library.asked.len(), 2);
-        assert_eq!((library.phase, library.count), (Phase::Start, 2));
-    }
-
-    #[test]
-    fn handlers_are_inherited_and_lost_by_exec() {
-        let mut recorder = Recorder::default();
-        recorder.record(
-            Phase::Start,
-            Event::Handler {
-                process: 1,
-                signal: 15,
-            },
-        );
-        recorder.forked(1, 2);
-        recorder.record(
-            Phase::Start,
-            Event::Handler {
-                process: 2,
-                signal: 1,
-            },
-        );
-        recorder.executed(1);
-        assert_eq!(
-            recorder.finish(2, |_| String::new()).handled_signals,
-            [1, 15]
-        );
-    }
-
-    #[test]
-    fn a_socket_keeps_its_first_phase() {
-        let mut recorder = Recorder::default();
-        let seen = SocketSeen {
-            action: SocketUse::Bind,
-            family: 2,
-            kind: 2,
-            protocol: 17,
-            address: "127.0.0.1".to_owned(),
-            port: 53,
-            phase: Phase::Serve,
-        };
-        recorder.record(Phase::Start, Event::Socket(seen.clone()));
-        recorder.record(Phase::Serve, Event::Socket(seen));
-        let trace = recorder.finish(1, |_| String::new());
-        assert_eq!(trace.sockets.len(), 1);
-        assert_eq!(trace.sockets[0].phase, Phase::Start);
-    }
-}
+mod tests;

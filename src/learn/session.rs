@@ -1,13 +1,14 @@
 //! One traced run from start to stop: readiness, exercises, and the ways to end.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::exercises::Message;
+use super::exercises::{Message, Shared};
+use super::runs::{Counted, unfinished};
 use super::trace::{ExerciseRun, Phase};
 use super::tracer::{Step, Tracer};
-use super::{Progress, Request};
+use super::{Progress, Request, save};
 use crate::error::{Error, Result};
 use crate::spec::Ready;
 use crate::sys::ptrace::Change;
@@ -17,6 +18,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Without any sign of being ready, one that is busy all the time is ready when it has had a port
 /// for so long.
 const SETTLED: Duration = Duration::from_secs(1);
+/// How often what was seen is kept.
+const KEEP: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(250);
 /// How long killed processes may take to go.
@@ -47,8 +50,12 @@ pub struct Driver {
 pub struct Session<'a> {
     request: &'a Request,
     driver: Driver,
-    over: &'a AtomicBool,
+    shared: &'a Shared,
     progress: &'a (dyn Fn(Progress) + Sync),
+    /// What earlier passes counted.
+    before: Counted,
+    /// When what was seen was last kept.
+    kept: Instant,
     begun: Instant,
     looked: Instant,
     /// Since when it has a port.
@@ -66,15 +73,18 @@ impl<'a> Session<'a> {
     pub fn new(
         request: &'a Request,
         driver: Driver,
-        over: &'a AtomicBool,
+        shared: &'a Shared,
         progress: &'a (dyn Fn(Progress) + Sync),
+        before: &Counted,
     ) -> Self {
         let now = Instant::now();
         Self {
             request,
             driver,
-            over,
+            shared,
             progress,
+            before: before.clone(),
+            kept: now,
             begun: now,
             looked: now,
             reachable: None,
@@ -89,7 +99,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// If the service cannot be started, ends before it is ready or is not ready in time.
-    pub fn run(&mut self, tracer: &mut Tracer) -> Result<()> {
+    pub fn run(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
         loop {
             let step = tracer.step()?;
             self.turn(tracer)?;
@@ -97,7 +107,7 @@ impl<'a> Session<'a> {
                 break;
             }
         }
-        self.over.store(true, Ordering::Relaxed);
+        self.shared.over.store(true, Ordering::Relaxed);
         // The exercise thread may be about to say how the last exercise went.
         while let Ok(message) = self.driver.messages.recv_timeout(KILLED) {
             match message {
@@ -108,11 +118,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn turn(&mut self, tracer: &mut Tracer) -> Result<()> {
+    fn turn(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
         let now = Instant::now();
         if now.duration_since(self.told) >= TELL {
             self.told = now;
             (self.progress)(Progress::Calls(tracer.stops));
+        }
+        if now.duration_since(self.kept) >= KEEP {
+            self.keep(tracer)?;
         }
         while let Ok(message) = self.driver.messages.try_recv() {
             match message {
@@ -137,7 +150,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn starting(&mut self, tracer: &mut Tracer, now: Instant) -> Result<()> {
+    fn starting(&mut self, tracer: &mut Tracer<'_>, now: Instant) -> Result<()> {
         if let Some(end) = tracer.first_end
             && !(tracer.forked && tracer.has_processes())
         {
@@ -158,6 +171,7 @@ impl<'a> Session<'a> {
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
         if waiting.is_empty() || settled || (late && quiet_only) {
             self.ready(tracer);
+            self.keep(tracer)?;
         } else if late {
             let seconds = self.request.ready_timeout.as_secs_f32();
             let missing: Vec<String> = waiting.iter().map(describe).collect();
@@ -170,7 +184,16 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn has_settled(&mut self, tracer: &Tracer, now: Instant) -> bool {
+    /// Keeps what was seen so far, for the case that this program is killed.
+    fn keep(&mut self, tracer: &Tracer<'_>) -> Result<()> {
+        if let Some(path) = &self.request.unfinished {
+            save(&unfinished(self.request, &self.before, tracer), path)?;
+        }
+        self.kept = Instant::now();
+        Ok(())
+    }
+
+    fn has_settled(&mut self, tracer: &Tracer<'_>, now: Instant) -> bool {
         let memory = &tracer.memory;
         if memory.listening.is_empty() && memory.bound.is_empty() {
             return false;
@@ -186,7 +209,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn ready(&mut self, tracer: &mut Tracer) {
+    fn ready(&mut self, tracer: &mut Tracer<'_>) {
         tracer.phase = Phase::Serve;
         self.stage = Stage::Serving;
         (self.progress)(Progress::Ready {
@@ -197,20 +220,20 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn serving(&mut self, tracer: &mut Tracer) {
+    fn serving(&mut self, tracer: &mut Tracer<'_>) {
         let first_ended = tracer.first_end.is_some() && !tracer.forked;
         if first_ended || !tracer.has_processes() {
             let how = tracer.first_end.map_or_else(String::new, how);
             self.gap(&format!(
                 "the service ended by itself before it was stopped: it {how}"
             ));
-            self.over.store(true, Ordering::Relaxed);
+            self.shared.over.store(true, Ordering::Relaxed);
             self.terminate(tracer, Instant::now());
         }
     }
 
     /// The service was asked to stop in its own way, if it has one.
-    fn stop(&mut self, tracer: &mut Tracer, now: Instant) {
+    fn stop(&mut self, tracer: &mut Tracer<'_>, now: Instant) {
         if self.stage != Stage::Serving {
             return;
         }
@@ -221,7 +244,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn terminate(&mut self, tracer: &mut Tracer, now: Instant) {
+    fn terminate(&mut self, tracer: &mut Tracer<'_>, now: Instant) {
         tracer.terminate();
         self.stage = Stage::Terminating(now + self.request.stop_timeout);
     }
@@ -231,7 +254,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn holds(sign: &Ready, tracer: &Tracer, now: Instant) -> bool {
+fn holds(sign: &Ready, tracer: &Tracer<'_>, now: Instant) -> bool {
     match sign {
         Ready::Tcp(port) => tracer.memory.listening.contains(port),
         Ready::Udp(port) => tracer.memory.bound.contains(port),
@@ -251,7 +274,7 @@ fn describe(sign: &Ready) -> String {
     }
 }
 
-fn ended_early(tracer: &mut Tracer, end: Change) -> Error {
+fn ended_early(tracer: &mut Tracer<'_>, end: Change) -> Error {
     tracer.launch_failure().unwrap_or_else(|| {
         Error::new(
             "learn the service",

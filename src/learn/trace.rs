@@ -15,6 +15,15 @@ pub enum Phase {
     Serve,
 }
 
+/// In which programs something was seen, and during which exercises.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Witness {
+    /// The file names of the programs.
+    pub programs: BTreeSet<String>,
+    /// The names of the exercises; without any it was seen between them, or at start.
+    pub exercises: BTreeSet<String>,
+}
+
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
@@ -24,6 +33,9 @@ pub struct Trace {
     pub certificate: Certificate,
     /// System calls by number, native architecture.
     pub calls: Vec<CallSeen>,
+    /// The arguments of those calls that can be many different things: `ioctl`, `prctl`,
+    /// `socket` and their like.
+    pub arguments: Vec<ArgumentsSeen>,
     /// Calls made through another architecture's entry (x32, int 0x80): `(architecture, number)`.
     pub foreign_calls: Vec<(String, u32)>,
     /// Paths, sorted by `host`.
@@ -58,12 +70,22 @@ pub struct Certificate {
     pub processes: u64,
     /// Threads seen, the processes' first ones included.
     pub threads: u64,
-    /// How many passes over the service (1 today).
+    /// How many passes over the service: in the first every call stopped, in the second those
+    /// that the first had not shown.
     pub passes: u32,
+    /// Why there was no second pass, if there was none.
+    pub one_pass: String,
+    /// The calls that did not stop in the second pass, as far as their arguments had been seen.
+    pub free: Vec<String>,
     /// The exercises that ran.
     pub exercises: Vec<ExerciseRun>,
+    /// The phases that were seen.
+    pub phases: Vec<Phase>,
     /// Kernel release.
     pub kernel: String,
+    /// The C library that the service loaded, with its version as far as its file tells; empty
+    /// for a static program.
+    pub libc: String,
     /// The service went to the background by itself (its first process ended at once).
     pub forked: bool,
 }
@@ -79,6 +101,8 @@ pub struct ExerciseRun {
     pub exit: Option<i32>,
     /// It did what the spec or knowledge expects.
     pub passed: bool,
+    /// The pass that it ran in.
+    pub pass: u32,
 }
 
 /// One system call.
@@ -90,7 +114,25 @@ pub struct CallSeen {
     pub name: String,
     /// When.
     pub phase: Phase,
-    /// How often.
+    /// How often it stopped.
+    pub count: u64,
+    /// Where it was seen.
+    #[serde(flatten)]
+    pub witness: Witness,
+}
+
+/// What a call was made with, where that decides what it does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArgumentsSeen {
+    /// The call's number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub phase: Phase,
+    /// The arguments that decide, in their order.
+    pub values: Vec<u64>,
+    /// How often it stopped.
     pub count: u64,
 }
 
@@ -169,6 +211,9 @@ pub struct PathSeen {
     pub phase: Phase,
     /// How often.
     pub count: u64,
+    /// Where it was seen.
+    #[serde(flatten)]
+    pub witness: Witness,
 }
 
 /// What was done with a socket.
@@ -204,6 +249,9 @@ pub struct SocketSeen {
     pub port: u16,
     /// First seen when.
     pub phase: Phase,
+    /// Where it was seen.
+    #[serde(flatten)]
+    pub witness: Witness,
 }
 
 /// The ids of a process after a call that changed them.
@@ -228,4 +276,9 @@ pub struct CapabilitySeen {
     pub call: String,
     /// When.
     pub phase: Phase,
+    /// How often.
+    pub count: u64,
+    /// Where it was seen.
+    #[serde(flatten)]
+    pub witness: Witness,
 }

@@ -6,6 +6,7 @@ mod in_call;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,13 +15,14 @@ use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
-use super::record::{Event, Recorder};
+use super::record::{Event, Recorder, When};
 use super::trace::{Phase, Use};
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
+use crate::sys::seccomp::Instruction;
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
-use in_call::{Pending, called};
+use in_call::{Pending, event};
 
 /// How often a wait without events ends, so that deadlines are seen.
 const TICK: Duration = Duration::from_millis(20);
@@ -36,9 +38,18 @@ pub enum Step {
     Ended,
 }
 
+/// What a run of the service goes on from, and adds to.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// What earlier passes have shown.
+    pub recorder: Recorder,
+    /// A filter that says which calls stop; without one, all do.
+    pub filter: Vec<Instruction>,
+}
+
 /// A traced service. Dropping it kills whatever is left of the service.
 #[derive(Debug)]
-pub struct Tracer {
+pub struct Tracer<'a> {
     /// What was seen.
     pub recorder: Recorder,
     /// What calls are remembered for.
@@ -63,6 +74,10 @@ pub struct Tracer {
     pub forked: bool,
     /// The main process: the first one, or the oldest that is left when that went away.
     pub main: i32,
+    /// The exercise that is running, counted from 1; 0 for none.
+    exercise: &'a AtomicU16,
+    /// Every call stops, not only those that a filter picks.
+    every_call: bool,
     launched: Option<Launched>,
     recording: bool,
     killing: bool,
@@ -81,24 +96,26 @@ struct Task {
     stopped: bool,
     credentials: Option<Credentials>,
     pending: Option<Pending>,
+    /// What it runs, as the recorder numbers it.
+    program: u16,
 }
 
-impl Tracer {
+impl<'a> Tracer<'a> {
     /// Starts a program under a tracer that is the calling thread.
     ///
     /// # Errors
     /// If it cannot be forked or seized, or there is no timer.
-    pub fn start(program: &Program) -> Result<Self> {
+    pub fn start(program: &Program, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
         let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
-        let launched =
-            spawn_traced::launch(program).doing(|| "start the service under a tracer")?;
+        let launched = spawn_traced::launch(program, &before.filter)
+            .doing(|| "start the service under a tracer")?;
         let first = launched.pid;
         let task = Task {
             process: first,
             ..Task::default()
         };
         Ok(Self {
-            recorder: Recorder::default(),
+            recorder: before.recorder,
             memory: Memory {
                 first_free_port: process::first_free_port(),
                 ..Memory::default()
@@ -113,6 +130,8 @@ impl Tracer {
             first_end: None,
             forked: false,
             main: first,
+            exercise,
+            every_call: before.filter.is_empty(),
             launched: Some(launched),
             recording: false,
             killing: false,
@@ -214,9 +233,8 @@ impl Tracer {
                     Stop::Exec => self.executed(tid)?,
                     Stop::Group(_) => return alive(ptrace::listen(tid)),
                     Stop::Idle => {}
-                    Stop::Seccomp => self.asked(tid)?,
+                    Stop::Seccomp | Stop::Syscall => self.called(tid)?,
                     Stop::Signal(signal) => return self.resume(tid, signal),
-                    Stop::Syscall => self.returned(tid)?,
                 }
                 return self.resume(tid, 0);
             }
@@ -231,7 +249,7 @@ impl Tracer {
             .tasks
             .get(&tid)
             .is_some_and(|task| task.pending.is_some());
-        let until = if in_call {
+        let until = if in_call || self.every_call {
             Until::Syscall
         } else {
             Until::Event
@@ -272,12 +290,17 @@ impl Tracer {
         if let Some(task) = self.tasks.get_mut(&child) {
             task.announced = true;
         }
-        let maker = self.tasks.get(&tid).map(|task| task.process);
-        if let (Some(maker), Some(made)) = (maker, self.tasks.get(&child))
-            && made.process != maker
+        let maker = self
+            .tasks
+            .get(&tid)
+            .map(|task| (task.process, task.program));
+        if let (Some((maker, program)), Some(made)) = (maker, self.tasks.get_mut(&child))
             && !made.executed
         {
-            self.recorder.forked(maker, made.process);
+            made.program = program;
+            if made.process != maker {
+                self.recorder.forked(maker, made.process);
+            }
         }
         Ok(())
     }
@@ -300,18 +323,29 @@ impl Tracer {
         task.executed = true;
         task.credentials = None;
         let process = task.process;
+        let file = process::executable(tid);
+        if let Some(file) = &file {
+            task.program = self.recorder.program(file);
+        }
         let Some(pending) = &task.pending else {
             return Ok(());
         };
-        if !self.recording {
+        let when = if self.recording {
+            pending.when
+        } else {
             // The launcher's own calls end here; the execve is the service's first.
             self.recording = true;
             self.stops += 1;
-            self.recorder.record(pending.phase, called(&pending.call));
-        }
+            let when = When {
+                program: task.program,
+                ..pending.when
+            };
+            self.recorder.record(when, event(&pending.call));
+            when
+        };
         self.recorder.executed(process);
         // The program itself, where what was asked for is a script.
-        if let Some(file) = process::executable(tid)
+        if let Some(file) = file
             && pending.paths.iter().all(|path| path.found.host != file)
         {
             let view = super::paths::View {
@@ -326,7 +360,7 @@ impl Tracer {
                 uses: vec![Use::Execute],
                 failure: None,
             };
-            self.recorder.record(pending.phase, event);
+            self.recorder.record(when, event);
         }
         Ok(())
     }
@@ -351,7 +385,7 @@ impl Tracer {
     }
 }
 
-impl Drop for Tracer {
+impl Drop for Tracer<'_> {
     fn drop(&mut self) {
         self.kill();
         let deadline = Instant::now() + LAST_WAIT;

@@ -4,7 +4,6 @@
 mod assemble;
 mod confine;
 mod describe;
-pub mod filter;
 mod policy;
 mod restrict;
 pub mod step;

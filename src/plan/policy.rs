@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
+use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
 use crate::spec::{Limits, Spec};
 use crate::sys::calls;

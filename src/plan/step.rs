@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::filter::Instruction;
+use crate::filter::Instruction;
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

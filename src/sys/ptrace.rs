@@ -5,7 +5,9 @@ use std::io;
 
 /// The options that every seized process has. Its children are seized with it and inherit them.
 ///
-/// `PTRACE_O_EXITKILL` is left out: a service must survive a tracer that is taken away.
+/// `PTRACE_O_EXITKILL`: what is learned is not jailed, and under a filter that answers TRACE every
+/// call would fail with `ENOSYS` from the moment that nobody traces (`seccomp(2)`). So it does not
+/// outlive its tracer.
 /// `PTRACE_O_TRACEEXIT` is left out: a death is reported by `waitpid(2)` anyway, and the extra
 /// stop would have to be answered for a process that is being killed.
 const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
@@ -13,7 +15,7 @@ const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEEXEC
-    | libc::PTRACE_O_TRACESECCOMP;
+    | libc::PTRACE_O_EXITKILL;
 
 /// `PTRACE_EVENT_STOP` of `linux/ptrace.h`.
 const EVENT_STOP: i32 = 128;
@@ -92,12 +94,19 @@ pub enum Until {
     Syscall,
 }
 
-/// Attaches to a process without stopping it (`PTRACE_SEIZE`).
+/// Attaches to a process without stopping it (`PTRACE_SEIZE`). If `filtered`, it stops where a
+/// filter of it answers `SECCOMP_RET_TRACE`; otherwise such a call fails with `ENOSYS`, as it
+/// would without a tracer.
 ///
 /// # Errors
 /// As `ptrace(2)`.
-pub fn seize(pid: i32) -> io::Result<()> {
-    request(libc::PTRACE_SEIZE, pid, 0, OPTIONS as usize)
+pub fn seize(pid: i32, filtered: bool) -> io::Result<()> {
+    let filter = if filtered {
+        libc::PTRACE_O_TRACESECCOMP
+    } else {
+        0
+    };
+    request(libc::PTRACE_SEIZE, pid, 0, (OPTIONS | filter) as usize)
 }
 
 /// Lets a stopped thread go on, with `signal` delivered to it (0 for none).

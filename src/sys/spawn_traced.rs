@@ -1,4 +1,4 @@
-//! Starts a program that waits to be seized, and then stops at each of its system calls.
+//! Starts a program that waits to be seized, and then stops at its system calls.
 
 use std::ffi::CString;
 use std::io::{self, Read, Write};
@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::ptrace;
+use super::seccomp::{self, Instruction};
 
 /// A program and the surroundings that it starts with.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ const STEPS: [&str; 7] = [
     "take its standard streams",
     "start its own session",
     "enter its working directory",
-    "install the filter that stops at each call",
+    "install the filter that says which calls stop",
     "execute it",
 ];
 
@@ -59,16 +60,18 @@ impl Launched {
 }
 
 /// Forks, seizes the child and lets it go on. The child takes its own session, closes everything
-/// above its standard streams, installs a seccomp filter that returns `SECCOMP_RET_TRACE` for
-/// every call, and executes the program; the tracer sees the `execve` and nothing before it.
+/// above its standard streams, installs `filter` if there is one, and executes the program. Its
+/// calls stop where the filter answers `SECCOMP_RET_TRACE`. Without a filter it is interrupted at
+/// once, so that its tracer can resume it to the next call and so to all of them.
 ///
-/// The child becomes one of the calling thread, which must be the one to wait for it. It needs
-/// `CAP_SYS_ADMIN`: `no_new_privs` is not set, because that would change what the program does.
+/// The child becomes one of the calling thread, which must be the one to wait for it. A filter
+/// takes `CAP_SYS_ADMIN`: `no_new_privs` is not set, because that would change what the program
+/// does.
 ///
 /// # Errors
 /// As `pipe2(2)`, `fork(2)` and `ptrace(2)`. What fails in the child is reported by its exit
 /// and [`Launched::failure`].
-pub fn launch(program: &Program) -> io::Result<Launched> {
+pub fn launch(program: &Program, filter: &[Instruction]) -> io::Result<Launched> {
     let (gate, gate_opener) = pipe()?;
     let (failure, failure_writer) = pipe()?;
     let arguments = pointers(&program.arguments);
@@ -80,6 +83,7 @@ pub fn launch(program: &Program) -> io::Result<Launched> {
         workdir: program.workdir.as_ptr(),
         input: program.input.as_raw_fd(),
         output: program.output.as_raw_fd(),
+        filter,
         gate: gate.as_raw_fd(),
         opener: gate_opener.as_raw_fd(),
         failure: failure_writer.as_raw_fd(),
@@ -98,7 +102,7 @@ pub fn launch(program: &Program) -> io::Result<Launched> {
     let pid = i32::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ERANGE))?;
     drop(gate);
     drop(failure_writer);
-    let opened = ptrace::seize(pid).and_then(|()| {
+    let opened = take(pid, filter.is_empty()).and_then(|()| {
         std::fs::File::from(gate_opener)
             .write_all(&[1])
             .map(|()| pid)
@@ -110,6 +114,15 @@ pub fn launch(program: &Program) -> io::Result<Launched> {
             Err(error)
         }
     }
+}
+
+/// Seizes the child; where every call shall stop, so does the child itself, now.
+fn take(pid: i32, every_call: bool) -> io::Result<()> {
+    ptrace::seize(pid, !every_call)?;
+    if every_call {
+        ptrace::interrupt(pid)?;
+    }
+    Ok(())
 }
 
 /// Ends a child that could not be seized, and reaps it.
@@ -143,19 +156,20 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Everything that the child needs, prepared before the fork.
-struct Child {
+struct Child<'a> {
     file: *const libc::c_char,
     arguments: *const *const libc::c_char,
     environment: *const *const libc::c_char,
     workdir: *const libc::c_char,
     input: i32,
     output: i32,
+    filter: &'a [Instruction],
     gate: i32,
     opener: i32,
     failure: i32,
 }
 
-impl Child {
+impl Child<'_> {
     /// Walks the steps; on the first that fails, says which down the pipe and exits.
     ///
     /// # Safety
@@ -210,7 +224,9 @@ impl Child {
             if libc::chdir(self.workdir) < 0 {
                 return 4;
             }
-            if !trace_every_call() {
+            if !self.filter.is_empty()
+                && seccomp::install(self.filter, seccomp::Options::default()).is_err()
+            {
                 return 5;
             }
             libc::execve(self.file, self.arguments, self.environment);
@@ -254,32 +270,6 @@ unsafe fn reset_signals() -> bool {
             &raw const mask,
             ptr::null::<u64>(),
             8,
-        ) == 0
-    }
-}
-
-/// Installs the filter `return SECCOMP_RET_TRACE` (`seccomp(2)`).
-///
-/// # Safety
-/// Only in a seized process: without a tracer every later call fails with `ENOSYS`.
-unsafe fn trace_every_call() -> bool {
-    let mut code = [libc::sock_filter {
-        code: (libc::BPF_RET | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 0,
-        k: libc::SECCOMP_RET_TRACE,
-    }];
-    let program = libc::sock_fprog {
-        len: 1,
-        filter: code.as_mut_ptr(),
-    };
-    // SAFETY: the kernel copies the program of one instruction, a live local.
-    unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
         ) == 0
     }
 }

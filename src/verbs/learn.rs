@@ -50,6 +50,8 @@ pub struct LearnOptions {
     pub create_user: bool,
     /// Replace a spec that is there.
     pub again: bool,
+    /// How often the service is run: 1 or 2.
+    pub passes: u32,
 }
 
 /// What `learn` brought.
@@ -231,6 +233,8 @@ impl Service {
             stop_command: stop,
             stop_timeout: STOP_TIMEOUT,
             output: OwnedFd::from(handle),
+            passes: options.passes,
+            unfinished: None,
         };
         let progress = |progress: Progress| match progress {
             Progress::Ready { .. } => {

@@ -9,12 +9,21 @@ use std::process::{Command, Output, Stdio};
 
 use gaoler::build::{drift, state_of};
 use gaoler::sys::ptrace::{self, Change, Stop, SyscallInfo, Until};
+use gaoler::sys::seccomp::{Instruction, answers};
 use gaoler::sys::{calls, spawn_traced};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::common::Place;
 
 const GAOLER: &str = env!("CARGO_BIN_EXE_gaoler");
+
+/// `return SECCOMP_RET_TRACE`.
+const TRACE_EVERY_CALL: Instruction = Instruction {
+    code: 6,
+    jt: 0,
+    jf: 0,
+    k: answers::TRACE,
+};
 
 /// How many places of a build, at equal distances, it is killed at.
 const PLACES: usize = 64;
@@ -135,7 +144,7 @@ impl Jail {
     fn build_until(&self, at: At) -> (Seen, bool) {
         let text = |text: &str| CString::new(text).unwrap();
         let words = self.words("build");
-        let launched = spawn_traced::launch(&spawn_traced::Program {
+        let program = spawn_traced::Program {
             file: text(GAOLER),
             arguments: std::iter::once(GAOLER)
                 .chain(words.iter().map(String::as_str))
@@ -145,8 +154,8 @@ impl Jail {
             workdir: text("/"),
             input: OwnedFd::from(File::open("/dev/null").unwrap()),
             output: OwnedFd::from(File::create(self.place.path("output")).unwrap()),
-        })
-        .unwrap();
+        };
+        let launched = spawn_traced::launch(&program, &[TRACE_EVERY_CALL]).unwrap();
         let mut seen = Seen::default();
         loop {
             let Some(report) = ptrace::wait(true).unwrap() else {

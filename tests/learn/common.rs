@@ -27,6 +27,8 @@ pub fn request(command: &[&str], directory: &Path) -> Request {
         stop_command: Vec::new(),
         stop_timeout: Duration::from_secs(10),
         output: output.into(),
+        passes: 1,
+        unfinished: None,
     }
 }
 

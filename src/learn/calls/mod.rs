@@ -2,6 +2,7 @@
 //! call shows when it has returned. A table by name, so that each architecture finds its own
 //! numbers.
 
+pub mod deciding;
 mod ids;
 mod memory;
 mod paths;
@@ -13,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use deciding::Deciding;
 use syscalls::Sysno;
 
 use super::capabilities::Credentials;
@@ -211,6 +213,18 @@ pub fn shape(number: u64) -> Option<&'static Shape> {
     TABLE.get(&number)
 }
 
+/// The arguments that decide what the native call of this number does, if some do.
+pub fn deciding(number: u64) -> Option<&'static [Deciding]> {
+    static TABLE: LazyLock<HashMap<u64, &[Deciding]>> = LazyLock::new(|| {
+        let numbers = numbers();
+        let entries = deciding::DECIDING.iter();
+        entries
+            .filter_map(|(name, deciding)| Some((*numbers.get(name)?, *deciding)))
+            .collect()
+    });
+    TABLE.get(&number).copied()
+}
+
 /// The name of a native call; `syscall_N` of one that this program does not know.
 pub fn name(number: u64) -> String {
     usize::try_from(number)
@@ -229,15 +243,16 @@ fn known() -> impl Iterator<Item = Sysno> {
         .chain([Sysno::last()])
 }
 
+/// Every call's number by its name.
+fn numbers() -> HashMap<&'static str, u64> {
+    known()
+        .filter_map(|call| Some((call.name(), u64::try_from(call.id()).ok()?)))
+        .collect()
+}
+
 /// All parts of the table put together; a call may be in several, each with its own fields.
 fn table() -> HashMap<u64, Shape> {
-    let numbers: HashMap<&str, u64> = known()
-        .filter_map(|call| {
-            u64::try_from(call.id())
-                .ok()
-                .map(|number| (call.name(), number))
-        })
-        .collect();
+    let numbers = numbers();
     let mut table: HashMap<u64, Shape> = HashMap::new();
     let mut entry = |name: &str, fill: &dyn Fn(&mut Shape)| {
         if let Some(number) = numbers.get(name) {

@@ -5,7 +5,7 @@ use super::super::capabilities;
 use super::super::paths::{Last, resolve};
 use super::super::process;
 use super::super::record::Event;
-use super::super::trace::{Phase, SocketSeen, SocketUse, Use};
+use super::super::trace::{Phase, SocketSeen, SocketUse, Use, Witness};
 use super::{After, Done};
 use crate::sys::peek_socket::{self, Socket};
 use crate::sys::{abi, process_memory};
@@ -59,6 +59,7 @@ fn made(done: &mut Done<'_>) {
         address: String::new(),
         port: 0,
         phase: Phase::Start,
+        witness: Witness::default(),
     }));
 }
 
@@ -205,6 +206,7 @@ fn seen(done: &mut Done<'_>, action: SocketUse, socket: &Socket, address: Addres
         address: address.text,
         port: address.port,
         phase: Phase::Start,
+        witness: Witness::default(),
     }));
 }
 

@@ -4,9 +4,8 @@ use std::io;
 use std::time::Instant;
 
 use super::super::calls::{self, Caller, Done, Prepared, Shape};
-use super::super::record::Event;
-use super::super::trace::Phase;
-use super::{Task, Tracer, gone};
+use super::super::record::{Event, When};
+use super::{Ordering, Task, Tracer, gone};
 use crate::sys::abi;
 use crate::sys::ptrace::{self, Call, SyscallInfo};
 
@@ -22,45 +21,53 @@ const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) call: Call,
-    pub(super) phase: Phase,
+    pub(super) when: When,
     shape: Option<&'static Shape>,
     pub(super) paths: Vec<Prepared>,
     note: Option<u64>,
 }
 
-impl Tracer {
+impl Tracer<'_> {
+    /// A thread is stopped at a call: the kernel says on which side, no toggle of ours.
+    pub(super) fn called(&mut self, tid: i32) -> io::Result<()> {
+        match gone(ptrace::syscall_info(tid))? {
+            Some(SyscallInfo::Asked(call) | SyscallInfo::Entered(call)) => self.asked(tid, call),
+            Some(SyscallInfo::Returned(value)) => self.returned(tid, value),
+            // Killed while it was stopped: the kernel then skips the call, so there is none.
+            Some(SyscallInfo::Nothing) | None => {}
+        }
+        Ok(())
+    }
+
     /// A call has been asked for.
-    pub(super) fn asked(&mut self, tid: i32) -> io::Result<()> {
+    fn asked(&mut self, tid: i32, call: Call) {
         self.last_stop = Instant::now();
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
+        let when = When {
+            phase: self.phase,
+            exercise: self.exercise.load(Ordering::Relaxed),
+            program: task.program,
+        };
         if self.recording {
             self.stops += 1;
+            self.recorder.record(when, event(&call));
         }
-        let call = match gone(ptrace::syscall_info(tid))? {
-            Some(SyscallInfo::Asked(call)) => call,
-            Some(_) => return Ok(()),
-            None => {
-                // Killed while it was stopped: the kernel then skips the call (seccomp_run_filters
-                // forces it to -1), so there is none to record.
-                if self.recording {
-                    self.records += 1;
-                }
-                return Ok(());
-            }
-        };
-        if self.recording {
-            self.recorder.record(self.phase, called(&call));
-        }
-        let phase = self.phase;
-        let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
-        };
         if task.pending.is_some() {
             let text = "the end of a system call was not seen".to_owned();
-            self.recorder.record(phase, Event::Gap(text));
+            self.recorder.record(when, Event::Gap(text));
         }
-        let shape = is_native(&call)
-            .then(|| calls::shape(call.number))
-            .flatten();
+        let native = is_native(&call);
+        if self.recording
+            && native
+            && let Some(deciding) = calls::deciding(call.number)
+        {
+            let values = calls::deciding::values(deciding, &call);
+            let event = Event::Arguments(number(call.number), values);
+            self.recorder.record(when, event);
+        }
+        let shape = native.then(|| calls::shape(call.number)).flatten();
         let mut caller = Caller {
             tid,
             process: task.process,
@@ -68,7 +75,7 @@ impl Tracer {
         };
         let mut pending = Pending {
             call,
-            phase,
+            when,
             shape,
             paths: Vec::new(),
             note: None,
@@ -82,29 +89,25 @@ impl Tracer {
         }
         task.credentials = caller.credentials;
         task.pending = Some(pending);
-        Ok(())
     }
 
-    /// A call has returned. That it is a return is the kernel's word, not a toggle's.
-    pub(super) fn returned(&mut self, tid: i32) -> io::Result<()> {
-        let Some(SyscallInfo::Returned(value)) = gone(ptrace::syscall_info(tid))? else {
-            return Ok(());
-        };
+    /// A call has returned.
+    fn returned(&mut self, tid: i32, value: i64) {
         let Some(task) = self.tasks.get_mut(&tid) else {
-            return Ok(());
+            return;
         };
         let Some(pending) = task.pending.take() else {
-            return Ok(());
+            return;
         };
         if !self.recording {
-            return Ok(());
+            return;
         }
         self.records += 1;
         let Some(shape) = pending.shape else {
-            return Ok(());
+            return;
         };
         let result = match value {
-            -4095..0 if RESTARTS.contains(&-value) => return Ok(()),
+            -4095..0 if RESTARTS.contains(&-value) => return,
             -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
             value => Ok(value),
         };
@@ -124,12 +127,11 @@ impl Tracer {
         };
         calls::conclude(shape, &mut done);
         for event in done.events {
-            self.recorder.record(pending.phase, event);
+            self.recorder.record(pending.when, event);
         }
         if !shape.changes_ids {
             task.credentials = caller.credentials;
         }
-        Ok(())
     }
 
     /// The thread is gone in the middle of a call: one that never returns, or one that was
@@ -146,14 +148,13 @@ impl Tracer {
                 uses,
                 failure: Some(abi::EINTR),
             };
-            self.recorder.record(pending.phase, event);
+            self.recorder.record(pending.when, event);
         }
     }
 }
 
 /// The event of a call.
-pub(super) fn called(call: &Call) -> Event {
-    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+pub(super) fn event(call: &Call) -> Event {
     if is_native(call) {
         return Event::Call(number(call.number));
     }
@@ -162,6 +163,10 @@ pub(super) fn called(call: &Call) -> Event {
         I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
         other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
     }
+}
+
+fn number(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn is_native(call: &Call) -> bool {

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::learn::trace::{
     CallSeen, CapabilitySeen, ExerciseRun, PathKind, PathSeen, Phase, SocketSeen, SocketUse,
+    Witness,
 };
 use crate::spec::{
     ConfigPaths, Device, Direction, FileKind, Place, Protocol, Ready, parse, to_toml,
@@ -25,6 +26,7 @@ pub(super) fn seen(path: &str, kind: PathKind, uses: &[Use]) -> PathSeen {
         failures: BTreeSet::new(),
         phase: Phase::Start,
         count: 1,
+        witness: Witness::default(),
     }
 }
 
@@ -37,6 +39,7 @@ fn socket(action: SocketUse, kind: u16, port: u16) -> SocketSeen {
         address: "127.0.0.1".to_owned(),
         port,
         phase: Phase::Start,
+        witness: Witness::default(),
     }
 }
 

@@ -18,6 +18,7 @@ fn calls_with_counts_and_rare_ones() {
         name: name.to_owned(),
         phase,
         count,
+        witness: Witness::default(),
     };
     let mut trace = trace(Vec::new());
     trace.calls = vec![
@@ -29,6 +30,7 @@ fn calls_with_counts_and_rare_ones() {
             name: "new".to_owned(),
             phase: Phase::Start,
             count: 1,
+            witness: Witness::default(),
         },
     ];
     let rule = |name: &str| crate::spec::CallRule {
@@ -57,6 +59,7 @@ fn the_launch_is_no_reason_to_execute() {
         name: "execve".to_owned(),
         phase: Phase::Start,
         count,
+        witness: Witness::default(),
     };
     let mut trace = trace(Vec::new());
     trace.calls = vec![execve(1)];
@@ -76,6 +79,7 @@ fn clone_comes_with_clone3() {
         name: "clone3".to_owned(),
         phase: Phase::Start,
         count: 1,
+        witness: Witness::default(),
     }];
     let derived = derive(&trace, None, &facts());
     let numbers: Vec<u32> = allowed(&derived).iter().map(|rule| rule.0).collect();
@@ -115,6 +119,8 @@ fn capabilities_that_only_root_s_drop_needs_are_left_out() {
         capability,
         call: call.to_owned(),
         phase: Phase::Start,
+        count: 1,
+        witness: Witness::default(),
     };
     let mut trace = trace(Vec::new());
     trace.capabilities = vec![
@@ -243,6 +249,7 @@ fn exercises_that_worked_on_the_port_that_was_bound() {
         command: Vec::new(),
         exit: Some(9),
         passed: false,
+        pass: 1,
     }];
     let given = Exercise {
         command: vec!["own".to_owned()],

@@ -4,6 +4,7 @@
 //! over ranges of numbers that get the same answer, then looks at arguments. The order matters:
 //! a number means another call on another architecture, so nothing is decided before the first
 //! check (`Documentation/userspace-api/seccomp_filter.rst`, "Pitfalls").
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod assemble;
@@ -12,7 +13,7 @@ mod graph;
 mod numbers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! The compiled program against a direct reading of the policy, against another compiler, and
 //! against the kernel.
 
-mod interpreter;
+pub(crate) mod interpreter;
 mod kernel;
 mod random;
 mod reference;

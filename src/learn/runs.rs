@@ -1,0 +1,186 @@
+//! The passes over a service, and the certificate of what they showed.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
+
+use super::exercises::{self, Shared};
+use super::record::Recorder;
+use super::session::{Driver, Session};
+use super::trace::{Certificate, ExerciseRun, PathKind, Trace};
+use super::tracer::{Before, Tracer};
+use super::{Progress, Request, c_library, calls, passes, process};
+use crate::error::Result;
+use crate::sys::spawn_traced::Program;
+
+/// What the certificate says of a trace whose tracer was killed.
+const UNFINISHED: &str = "the tracer did not come to its end";
+
+/// What the passes so far have counted.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    stops: u64,
+    records: u64,
+    processes: u64,
+    threads: u64,
+    passes: u32,
+    free: Vec<String>,
+    one_pass: String,
+    exercises: Vec<ExerciseRun>,
+    gaps: Vec<String>,
+    forked: bool,
+}
+
+/// Runs the service as often as was asked, and says what it did.
+pub fn trace(
+    request: &Request,
+    program: &Program,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Trace> {
+    let mut counted = Counted::default();
+    let mut recorder = pass(request, program, Before::default(), &mut counted, progress)?;
+    if request.passes > 1 && counted.gaps.is_empty() {
+        let free = passes::free(&recorder)?;
+        let before = Before {
+            recorder: recorder.clone(),
+            filter: free.program,
+        };
+        let mut both = Counted {
+            free: free
+                .calls
+                .iter()
+                .map(|call| calls::name((*call).into()))
+                .collect(),
+            ..counted.clone()
+        };
+        match pass(request, program, before, &mut both, progress) {
+            Ok(more) => (recorder, counted) = (more, both),
+            // What every call stopped for is whole without it.
+            Err(error) => counted.one_pass = error.to_string(),
+        }
+    } else if request.passes <= 1 {
+        counted.one_pass = "it was asked for one pass".to_owned();
+    }
+    let mut trace = conclude(request, recorder, counted);
+    for seen in &mut trace.paths {
+        (seen.kind, seen.device) = look(&seen.host);
+    }
+    trace.certificate.libc = c_library::of(&trace.paths);
+    Ok(trace)
+}
+
+/// One run of the service, with the exercises on a thread of their own.
+fn pass(
+    request: &Request,
+    program: &Program,
+    before: Before,
+    counted: &mut Counted,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Recorder> {
+    let number = counted.passes + 1;
+    let shared = Shared::default();
+    let (ready, is_ready) = channel();
+    let (tell, messages) = channel();
+    std::thread::scope(|scope| {
+        let shared = &shared;
+        scope.spawn(move || exercises::drive(request, number, &is_ready, &tell, shared, progress));
+        let driver = Driver { ready, messages };
+        let ran = (|| {
+            let mut tracer = Tracer::start(program, before, &shared.exercise)?;
+            let pid = tracer.first;
+            progress(Progress::Started { pid, pass: number });
+            let mut session = Session::new(request, driver, shared, progress, counted);
+            session.run(&mut tracer)?;
+            let Session {
+                exercises, gaps, ..
+            } = session;
+            progress(Progress::Calls(tracer.stops));
+            counted.add(&tracer, exercises, gaps);
+            let mut recorder = std::mem::take(&mut tracer.recorder);
+            recorder.end_pass(tracer.main);
+            Ok(recorder)
+        })();
+        // Whatever happened, the exercises end too.
+        shared.over.store(true, Ordering::Relaxed);
+        ran
+    })
+}
+
+impl Counted {
+    fn add(&mut self, tracer: &Tracer<'_>, exercises: Vec<ExerciseRun>, gaps: Vec<String>) {
+        self.passes += 1;
+        self.stops += tracer.stops;
+        self.records += tracer.records;
+        self.processes += tracer.processes;
+        self.threads += tracer.threads;
+        self.exercises.extend(exercises);
+        self.gaps.extend(gaps);
+        self.forked |= tracer.forked;
+    }
+}
+
+/// What a run that is still under way has shown, for the case that nothing follows.
+pub fn unfinished(request: &Request, so_far: &Counted, tracer: &Tracer<'_>) -> Trace {
+    let mut counted = so_far.clone();
+    counted.add(tracer, Vec::new(), vec![UNFINISHED.to_owned()]);
+    conclude(request, tracer.recorder.clone(), counted)
+}
+
+fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
+    let names: Vec<String> = request
+        .exercises
+        .iter()
+        .map(|one| one.name.clone())
+        .collect();
+    let mut trace = recorder.finish(&names, |number| calls::name(number.into()));
+    trace.command.clone_from(&request.command);
+    let mut gaps = std::mem::take(&mut trace.certificate.gaps);
+    gaps.extend(counted.gaps);
+    if counted.stops != counted.records {
+        let (stops, records) = (counted.stops, counted.records);
+        gaps.push(format!("{stops} system call stops, but {records} records"));
+    }
+    trace.certificate = Certificate {
+        stops: counted.stops,
+        records: counted.records,
+        complete: gaps.is_empty(),
+        gaps,
+        processes: counted.processes,
+        threads: counted.threads,
+        passes: counted.passes,
+        one_pass: counted.one_pass,
+        free: counted.free,
+        exercises: counted.exercises,
+        kernel: process::kernel(),
+        forked: counted.forked,
+        ..trace.certificate
+    };
+    trace
+}
+
+/// What a path of the host is now.
+fn look(path: &Path) -> (PathKind, Option<(u32, u32)>) {
+    // A link that dangles is there, but leads nowhere.
+    let Ok(metadata) = path.metadata() else {
+        return (PathKind::Missing, None);
+    };
+    let kind = metadata.file_type();
+    let device = Some((
+        rustix::fs::major(metadata.rdev()),
+        rustix::fs::minor(metadata.rdev()),
+    ));
+    if kind.is_dir() {
+        (PathKind::Directory, None)
+    } else if kind.is_block_device() {
+        (PathKind::Block, device)
+    } else if kind.is_char_device() {
+        (PathKind::Character, device)
+    } else if kind.is_fifo() {
+        (PathKind::Fifo, None)
+    } else if kind.is_socket() {
+        (PathKind::Socket, None)
+    } else {
+        (PathKind::File, None)
+    }
+}
