@@ -117,7 +117,8 @@ pub struct Up {
 pub struct Learn {
     /// The jail's name; a service that gaoler knows needs no command.
     pub name: String,
-    /// A command that shows that the service works; may be given more than once.
+    /// A command that shows that the service works; may be given more than once. One that fails
+    /// is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
     /// How long to watch after the exercises, in seconds.

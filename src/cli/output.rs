@@ -37,6 +37,7 @@ impl Output {
             }
             Event::Did(text) => self.line(text),
             Event::Note(text) => self.line(&format!("note: {text}")),
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }
 

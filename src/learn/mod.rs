@@ -66,6 +66,15 @@ pub enum Progress {
     Calls(u64),
     /// An exercise has ended.
     ExerciseEnded(ExerciseRun),
+    /// It was not passed.
+    ExerciseFailed {
+        /// Its name.
+        name: String,
+        /// What it did instead of what was expected, in words.
+        why: String,
+        /// What it printed.
+        output: String,
+    },
     /// An exercise was started.
     ExerciseStarted {
         /// Its name.

@@ -239,8 +239,8 @@ impl Service {
             Progress::ExerciseStarted { name } => {
                 report(Event::Doing(format!("learning {}: {name}", self.name)));
             }
-            Progress::ExerciseEnded(run) if !run.passed => {
-                report(Event::Note(format!("the exercise {} failed", run.name)));
+            Progress::ExerciseFailed { name, why, output } => {
+                report(Event::Warning(failed_exercise(&name, &why, &output)));
             }
             Progress::Stopping => {
                 report(Event::Doing(format!("learning {}: stopping it", self.name)))
@@ -399,15 +399,35 @@ fn own_exercises(commands: &[String]) -> Result<Vec<Exercise>> {
         .iter()
         .zip(1..)
         .map(|(text, number)| {
+            let command = spec::words(text)?;
+            if command.first().is_none_or(String::is_empty) {
+                return Err(Error::usage(
+                    format!("use {text:?} as an exercise"),
+                    "it is no command",
+                )
+                .hint("give a program and its arguments: --exercise 'curl -sf URL'"));
+            }
             Ok(Exercise {
                 name: format!("exercise-{number}"),
-                command: spec::words(text)?,
+                command,
                 expect: 0,
                 output: String::new(),
                 because: "given on the command line".to_owned(),
             })
         })
         .collect()
+}
+
+/// What is said of an exercise that was not passed. The service is learned all the same, but what
+/// the exercise should have reached may be missing from its spec.
+fn failed_exercise(name: &str, why: &str, output: &str) -> String {
+    let output: String = last_lines(output, LAST_WORDS)
+        .lines()
+        .map(|line| format!("\n    {line}"))
+        .collect();
+    format!(
+        "the exercise {name} failed, and what it should reach may not be allowed: {why}{output}"
+    )
 }
 
 /// The program by its absolute path: a jail has no search path.

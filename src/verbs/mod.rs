@@ -74,6 +74,8 @@ pub enum Event {
     Did(String),
     /// Something the user should know.
     Note(String),
+    /// Something that did not work, though the verb goes on.
+    Warning(String),
 }
 
 /// Where events go.

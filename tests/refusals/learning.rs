@@ -76,7 +76,7 @@ fn an_exercise_that_fails() {
         "--ready",
         &format!("tcp:{port}"),
         "--exercise",
-        "/bin/false",
+        r#"sh -c 'printf "some reason\nand \033[2J another\n"; exit 4'"#,
         "--",
         program.to_str().unwrap(),
         "serve",
@@ -85,9 +85,33 @@ fn an_exercise_that_fails() {
     // The service was learned; that the exercise did not work is said, and counted.
     answer.is(
         DONE,
-        &["the exercise exercise-1 failed", "0 of 1 exercises passed"],
+        &[
+            "warning: the exercise exercise-1 failed",
+            "exit code 4 where 0 is expected\n    some reason\n    and #033[2J another",
+            "0 of 1 exercises passed",
+            "not passed   exercise-1 (exit code 4): ",
+        ],
     );
     assert_eq!(fs::read_dir(place.etc()).unwrap().count(), 1);
+    let trace = fs::read_to_string(place.state().join("new/trace.json")).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let run = &trace["certificate"]["exercises"][0];
+    assert_eq!((&run["passed"], &run["exit"]), (&false.into(), &4.into()));
+}
+
+#[test]
+fn an_exercise_that_is_no_command() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    for exercise in ["", " \t ", "''"] {
+        for verb in ["learn", "up"] {
+            place
+                .gaoler(&[verb, "new", "--exercise", exercise, "--", program, "pause"])
+                .is(USAGE, &["as an exercise", "it is no command", "--exercise"]);
+            learned_nothing(&place);
+        }
+    }
 }
 
 #[test]
