@@ -8,6 +8,7 @@ mod handover;
 mod jail;
 mod learn;
 mod lifecycle;
+mod listening;
 mod ports;
 mod preflight;
 mod readiness;

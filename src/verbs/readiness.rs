@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::lifecycle::POLL;
+use super::listening::Listening;
 use super::ports;
+use crate::host::command::last_lines;
 use crate::host::{process, sockets};
 use crate::run::state::{Last, State};
 use crate::spec::{Protocol, Ready, Spec};
@@ -13,11 +15,14 @@ use crate::{Error, Result};
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How many lines of what it said an error shows.
+const LAST_WORDS: usize = 20;
+
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
-pub(super) fn wait(spec: &Spec, directory: &Path) -> Result<State> {
+pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> Result<State> {
     let begun = Instant::now();
-    let doing = || format!("start {}", spec.name);
     loop {
+        listening.listen();
         let loaded = State::load(directory)?;
         let supervised = loaded
             .as_ref()
@@ -31,39 +36,50 @@ pub(super) fn wait(spec: &Spec, directory: &Path) -> Result<State> {
             continue;
         }
         let Some(state) = running else {
-            if supervised {
-                return Err(not_ready(spec));
-            }
-            let last = Last::load(directory);
-            let how = last
-                .as_ref()
-                .map_or("it has ended".to_owned(), |last| last.ended.to_string());
-            let words = last
-                .map(|last| last.words)
-                .filter(|words| !words.is_empty());
-            let error = Error::new(doing(), format!("before it was ready, {how}"));
-            let error = match words {
-                Some(words) => error.hint(format!("its last words:\n{words}")),
-                None => error,
-            };
-            return Err(ports::explain(&spec.name, &spec.service.ready, error));
+            return Err(match supervised {
+                true => not_ready(spec, listening),
+                false => has_ended(spec, directory),
+            });
         };
         if is_ready(spec, &state, begun)? {
             return Ok(state);
         }
         if late {
-            return Err(not_ready(spec));
+            return Err(not_ready(spec, listening));
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn not_ready(spec: &Spec) -> Error {
+fn not_ready(spec: &Spec, listening: &Listening) -> Error {
+    let hint = "see what it says in the log; change service.ready if the sign is wrong";
+    let hint = match last_words(&listening.words()) {
+        Some(words) => format!("{hint}; {words}"),
+        None => hint.to_owned(),
+    };
     Error::new(
         format!("start {}", spec.name),
         "it runs but is not ready after 60 s",
     )
-    .hint("see what it says in the log; change service.ready if the sign is wrong")
+    .hint(hint)
+}
+
+fn has_ended(spec: &Spec, directory: &Path) -> Error {
+    let last = Last::load(directory);
+    let how = last
+        .as_ref()
+        .map_or("it has ended".to_owned(), |last| last.ended.to_string());
+    let doing = format!("start {}", spec.name);
+    let error = Error::new(doing, format!("before it was ready, {how}"));
+    let words = last.and_then(|last| last_words(&last.words));
+    let error = words.into_iter().fold(error, Error::hint);
+    ports::explain(&spec.name, &spec.service.ready, error)
+}
+
+/// What it printed or logged last, as it may be shown.
+fn last_words(words: &str) -> Option<String> {
+    let shown = last_lines(words, LAST_WORDS);
+    (!shown.is_empty()).then(|| format!("its last words:\n{shown}"))
 }
 
 /// Whether the process that is followed is the one that wrote the pid file: a daemon that forks

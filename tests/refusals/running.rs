@@ -121,6 +121,42 @@ fn a_service_that_ends_at_once() {
     place.nothing_runs();
 }
 
+const UNIX_SOCKETS: &str = "[[allow.families]]\nfamily = \"AF_UNIX\"\nbecause = \"the log\"\n";
+
+/// Many services say to the system's log only why they do not start.
+#[test]
+fn the_last_words_are_in_the_log() {
+    let long = "x".repeat(3000);
+    let mut words = vec!["say", "printed", "log", "cannot\rload", "log", &long];
+    words.extend(["exit", "9"]);
+    let mut place = Place::new(&words);
+    place.text.tables += UNIX_SOCKETS;
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    let answer = place.verb("start");
+    answer.is(FAILED, &["its last words", "  logger: cannot#015load\n"]);
+    let longest = answer.error.lines().map(str::len).max().unwrap();
+    assert!((1000..1100).contains(&longest), "{longest}: {answer:#?}");
+    assert!(answer.error.contains("printed"), "{answer:#?}");
+    place.nothing_runs();
+
+    // Of a storm, the end.
+    let mut words = Vec::new();
+    let lines: Vec<String> = (0..50).map(|number| format!("line {number}.")).collect();
+    for line in &lines {
+        words.extend(["log", line]);
+    }
+    words.extend(["exit", "9"]);
+    let mut place = Place::new(&words);
+    place.text.tables += UNIX_SOCKETS;
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    let answer = place.verb("start");
+    answer.is(FAILED, &["logger: line 49."]);
+    assert!(answer.error.contains("line 30."), "{answer:#?}");
+    assert!(!answer.error.contains("line 29."), "{answer:#?}");
+}
+
 /// Whoever looks at it is not misled by the words of an earlier run.
 #[test]
 fn a_service_that_has_no_words_does_not_borrow_them() {
