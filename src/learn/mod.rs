@@ -6,6 +6,7 @@ pub mod address;
 pub mod calls;
 pub mod capabilities;
 mod exercises;
+mod heard;
 pub mod paths;
 pub mod process;
 pub mod record;
@@ -55,7 +56,7 @@ pub struct Request {
     pub stop_command: Vec<String>,
     /// Between its own way to stop, SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
-    /// Its standard output and error.
+    /// Its standard output and error: a file, if a `log:` sign is to be looked for in it.
     pub output: OwnedFd,
 }
 
@@ -174,7 +175,7 @@ fn run_session(
 ) -> Result<Trace> {
     let mut tracer = tracer::Tracer::start(program)?;
     progress(Progress::Started { pid: tracer.first });
-    let mut session = session::Session::new(request, driver, over, progress);
+    let mut session = session::Session::new(request, driver, over, progress)?;
     session.run(&mut tracer)?;
     progress(Progress::Calls(tracer.stops));
     let recorder = std::mem::take(&mut tracer.recorder);

@@ -82,6 +82,9 @@ pub enum Ready {
     Udp(u16),
     /// This file or socket exists on the host: `file:/run/x/y.sock`.
     File(PathBuf),
+    /// A line that it prints or logs matches this regular expression: `log:ready$`. See
+    /// [`super::LogSigns`].
+    Log(String),
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
 }

@@ -19,7 +19,7 @@ use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Supervision};
 use crate::run::{Ended, launch};
-use crate::spec::Reload;
+use crate::spec::{Ready, Reload};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -70,7 +70,8 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    let mut listening = announce_start(places, name).map_err(Error::nothing_started)?;
+    let listening = announce_start(places, name, &service.ready);
+    let mut listening = listening.map_err(Error::nothing_started)?;
     let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
@@ -103,7 +104,7 @@ fn before_start(places: &Places, jail: &Jail) -> Result<()> {
 }
 
 /// Leaves a supervisor running, waits for its word, and from then on hears what the jail says.
-fn announce_start(places: &Places, name: &str) -> Result<Listening> {
+fn announce_start(places: &Places, name: &str, signs: &[Ready]) -> Result<Listening> {
     let doing = || format!("start the supervisor of {name}");
     let mut child = Command::new("/proc/self/exe")
         .arg("--etc")
@@ -123,7 +124,7 @@ fn announce_start(places: &Places, name: &str) -> Result<Listening> {
     let Some(output) = child.stdout.take() else {
         return Err(Error::setup(doing(), "it has no standard output"));
     };
-    let (word, listening) = Listening::begin(output)?;
+    let (word, listening) = Listening::begin(output, signs)?;
     match serde_json::from_str(&word) {
         Ok(Announcement::Started) => Ok(listening),
         Ok(Announcement::Failed(doing, why, hint)) => {

@@ -6,6 +6,7 @@ use std::process::ChildStdout;
 
 use rustix::fs::OFlags;
 
+use crate::spec::{LogSigns, Ready};
 use crate::{Doing, Result};
 
 /// How much is read at once.
@@ -23,15 +24,18 @@ pub(super) struct Listening {
     pipe: ChildStdout,
     rest: Vec<u8>,
     lines: Vec<String>,
+    signs: LogSigns,
 }
 
 impl Listening {
-    /// Reads the supervisor's own first line, and from then on what the jail says.
-    pub(super) fn begin(pipe: ChildStdout) -> Result<(String, Self)> {
+    /// Reads the supervisor's own first line, and from then on what the jail says, in which the
+    /// `log:` signs among `signs` are looked for.
+    pub(super) fn begin(pipe: ChildStdout, signs: &[Ready]) -> Result<(String, Self)> {
         let mut listening = Self {
             pipe,
             rest: Vec::new(),
             lines: Vec::new(),
+            signs: LogSigns::among(signs)?,
         };
         let doing = || "hear of the supervisor";
         let mut chunk = [0; CHUNK];
@@ -77,10 +81,17 @@ impl Listening {
     }
 
     fn hear(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.signs.look_at(&line);
         if self.lines.len() == LINES {
             self.lines.remove(0);
         }
-        self.lines.push(String::from_utf8_lossy(line).into_owned());
+        self.lines.push(line);
+    }
+
+    /// Whether a line has matched this `log:` sign.
+    pub(super) fn has_seen(&self, expression: &str) -> bool {
+        self.signs.has_seen(expression)
     }
 
     /// The last lines.

@@ -41,7 +41,7 @@ pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> 
                 false => has_ended(spec, directory),
             });
         };
-        if is_ready(spec, &state, begun)? {
+        if is_ready(spec, &state, listening, begun)? {
             return Ok(state);
         }
         if late {
@@ -101,7 +101,7 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
 }
 
-fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
+fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {
     if !is_the_daemon(spec, state) {
         return Ok(false);
     }
@@ -112,10 +112,11 @@ fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
             Ready::Tcp(port) => (Protocol::Tcp, *port),
             Ready::Udp(port) => (Protocol::Udp, *port),
             Ready::File(path) if path.exists() => continue,
+            Ready::Log(expression) if listening.has_seen(expression) => continue,
             Ready::Quiet(limit) if begun.elapsed() >= Duration::from_millis((*limit).into()) => {
                 continue;
             }
-            Ready::File(_) | Ready::Quiet(_) => return Ok(false),
+            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => return Ok(false),
         };
         let held = held.get_or_insert_with(|| {
             let pids = process::companions(first).unwrap_or_default();

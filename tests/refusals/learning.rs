@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, port};
 
@@ -35,6 +36,43 @@ fn a_sign_that_means_nothing() {
         .gaoler(&["learn", "new", "--ready", "tpc:80", "--", program, "pause"])
         .is(USAGE, &["tpc:80", "tcp:PORT"]);
     learned_nothing(&place);
+}
+
+#[test]
+fn a_line_that_is_waited_for() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let learn = |sign: &str| {
+        let program = program.to_str().unwrap();
+        let words = [
+            "learn", "new", "--user", "games", "--for", "0", "--ready", sign, "--",
+        ];
+        let service = [
+            program,
+            "say",
+            "warming up",
+            "sleep",
+            "1",
+            "say",
+            "now ready",
+            "pause",
+        ];
+        place.gaoler(&[&words[..], &service[..]].concat())
+    };
+    learn("log:(").is(USAGE, &["as a pattern for log lines"]);
+    learn("log:.*").is(USAGE, &["matches an empty line"]);
+    learned_nothing(&place);
+    let begun = Instant::now();
+    learn("log:^now ready$").is(DONE, &["learned new"]);
+    assert!(begun.elapsed() > Duration::from_millis(900));
+    let spec = fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(spec.contains("ready = [\"log:^now ready$\"]"), "{spec}");
+    // What comes before the line belongs to the start.
+    let trace = fs::read_to_string(place.state().join("new/trace.json")).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let calls = trace["calls"].as_array().unwrap();
+    let slept = calls.iter().find(|call| call["name"] == "clock_nanosleep");
+    assert_eq!(slept.unwrap()["phase"], "start");
 }
 
 #[test]

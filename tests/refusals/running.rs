@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::common::{
     Answer, DONE, FAILED, FINDINGS, NOT_SET_UP, Place, answers, eventually, port, program,
@@ -155,6 +156,34 @@ fn the_last_words_are_in_the_log() {
     answer.is(FAILED, &["logger: line 49."]);
     assert!(answer.error.contains("line 30."), "{answer:#?}");
     assert!(!answer.error.contains("line 29."), "{answer:#?}");
+}
+
+/// The sign is a line, on whichever way it comes.
+#[test]
+fn a_line_is_a_sign() {
+    let texts: [(&[&str], &str); 2] = [
+        (
+            &["say", "warming up", "sleep", "1", "say", "now ready"],
+            "^now\\s+ready$",
+        ),
+        (
+            &["say", "now ready", "sleep", "1", "log", "now ready"],
+            "^logger: now ready$",
+        ),
+    ];
+    for (words, sign) in texts {
+        let mut place = Place::new(&[words, &["pause"]].concat());
+        place.text.tables += UNIX_SOCKETS;
+        place.text.service = format!("ready = [{:?}]", format!("log:{sign}"));
+        place.write();
+        let begun = Instant::now();
+        place.verb("start").is(DONE, &["started"]);
+        let took = begun.elapsed();
+        assert!(took > Duration::from_millis(900), "{sign}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{sign}: {took:?}");
+        place.verb("stop").is(DONE, &[]);
+        place.nothing_runs();
+    }
 }
 
 /// Whoever looks at it is not misled by the words of an earlier run.
