@@ -73,6 +73,10 @@ pub struct Service {
     pub writable_executable: bool,
 }
 
+/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
+/// a datagram port is one that somebody picked at random.
+pub const FIRST_EPHEMERAL: u16 = 32768;
+
 /// A sign that the service is ready.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ready {

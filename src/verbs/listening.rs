@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::ChildStdout;
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 
@@ -22,6 +23,7 @@ const LINES: usize = 20;
 #[derive(Debug)]
 pub(super) struct Listening {
     pipe: ChildStdout,
+    heard: Instant,
     rest: Vec<u8>,
     lines: Vec<String>,
     signs: LogSigns,
@@ -33,6 +35,7 @@ impl Listening {
     pub(super) fn begin(pipe: ChildStdout, signs: &[Ready]) -> Result<(String, Self)> {
         let mut listening = Self {
             pipe,
+            heard: Instant::now(),
             rest: Vec::new(),
             lines: Vec::new(),
             signs: LogSigns::among(signs)?,
@@ -81,6 +84,7 @@ impl Listening {
     }
 
     fn hear(&mut self, line: &[u8]) {
+        self.heard = Instant::now();
         let line = String::from_utf8_lossy(line).into_owned();
         self.signs.look_at(&line);
         if self.lines.len() == LINES {
@@ -92,6 +96,11 @@ impl Listening {
     /// Whether a line has matched this `log:` sign.
     pub(super) fn has_seen(&self, expression: &str) -> bool {
         self.signs.has_seen(expression)
+    }
+
+    /// When something was said last.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
     }
 
     /// The last lines.

@@ -4,6 +4,7 @@
 
 mod check;
 mod closure;
+mod elsewhere;
 mod handover;
 mod jail;
 mod learn;

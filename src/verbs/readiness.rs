@@ -3,11 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::elsewhere::{self, Elsewhere, learn_again};
 use super::lifecycle::POLL;
 use super::listening::Listening;
 use super::ports;
 use crate::host::command::last_lines;
-use crate::host::{process, sockets};
+use crate::host::process;
+use crate::host::sockets::Listener;
 use crate::run::state::{Last, State};
 use crate::spec::{Protocol, Ready, Spec};
 use crate::{Error, Result};
@@ -18,9 +20,13 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many lines of what it said an error shows.
 const LAST_WORDS: usize = 20;
 
+/// How services say that they were denied something (`strerror(3)`), with or without a capital.
+const DENIED: [&str; 2] = ["ermission denied", "peration not permitted"];
+
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
 pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> Result<State> {
     let begun = Instant::now();
+    let mut elsewhere = Elsewhere::new();
     loop {
         listening.listen();
         let loaded = State::load(directory)?;
@@ -44,8 +50,10 @@ pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> 
         if is_ready(spec, &state, listening, begun)? {
             return Ok(state);
         }
+        elsewhere.look(spec, &state, listening.heard())?;
         if late {
-            return Err(not_ready(spec, listening));
+            let elsewhere = elsewhere.error(spec);
+            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening)));
         }
         std::thread::sleep(POLL);
     }
@@ -72,7 +80,14 @@ fn has_ended(spec: &Spec, directory: &Path) -> Error {
     let doing = format!("start {}", spec.name);
     let error = Error::new(doing, format!("before it was ready, {how}"));
     let words = last.and_then(|last| last_words(&last.words));
-    let error = words.into_iter().fold(error, Error::hint);
+    let error = match words {
+        // A port that is not in the spec cannot be bound, and so on.
+        Some(words) if DENIED.iter().any(|denied| words.contains(denied)) => {
+            error.hint(format!("{}; {words}", learn_again(spec)))
+        }
+        Some(words) => error.hint(words),
+        None => error,
+    };
     ports::explain(&spec.name, &spec.service.ready, error)
 }
 
@@ -105,8 +120,7 @@ fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -
     if !is_the_daemon(spec, state) {
         return Ok(false);
     }
-    let first = state.init.map_or(state.service.pid, |init| init.pid);
-    let mut held: Option<Vec<u64>> = None;
+    let mut waiting: Option<Vec<Listener>> = None;
     for sign in &spec.service.ready {
         let (protocol, port) = match sign {
             Ready::Tcp(port) => (Protocol::Tcp, *port),
@@ -118,18 +132,11 @@ fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -
             }
             Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => return Ok(false),
         };
-        let held = held.get_or_insert_with(|| {
-            let pids = process::companions(first).unwrap_or_default();
-            pids.into_iter().flat_map(sockets::held_by).collect()
-        });
-        // A process that has just ended is for the caller to notice.
-        let listening = sockets::listeners(first)
-            .unwrap_or_default()
-            .into_iter()
-            .any(|found| {
-                found.protocol == protocol && found.port == port && held.contains(&found.inode)
-            });
-        if !listening {
+        let waiting = waiting.get_or_insert_with(|| elsewhere::listeners(state));
+        if !waiting
+            .iter()
+            .any(|found| (found.protocol, found.port) == (protocol, port))
+        {
             return Ok(false);
         }
     }

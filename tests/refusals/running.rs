@@ -158,6 +158,55 @@ fn the_last_words_are_in_the_log() {
     assert!(!answer.error.contains("line 29."), "{answer:#?}");
 }
 
+/// The port was changed in the configuration after the service was learned.
+#[test]
+fn a_service_that_waits_elsewhere() {
+    for (verb, protocol) in [("serve-datagrams", "udp"), ("serve", "tcp")] {
+        let (old, new) = (port(), port());
+        let mut place = Place::new(&["say", "serving", verb, &new.to_string()]);
+        place.text.service = format!("ready = [\"{protocol}:{old}\"]");
+        place.text.tables += "[protections]\nlandlock = \"off\"\n";
+        place.write();
+        let begun = Instant::now();
+        let answer = place.verb("start");
+        let took = begun.elapsed();
+        let shown = protocol.to_uppercase();
+        answer.is(
+            FAILED,
+            &[
+                &format!("it runs and waits on {shown} port {new}, which its spec does not have"),
+                &format!("and not on {shown} port {old}"),
+                &format!(
+                    "gaoler learn {} --again -- {}",
+                    place.name, place.text.command[0]
+                ),
+            ],
+        );
+        assert!(took > Duration::from_secs(5), "{took:?}: too early to tell");
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        place.verb("status").is(DONE, &["is running"]);
+        place.verb("stop").is(DONE, &[]);
+        place.nothing_runs();
+    }
+}
+
+/// A TCP port that is not in the spec cannot be bound at all.
+#[test]
+fn a_port_that_was_changed_and_is_denied() {
+    let (mut place, _) = server("service");
+    place.text.command[2] = port().to_string();
+    place.write();
+    place.verb("start").is(
+        FAILED,
+        &[
+            "cannot listen: Permission denied",
+            "configuration was changed",
+            "--again",
+        ],
+    );
+    place.nothing_runs();
+}
+
 /// The sign is a line, on whichever way it comes.
 #[test]
 fn a_line_is_a_sign() {

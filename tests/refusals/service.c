@@ -45,6 +45,20 @@ static void serve(int port)
     }
 }
 
+/* The same for datagrams, of which it answers none. */
+static void serve_datagrams(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    if (receiver < 0)
+        die("make a socket");
+    if (bind(receiver, (struct sockaddr *)&address, sizeof address))
+        die("bind");
+    for (;;)
+        pause();
+}
+
 static volatile sig_atomic_t caught;
 static void catch(int signal) { caught = signal; }
 
@@ -170,6 +184,8 @@ int main(int count, char **words)
         const char *word = words[i];
         if (!strcmp(word, "serve"))
             serve(atoi(words[++i]));
+        else if (!strcmp(word, "serve-datagrams"))
+            serve_datagrams(atoi(words[++i]));
         else if (!strcmp(word, "say"))
             puts(words[++i]);
         else if (!strcmp(word, "log"))
