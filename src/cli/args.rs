@@ -131,6 +131,9 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// The group it shall have, in place of that user's own: for a user whose group others share.
+    #[arg(long)]
+    pub group: Option<String>,
     /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
     #[arg(long)]
     pub again: bool,

@@ -191,6 +191,7 @@ fn options(learn: Learn) -> LearnOptions {
         serve_for: learn.serve_for,
         ready: learn.ready,
         user: learn.user,
+        group: learn.group,
         create_user: false,
         again: learn.again,
     }

@@ -46,6 +46,8 @@ pub struct LearnOptions {
     pub ready: Vec<String>,
     /// The user it shall run as.
     pub user: Option<String>,
+    /// The group, in place of the user's own.
+    pub group: Option<String>,
     /// Make the user if there is none.
     pub create_user: bool,
     /// Replace a spec that is there.
@@ -93,6 +95,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     let wish = Wish {
         name: &options.name,
         asked: subject.user.as_deref(),
+        group: options.group.as_deref(),
         create: options.create_user,
     };
     let identity = user::choose(wish, &trace)?;

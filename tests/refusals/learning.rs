@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, port};
+use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, USER, port};
 
 fn learned_nothing(place: &Place) {
     assert_eq!(
@@ -191,7 +191,24 @@ fn users_that_are_refused() {
     }
     learn(&["--user", "no-such-user"]).is(NOT_SET_UP, &["no such user", "--create-user"]);
     learn(&[]).is(NOT_SET_UP, &["stays root", "--create-user", "--user"]);
+    // As dnsmasq's, which has Debian's nogroup as its own; _apt is everywhere.
+    let hint = "groupadd --system _apt; then --group _apt";
+    learn(&["--user", "_apt"]).is(NOT_SET_UP, &["as _apt in the group nogroup", hint]);
+    for group in ["nogroup", "root"] {
+        let refused = format!("as {USER} in the group {group}");
+        learn(&["--user", USER, "--group", group]).is(NOT_SET_UP, &[&refused]);
+    }
+    learn(&["--user", USER, "--group", "no-such-group"]).is(
+        NOT_SET_UP,
+        &["no such group", "groupadd --system no-such-group"],
+    );
     learned_nothing(&place);
+    learn(&["--user", "_apt", "--group", USER]).is(DONE, &["learned new"]);
+    let spec = fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(
+        spec.contains("\nuser = \"_apt\"\ngroup = \"games\"\n"),
+        "{spec}"
+    );
 }
 
 #[test]
