@@ -34,6 +34,7 @@ pub(super) fn up(up: &Up) -> String {
     text.push('\n');
     if let Some(trace) = &up.trace {
         line(&mut text, "learned", &learned_in_words(trace));
+        failed_exercises(&mut text, trace);
     }
     line(&mut text, "in the jail", &contents(jail, &up.built));
     for bind in &spec.binds {
@@ -121,6 +122,23 @@ fn learned_in_words(trace: &Trace) -> String {
         phase(Phase::Serve),
         certificate.exercises.len(),
     )
+}
+
+/// A line for each exercise that was not passed.
+fn failed_exercises(text: &mut String, trace: &Trace) {
+    let exercises = trace.certificate.exercises.iter();
+    for run in exercises.filter(|run| !run.passed) {
+        let ended = match run.exit {
+            Some(code) => format!("exit code {code}"),
+            None => "no exit code".to_owned(),
+        };
+        let command = run.command.join(" ");
+        line(
+            text,
+            "not passed",
+            &format!("{} ({ended}): {command}", run.name),
+        );
+    }
 }
 
 fn contents(jail: &Jail, built: &Built) -> String {
@@ -263,6 +281,7 @@ pub(super) fn learned(learned: &Learned) -> String {
         spec.name,
         learned_in_words(&learned.trace)
     );
+    failed_exercises(&mut text, &learned.trace);
     for note in &learned.notes {
         line(&mut text, "left out", note);
     }

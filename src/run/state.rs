@@ -151,7 +151,7 @@ impl Handle {
 pub struct Last {
     /// How the service ended.
     pub ended: Ended,
-    /// The last lines that it printed.
+    /// The last lines that it printed or logged.
     pub words: String,
 }
 

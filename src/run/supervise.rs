@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch};
-use super::log::{LogSocket, Relay, Sink};
+use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
 use crate::host::process;
@@ -45,16 +45,18 @@ pub struct Supervision<'a> {
     pub log_file: &'a Path,
 }
 
-/// Starts the jail and stays until it has ended. `started` is called once the service runs.
+/// Starts the jail and stays until it has ended. `started` is called once the service runs. What it
+/// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
 ///
 /// # Errors
 /// As [`launch`]; another supervisor has this jail. Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
+    listener: Option<OwnedFd>,
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
     let lock = state::lock(supervision.directory)?;
-    let ended = live(supervision, started);
+    let ended = live(supervision, Words::to(listener), started);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     drop(lock);
@@ -63,10 +65,14 @@ pub fn supervise(
     removed.map(|()| ended)
 }
 
-fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) -> Result<Ended> {
+fn live(
+    supervision: &Supervision<'_>,
+    words: Words,
+    started: &mut dyn FnMut() -> Result<()>,
+) -> Result<Ended> {
     let plan = supervision.plan;
     Last::remove(supervision.directory)?;
-    let relay = open_relay(plan, supervision.log_file)?;
+    let relay = open_relay(plan, supervision.log_file, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -110,7 +116,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
+fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -123,7 +129,8 @@ fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    Ok(Relay::new(socket, Sink::choose(log_file), &plan.name))
+    let sink = Sink::choose(log_file);
+    Ok(Relay::new(socket, sink, &plan.name, words))
 }
 
 fn remove_log(directory: &Path) -> Result<()> {
@@ -193,12 +200,12 @@ impl Jail<'_> {
     fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
         if let Ok(ended) = &ended {
             while self.relay.pump()? {}
-            self.pump_output();
-            if let Some(output) = &self.output {
-                let words = output.last_words();
+            if let Some(output) = &mut self.output {
+                let pid = self.launched.service_pid.unwrap_or(self.launched.child_pid);
+                output.end(&mut self.relay, &self.supervision.plan.name, pid);
                 Last {
                     ended: *ended,
-                    words,
+                    words: self.relay.words().text(),
                 }
                 .save(self.supervision.directory)?;
             }

@@ -73,6 +73,10 @@ pub struct Service {
     pub writable_executable: bool,
 }
 
+/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
+/// a datagram port is one that somebody picked at random.
+pub const FIRST_EPHEMERAL: u16 = 32768;
+
 /// A sign that the service is ready.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ready {
@@ -82,6 +86,9 @@ pub enum Ready {
     Udp(u16),
     /// This file or socket exists on the host: `file:/run/x/y.sock`.
     File(PathBuf),
+    /// A line that it prints or logs matches this regular expression: `log:ready$`. See
+    /// [`super::LogSigns`].
+    Log(String),
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
 }

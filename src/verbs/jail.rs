@@ -244,23 +244,16 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
     if mode == Mode::Supervised {
         return Ok(jail);
     }
-    let Jail {
-        spec,
-        account,
-        generation,
-        tree,
-        manifest,
-        ..
-    } = jail;
-    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
-    Ok(Jail {
-        spec,
-        account,
-        generation,
-        tree,
-        manifest,
-        plan,
-    })
+    let plan = make_plan(
+        places,
+        &jail.spec,
+        &jail.account,
+        &jail.manifest,
+        &jail.tree,
+        jail.generation,
+        mode,
+    )?;
+    Ok(Jail { plan, ..jail })
 }
 
 /// The compiled plan of the current generation, if nothing that it depends on has changed

@@ -1,6 +1,7 @@
 //! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
 //! have them.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
+use super::listening::Listening;
 use super::preflight::Copies;
 use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
 use crate::error::Kind;
@@ -17,7 +19,7 @@ use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Supervision};
 use crate::run::{Ended, launch};
-use crate::spec::Reload;
+use crate::spec::{Ready, Reload};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -68,8 +70,9 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    announce_start(places, name).map_err(Error::nothing_started)?;
-    let state = readiness::wait(&jail.spec, &directory)?;
+    let listening = announce_start(places, name, &service.ready);
+    let mut listening = listening.map_err(Error::nothing_started)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -100,10 +103,10 @@ fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     state::make_directory(&places.runtime(name))
 }
 
-/// Leaves a supervisor running, and waits for its word.
-fn announce_start(places: &Places, name: &str) -> Result<()> {
+/// Leaves a supervisor running, waits for its word, and from then on hears what the jail says.
+fn announce_start(places: &Places, name: &str, signs: &[Ready]) -> Result<Listening> {
     let doing = || format!("start the supervisor of {name}");
-    let child = Command::new("/proc/self/exe")
+    let mut child = Command::new("/proc/self/exe")
         .arg("--etc")
         .arg(&places.etc)
         .arg("--state")
@@ -118,13 +121,12 @@ fn announce_start(places: &Places, name: &str) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .doing(doing)?;
-    let mut word = String::new();
-    if let Some(output) = child.stdout {
-        use std::io::{BufRead, BufReader};
-        BufReader::new(output).read_line(&mut word).doing(doing)?;
-    }
+    let Some(output) = child.stdout.take() else {
+        return Err(Error::setup(doing(), "it has no standard output"));
+    };
+    let (word, listening) = Listening::begin(output, signs)?;
     match serde_json::from_str(&word) {
-        Ok(Announcement::Started) => Ok(()),
+        Ok(Announcement::Started) => Ok(listening),
         Ok(Announcement::Failed(doing, why, hint)) => {
             let error = Error::setup(doing, why);
             Err(hint.into_iter().fold(error, Error::hint))
@@ -133,16 +135,18 @@ fn announce_start(places: &Places, name: &str) -> Result<()> {
     }
 }
 
-/// What the supervisor does. `announce` gets the one line that `start` waits for.
+/// What the supervisor does. `announce` gets the one line that `start` waits for; what the jail
+/// says goes to `listener`, as in [`supervise::supervise`].
 ///
 /// # Errors
 /// As [`supervise::supervise`].
 pub fn supervise(
     places: &Places,
     name: &str,
+    listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
-    let result = supervise_announced(places, name, announce);
+    let result = supervise_announced(places, name, listener, announce);
     if let Err(error) = &result {
         let (what, why, hint) = error.parts();
         announce(&Announcement::Failed(
@@ -157,6 +161,7 @@ pub fn supervise(
 fn supervise_announced(
     places: &Places,
     name: &str,
+    listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
@@ -168,7 +173,7 @@ fn supervise_announced(
         foreground: false,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut || {
+    supervise::supervise(&supervision, listener, &mut || {
         announce(&Announcement::Started);
         Ok(())
     })?;
@@ -234,7 +239,7 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         foreground: true,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut || Ok(()))
+    supervise::supervise(&supervision, None, &mut || Ok(()))
 }
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.

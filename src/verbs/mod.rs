@@ -4,10 +4,12 @@
 
 mod check;
 mod closure;
+mod elsewhere;
 mod handover;
 mod jail;
 mod learn;
 mod lifecycle;
+mod listening;
 mod ports;
 mod preflight;
 mod readiness;
@@ -59,6 +61,11 @@ impl Places {
         self.state.join(name).join("trace.json")
     }
 
+    /// What is kept of a run while it is learned, and left if gaoler is killed.
+    pub fn unfinished_trace(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("trace.unfinished.json")
+    }
+
     /// The directory of a running jail.
     pub fn runtime(&self, name: &str) -> PathBuf {
         self.run.join(name)
@@ -74,6 +81,8 @@ pub enum Event {
     Did(String),
     /// Something the user should know.
     Note(String),
+    /// Something that did not work, though the verb goes on.
+    Warning(String),
 }
 
 /// Where events go.

@@ -274,6 +274,7 @@ macro_rules! each {
 each! {
     apache = "t-apache",
     dnsmasq = "t-dnsmasq",
+    dnsmasq_as_its_own_user = "t-dnsmasq-own",
     double_fork = "t-fork",
     haproxy = "t-haproxy",
     httpd = "t-httpd",

@@ -16,19 +16,6 @@ const SYS_ADMIN: u8 = 21;
 /// children need none), SETGID, SETUID, SETPCAP, SYS_RESOURCE (limits are set before the
 /// start), MKNOD and SETFCAP (devices and files are made before the start).
 const NEEDED_BY_ROOT_ONLY: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 24, 27, 31];
-/// Calls by which a service that starts as root becomes its user (`credentials(7)`).
-const CHANGE_IDS: [&str; 10] = [
-    "capset",
-    "setfsgid",
-    "setfsuid",
-    "setgid",
-    "setgroups",
-    "setregid",
-    "setresgid",
-    "setresuid",
-    "setreuid",
-    "setuid",
-];
 /// What they are good for.
 const NO_CHANGE: &str = "to become its user, which it is already in the jail";
 /// "These functions are always successful" (`getuid(2)`, `getgid(2)`, `getpid(2)`, `gettid(2)`).
@@ -82,7 +69,7 @@ pub(super) fn calls(
     forget_the_launch(&mut seen);
     let observed = seen.iter().map(|(name, (number, start, serve))| CallRule {
         number: *number,
-        because: if CHANGE_IDS.contains(name) {
+        because: if calls::CHANGE_IDS.contains(name) {
             format!("{}, {NO_CHANGE}", counts(*start, *serve))
         } else {
             counts(*start, *serve)
