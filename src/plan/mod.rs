@@ -5,6 +5,7 @@ mod assemble;
 mod confine;
 mod describe;
 pub mod filter;
+mod packed;
 mod policy;
 mod restrict;
 pub mod step;

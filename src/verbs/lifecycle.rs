@@ -177,12 +177,10 @@ fn supervise_announced(
 
 /// The compiled plan if it still holds, else a new one.
 fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
-    if mode == Mode::Supervised
-        && let Some(plan) = jail::compiled(places, name)?
-    {
-        return Ok(plan);
+    match jail::compiled(places, name, mode)? {
+        Some(plan) => Ok(plan),
+        None => Ok(jail::plan(places, name, mode, &|_| ())?.plan),
     }
-    Ok(jail::plan(places, name, mode, &|_| ())?.plan)
 }
 
 fn log_file(name: &str) -> std::path::PathBuf {
