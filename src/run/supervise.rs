@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -30,6 +31,10 @@ const A_MOMENT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 1_000_000,
 };
+
+/// How long a service must live before the supervisor makes itself small for it: what it needed
+/// to start it needs again to clean up.
+const SETTLED: Duration = Duration::from_millis(50);
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) 
         launched,
         relay,
         output,
+        release_at: Some(Instant::now() + SETTLED),
     };
     let ended = started().and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
@@ -169,15 +175,17 @@ struct Jail<'a> {
     launched: Launched,
     relay: Relay,
     output: Option<Output>,
+    /// When the memory that only the start needed is given back; `None`: it has been.
+    release_at: Option<Instant>,
 }
 
 impl Jail<'_> {
     /// Until the service, and a daemon that it left behind, has ended.
     fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
-        sys::memory::release_program();
         loop {
             let [ended, _] = self.wait(self.launched.end(), None, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if ended {
                 break;
             }
@@ -216,6 +224,7 @@ impl Jail<'_> {
             let (end, service) = (self.launched.child.as_fd(), self.launched.service());
             let [empty, ended] = self.wait(end, service, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if empty {
                 return Ok(Ended::Exited(0));
             }
@@ -225,7 +234,16 @@ impl Jail<'_> {
         }
     }
 
-    /// Waits for anything; answers whether `end` and `service` are readable.
+    /// Gives memory back once the service has lived for a while.
+    fn release_when_settled(&mut self) {
+        if self.release_at.is_some_and(|at| Instant::now() >= at) {
+            self.release_at = None;
+            sys::memory::release_program();
+        }
+    }
+
+    /// Waits for anything, also for the time to give memory back; answers whether `end` and
+    /// `service` are readable.
     fn wait(
         &self,
         end: BorrowedFd<'_>,
@@ -242,7 +260,10 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        match poll(&mut watched, None) {
+        let timeout = self
+            .release_at
+            .and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
+        match poll(&mut watched, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).doing(|| "wait for the jail"),
         }
