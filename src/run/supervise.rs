@@ -8,11 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
+use super::{cgroup, leftover};
 use crate::host::process;
 use crate::plan::Plan;
 use crate::sys;
@@ -53,12 +53,12 @@ pub struct Supervision<'a> {
 /// Starts the jail and stays until it has ended. `started` is called once the service runs.
 ///
 /// # Errors
-/// As [`launch`]; another supervisor has this jail. Then nothing is left behind.
+/// As [`launch`]; another supervisor has this jail, or it runs. Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
-    let lock = state::lock(supervision.directory)?;
+    let lock = leftover::lock_and_clear(supervision.directory)?;
     let ended = live(supervision, started);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
@@ -154,19 +154,10 @@ fn remove_log(directory: &Path) -> Result<()> {
 }
 
 /// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
-fn remove_files(directory: &Path) -> Result<()> {
+pub(super) fn remove_files(directory: &Path) -> Result<()> {
     remove_log(&directory.join(LOG_DIRECTORY))?;
     Output::remove(directory)?;
     State::remove(directory)
-}
-
-/// What a jail leaves on the host when its supervisor was killed.
-///
-/// # Errors
-/// Something cannot be removed.
-pub fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    remove_files(directory)?;
-    cgroup::remove(&state.cgroups)
 }
 
 /// A jail that runs.
