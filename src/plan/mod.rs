@@ -4,6 +4,7 @@
 mod assemble;
 mod confine;
 mod describe;
+mod packed;
 mod policy;
 mod restrict;
 pub mod step;

@@ -169,7 +169,10 @@ pub enum Step {
     EnterRoot,
     /// The first process stays behind to reap, under a filter of its own; the service has the
     /// same number inside as outside.
-    ForkService { program: Vec<Instruction> },
+    ForkService {
+        #[serde(with = "super::packed")]
+        program: Vec<Instruction>,
+    },
     /// A session of its own: no terminal of the host's.
     NewSession,
     /// The program, from inside.
@@ -207,7 +210,10 @@ pub enum Step {
     /// Landlock.
     Landlock(LandlockRules),
     /// The system call filter.
-    Seccomp { program: Vec<Instruction> },
+    Seccomp {
+        #[serde(with = "super::packed")]
+        program: Vec<Instruction>,
+    },
     /// Hand over.
     Execute {
         arguments: Vec<String>,

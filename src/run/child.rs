@@ -328,8 +328,8 @@ fn verify_capabilities(capabilities: u64, ambient: u64) -> Result<()> {
         let one = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::capability_is_in_ambient_set(one) {
             Ok(set) if set == (ambient & one.bits() != 0) => {}
-            // The kernel does not know this number, so nobody can have it.
-            Err(Errno::INVAL) if ambient & one.bits() == 0 => {}
+            // The kernel knows neither this number nor a higher one, so nobody can have them.
+            Err(Errno::INVAL) if ambient >> number == 0 => break,
             Ok(_) => return Err(Errno::PERM),
             Err(errno) => return Err(errno),
         }

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Carried};
 use super::init::{self, Message};
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Prepared, Service};
 use crate::plan::{Plan, Step};
 use crate::sys;
-use crate::sys::fork::{Options, Side};
+use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
 
 /// Exit code of a child that could not become the service: 125 in the manual's table.
@@ -79,11 +79,7 @@ pub fn launch(
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
     let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
-    let options = Options {
-        namespaces: prepared.namespaces,
-        pids: &[],
-    };
-    let side = sys::fork::fork(options).map_err(|errno| fork_failed(plan, errno))?;
+    let side = sys::fork::fork(prepared.namespaces).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {
         drop((errors_read, status_read));
         run_child(&mut prepared, stdio, &null, &errors, &status)
@@ -153,23 +149,53 @@ fn run_child(
     let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
-        Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {
-            let service = prepared.service.as_ref()?;
-            match init::fork_with_same_pid(outside) {
-                Err(errno) => Some((service.step, errno)),
-                Ok((_, Side::Child)) => child::perform(&service.operations, &mut carried),
-                Ok((pid, Side::Parent { .. })) => {
-                    match init::reap(pid, status, &service.first_filter) {
-                        Ok(()) => sys::fork::exit_now(0),
-                        Err(errno) => Some((service.step, errno)),
-                    }
-                }
+        Ok(outside) => {
+            let failure = child::perform(&prepared.first, &mut carried);
+            if let (None, Some(service)) = (failure, &mut prepared.service) {
+                first_process(service, outside, &mut carried, status);
             }
-        }),
+            failure
+        }
     };
-    if let Some(failure) = failure {
+    fail(carried.errors, failure)
+}
+
+/// The rest of the first process's life: it starts the service and reaps.
+fn first_process(
+    service: &mut Service,
+    outside: i32,
+    carried: &mut Carried<'_>,
+    status: &OwnedFd,
+) -> ! {
+    let Service {
+        step,
+        first_filter,
+        operations,
+        stack,
+    } = service;
+    let errors = carried.errors;
+    // In this process's memory, but with descriptors of its own: what it carries at its end has
+    // no meaning here.
+    let mut become_service = |pid| {
+        let failure = match init::tell(status, Message::Started(pid)) {
+            Err(errno) => Some((*step, errno)),
+            Ok(()) => child::perform(operations, carried),
+        };
+        fail(carried.errors, failure)
+    };
+    let result = init::fork_with_same_pid(outside, stack, &mut become_service)
+        .and_then(|pid| init::reap(pid, status, first_filter));
+    match result {
+        Ok(()) => sys::fork::exit_now(0),
+        Err(errno) => fail(errors, Some((*step, errno))),
+    }
+}
+
+/// Ends the child, after a word to the parent about what failed.
+fn fail(errors: Option<BorrowedFd<'_>>, failure: Option<(u32, Errno)>) -> ! {
+    if let (Some(errors), Some(failure)) = (errors, failure) {
         // If not even this can be written, the parent sees an end without a word.
-        match child::report(carried.errors.unwrap_or(errors.as_fd()), failure) {
+        match child::report(errors, failure) {
             Ok(_) | Err(_) => {}
         }
     }

@@ -7,6 +7,7 @@ mod child;
 mod init;
 mod landlock;
 pub mod launch;
+pub mod leftover;
 pub mod log;
 mod output;
 pub mod pid_file;
@@ -15,4 +16,3 @@ pub mod state;
 pub mod supervise;
 
 pub use launch::{Ended, Launched, Stdio, launch};
-pub use supervise::remove_rest;

@@ -17,7 +17,7 @@ use super::{cgroup, landlock};
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
-use crate::sys::fork;
+use crate::sys::fork::{self, Stack};
 use crate::sys::mount::MountAttributes;
 use crate::sys::seccomp::Instruction;
 use crate::{Doing, Error, Result};
@@ -109,6 +109,8 @@ pub(super) struct Service {
     pub first_filter: Vec<Instruction>,
     /// What the service's process does.
     pub operations: Vec<(u32, Operation)>,
+    /// What it runs on until it is executed.
+    pub stack: Stack,
 }
 
 /// A plan, ready to be executed.
@@ -171,6 +173,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                     step: index,
                     first_filter: program.clone(),
                     operations: Vec::new(),
+                    stack: Stack::new().doing(doing)?,
                 });
                 None
             }

@@ -199,7 +199,8 @@ pub fn lock(directory: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(doing)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        // Above the numbers that a launch gives, so that it lasts until execve.
+        Ok(()) => super::prepare::high(file),
         Err(Errno::WOULDBLOCK) => Err(Error::setup(doing(), "another supervisor has this jail")
             .hint(
                 "see what runs: gaoler status NAME; if it hangs in its start, stop that process",

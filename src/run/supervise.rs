@@ -2,16 +2,17 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
+use super::{cgroup, leftover};
 use crate::host::process;
 use crate::plan::Plan;
 use crate::sys;
@@ -31,6 +32,10 @@ const A_MOMENT: Timespec = Timespec {
     tv_nsec: 1_000_000,
 };
 
+/// How long a service must live before the supervisor makes itself small for it: what it needed
+/// to start it needs again to clean up.
+const SETTLED: Duration = Duration::from_millis(50);
+
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
 pub struct Supervision<'a> {
@@ -49,13 +54,13 @@ pub struct Supervision<'a> {
 /// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
 ///
 /// # Errors
-/// As [`launch`]; another supervisor has this jail. Then nothing is left behind.
+/// As [`launch`]; another supervisor has this jail, or it runs. Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
     listener: Option<OwnedFd>,
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
-    let lock = state::lock(supervision.directory)?;
+    let lock = leftover::lock_and_clear(supervision.directory)?;
     let ended = live(supervision, Words::to(listener), started);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
@@ -90,6 +95,7 @@ fn live(
         launched,
         relay,
         output,
+        release_at: Some(Instant::now() + SETTLED),
     };
     let ended = started().and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
@@ -155,19 +161,10 @@ fn remove_log(directory: &Path) -> Result<()> {
 }
 
 /// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
-fn remove_files(directory: &Path) -> Result<()> {
+pub(super) fn remove_files(directory: &Path) -> Result<()> {
     remove_log(&directory.join(LOG_DIRECTORY))?;
     Output::remove(directory)?;
     State::remove(directory)
-}
-
-/// What a jail leaves on the host when its supervisor was killed.
-///
-/// # Errors
-/// Something cannot be removed.
-pub fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    remove_files(directory)?;
-    cgroup::remove(&state.cgroups)
 }
 
 /// A jail that runs.
@@ -176,15 +173,17 @@ struct Jail<'a> {
     launched: Launched,
     relay: Relay,
     output: Option<Output>,
+    /// When the memory that only the start needed is given back; `None`: it has been.
+    release_at: Option<Instant>,
 }
 
 impl Jail<'_> {
     /// Until the service, and a daemon that it left behind, has ended.
     fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
-        sys::memory::release_program();
         loop {
             let [ended, _] = self.wait(self.launched.end(), None, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if ended {
                 break;
             }
@@ -223,6 +222,7 @@ impl Jail<'_> {
             let (end, service) = (self.launched.child.as_fd(), self.launched.service());
             let [empty, ended] = self.wait(end, service, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if empty {
                 return Ok(Ended::Exited(0));
             }
@@ -232,7 +232,16 @@ impl Jail<'_> {
         }
     }
 
-    /// Waits for anything; answers whether `end` and `service` are readable.
+    /// Gives memory back once the service has lived for a while.
+    fn release_when_settled(&mut self) {
+        if self.release_at.is_some_and(|at| Instant::now() >= at) {
+            self.release_at = None;
+            sys::memory::release_program();
+        }
+    }
+
+    /// Waits for anything, also for the time to give memory back; answers whether `end` and
+    /// `service` are readable.
     fn wait(
         &self,
         end: BorrowedFd<'_>,
@@ -249,7 +258,10 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        match poll(&mut watched, None) {
+        let timeout = self
+            .release_at
+            .and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
+        match poll(&mut watched, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).doing(|| "wait for the jail"),
         }

@@ -18,7 +18,7 @@ use crate::host::{command, process};
 use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Supervision};
-use crate::run::{Ended, launch};
+use crate::run::{Ended, launch, leftover};
 use crate::spec::{Ready, Reload};
 use crate::sys;
 use crate::{Doing, Error, Result};
@@ -182,12 +182,10 @@ fn supervise_announced(
 
 /// The compiled plan if it still holds, else a new one.
 fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
-    if mode == Mode::Supervised
-        && let Some(plan) = jail::compiled(places, name)?
-    {
-        return Ok(plan);
+    match jail::compiled(places, name, mode)? {
+        Some(plan) => Ok(plan),
+        None => Ok(jail::plan(places, name, mode, &|_| ())?.plan),
     }
-    Ok(jail::plan(places, name, mode, &|_| ())?.plan)
 }
 
 fn log_file(name: &str) -> std::path::PathBuf {
@@ -209,29 +207,11 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
     if let Some(state) = State::running(&directory)? {
-        let why = format!("it runs already, as process {}", state.service.pid);
-        return Err(Error::setup(format!("run {name}"), why)
-            .hint(format!("stop it first: gaoler stop {name}")));
+        return Err(leftover::runs_already(&state));
     }
     state::make_directory(&directory)?;
     if exec {
-        let own = ProcessName::of(std::process::id().cast_signed())?;
-        let state = State {
-            name: name.to_owned(),
-            generation: plan.generation,
-            service: own,
-            init: None,
-            supervisor: None,
-            cgroups: plan.cgroups(),
-        };
-        state.save(&directory)?;
-        let saved = state::Handle::open(&directory)?;
-        let error = launch::execute(&plan);
-        // One with cgroups stays: this process is still in them, and `stop` finds them by it.
-        if state.cgroups.is_empty() {
-            saved.forget();
-        }
-        return Err(error);
+        return Err(execute(&plan, &directory)?);
     }
     let supervision = Supervision {
         plan: &plan,
@@ -240,6 +220,29 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         log_file: &log_file(name),
     };
     supervise::supervise(&supervision, None, &mut || Ok(()))
+}
+
+/// Becomes the service. Comes back only on failure.
+fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
+    let lock = leftover::lock_and_clear(directory)?;
+    let state = State {
+        name: plan.name.clone(),
+        generation: plan.generation,
+        service: ProcessName::of(std::process::id().cast_signed())?,
+        init: None,
+        supervisor: None,
+        cgroups: plan.cgroups(),
+    };
+    state.save(directory)?;
+    let saved = state::Handle::open(directory)?;
+    let error = launch::execute(plan);
+    // One with cgroups stays: this process is still in them, and whoever looks next finds them
+    // by it.
+    if state.cgroups.is_empty() {
+        saved.forget();
+    }
+    drop(lock);
+    Ok(error)
 }
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.
@@ -252,7 +255,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     let directory = places.runtime(name);
     let Some(state) = State::running(&directory)? else {
         if let Some(state) = State::load(&directory)? {
-            remove_rest(&directory, &state)?;
+            leftover::remove(&directory, &state)?;
         }
         return Ok(false);
     };
@@ -282,7 +285,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     match state.supervisor.filter(|supervisor| supervisor.is_alive()) {
         Some(supervisor) if wait_for_end(supervisor, CLEAN_UP_TIMEOUT) => Ok(true),
         Some(_) => Err(Error::new(doing(), "its supervisor does not end")),
-        None => remove_rest(&directory, &state).map(|()| true),
+        None => leftover::remove(&directory, &state).map(|()| true),
     }
 }
 
@@ -295,22 +298,6 @@ fn wait_for_end(process: ProcessName, patience: Duration) -> bool {
         std::thread::sleep(POLL);
     }
     true
-}
-
-/// After a supervisor that was killed: what it would have removed.
-fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    if let Some(init) = state.init.filter(|init| init.is_alive())
-        && let Some(pid) = Pid::from_raw(init.pid)
-    {
-        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-            .doing(|| "find the jail's first process")?;
-        match sys::signals::send(&handle, SIGKILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
-        }
-        wait_for_end(init, CLEAN_UP_TIMEOUT);
-    }
-    crate::run::remove_rest(directory, state)
 }
 
 /// Tests the configuration, then has the service read it again.
@@ -354,13 +341,14 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     }
 }
 
-/// Whether the jail runs.
+/// Whether the jail runs. What an ended one has left is removed, where that may be done.
 ///
 /// # Errors
 /// There is no such jail.
 pub fn status(places: &Places, name: &str) -> Result<Status> {
     jail::load_spec(places, name)?;
     let directory = places.runtime(name);
+    leftover::clear_if_free(&directory);
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     Ok(match State::running(&directory)? {

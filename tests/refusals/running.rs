@@ -351,6 +351,46 @@ fn a_configuration_that_its_own_test_refuses() {
     place.nothing_runs();
 }
 
+/// After `run --exec` nobody is there to clean up: whoever looks next does, and the next start.
+#[test]
+fn what_an_ended_exec_leaves_goes_by_itself() {
+    let mut place = Place::new(&["exit", "7"]);
+    place.text.tables += "[limits]\nmemory_bytes = 100000000\nprocesses = 20\n";
+    place.write();
+    let state = place.run().join(&place.name).join("state.json");
+    let exec = || {
+        place.gaoler(&["run", "--exec", &place.name]).is(7, &[]);
+        assert!(state.exists(), "nobody could have removed it yet");
+    };
+    exec();
+    place.verb("status").is(FINDINGS, &["is stopped"]);
+    place.nothing_runs();
+    // Twice, with nobody looking in between.
+    exec();
+    exec();
+    place.verb("run").is(7, &[]);
+    place.nothing_runs();
+    exec();
+    place.verb("start").is(FAILED, &["exited with code 7"]);
+    place.nothing_runs();
+}
+
+/// A state with the number of a process that is somebody else's by now is no running jail.
+#[test]
+fn a_number_that_is_used_again() {
+    let mut place = Place::new(&["exit", "7"]);
+    place.text.tables += "[limits]\nmemory_bytes = 100000000\nprocesses = 20\n";
+    place.write();
+    place.gaoler(&["run", "--exec", &place.name]).is(7, &[]);
+    let path = place.run().join(&place.name).join("state.json");
+    let mut state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    state["service"]["pid"] = std::process::id().into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    place.verb("run").is(7, &[]);
+    place.nothing_runs();
+}
+
 #[test]
 fn a_supervisor_that_was_killed() {
     let (mut place, port) = server("service");
