@@ -133,7 +133,7 @@ impl Bench {
             .steps
             .iter()
             .find_map(|planned| match &planned.step {
-                Step::Seccomp { program } => Some(program),
+                Step::Seccomp { program, .. } => Some(program),
                 _ => None,
             });
         let mut bytes = Vec::new();

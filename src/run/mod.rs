@@ -12,6 +12,9 @@ pub mod log;
 mod output;
 pub mod pid_file;
 mod prepare;
+pub mod readiness;
+mod start_calls;
+mod start_helper;
 pub mod state;
 pub mod supervise;
 

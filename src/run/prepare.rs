@@ -93,6 +93,7 @@ pub(super) enum Operation {
     Landlock,
     Seccomp {
         program: Vec<Instruction>,
+        listener: bool,
     },
     Execute {
         arguments: StringArray,
@@ -145,7 +146,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ClearEnvironment
             | Step::ResetSignals
             | Step::ResolveIds { .. }
-            | Step::OpenLogSocket { .. } => None,
+            | Step::OpenLogSocket { .. }
+            | Step::EndStart { .. } => None,
             Step::JoinCgroup {
                 directories,
                 limits,
@@ -290,8 +292,9 @@ fn direct(step: &Step) -> Result<Operation> {
             ambient: *ambient,
         },
         Step::NoNewPrivs => Operation::NoNewPrivs,
-        Step::Seccomp { program } => Operation::Seccomp {
+        Step::Seccomp { program, listener } => Operation::Seccomp {
             program: program.clone(),
+            listener: *listener,
         },
         Step::Execute {
             arguments,

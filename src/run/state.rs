@@ -60,6 +60,8 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// The system calls that only starting needs have come to their end, if there are any.
+    pub serving: bool,
 }
 
 impl State {

@@ -11,10 +11,11 @@ use rustix::io::Errno;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
+use super::readiness::is_ready;
 use super::state::{self, Last, ProcessName, State};
 use super::{cgroup, leftover};
 use crate::host::process;
-use crate::plan::Plan;
+use crate::plan::{LogSigns, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -35,6 +36,9 @@ const A_MOMENT: Timespec = Timespec {
 /// How long a service must live before the supervisor makes itself small for it: what it needed
 /// to start it needs again to clean up.
 const SETTLED: Duration = Duration::from_millis(50);
+
+/// How often a service that starts is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
@@ -61,7 +65,7 @@ pub fn supervise(
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
     let lock = leftover::lock_and_clear(supervision.directory)?;
-    let ended = live(supervision, Words::to(listener), started);
+    let ended = live(supervision, listener, started);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     drop(lock);
@@ -72,10 +76,12 @@ pub fn supervise(
 
 fn live(
     supervision: &Supervision<'_>,
-    words: Words,
+    listener: Option<OwnedFd>,
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
+    let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
+    let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
     let relay = open_relay(plan, supervision.log_file, words)?;
     let output = (!supervision.foreground)
@@ -88,7 +94,10 @@ fn live(
     let mut signals = sys::signals::FORWARDED.to_vec();
     signals.push(SIGCHLD);
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
-    let launched = launch(plan, &stdio, &mut |launched| record(supervision, launched))?;
+    let serving = plan.start_ends_with().is_none();
+    let launched = launch(plan, &stdio, &mut |launched| {
+        record(supervision, launched, serving)
+    })?;
     drop(stdio);
     let mut jail = Jail {
         supervision,
@@ -96,13 +105,15 @@ fn live(
         relay,
         output,
         release_at: Some(Instant::now() + SETTLED),
+        begun: Instant::now(),
+        look_at: Instant::now(),
     };
     let ended = started().and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
 }
 
 /// Writes down who runs, for the other commands.
-fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
+fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> Result<()> {
     let plan = supervision.plan;
     let pid = launched.service_pid.unwrap_or(launched.child_pid);
     let init = launched
@@ -117,6 +128,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
+        serving,
     };
     state.save(supervision.directory)
 }
@@ -175,6 +187,9 @@ struct Jail<'a> {
     output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     release_at: Option<Instant>,
+    begun: Instant,
+    /// While it starts: when it is looked whether it is ready.
+    look_at: Instant,
 }
 
 impl Jail<'_> {
@@ -258,8 +273,14 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        let timeout = self
-            .release_at
+        let look_at = self.launched.start.as_ref().map(|start| {
+            watched.push(PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN));
+            self.look_at
+        });
+        let timeout = [self.release_at, look_at]
+            .into_iter()
+            .flatten()
+            .min()
             .and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
         match poll(&mut watched, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -280,6 +301,26 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
+        self.attend_start()
+    }
+
+    /// Lets the calls of the start run, until the service is ready.
+    fn attend_start(&mut self) -> Result<()> {
+        let Some(start) = &self.launched.start else {
+            return Ok(());
+        };
+        let asks = start.answer()?;
+        if asks && Instant::now() < self.look_at {
+            return Ok(());
+        }
+        let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
+        let heard = |expression: &str| self.relay.words().has_seen(expression);
+        if !asks || is_ready(signs, self.launched.child_pid, self.begun, &heard) {
+            self.launched.start = None;
+            return record(self.supervision, &self.launched, true);
+        }
+        // From the end of the look: one that takes long must not keep the calls waiting.
+        self.look_at = Instant::now() + LOOK;
         Ok(())
     }
 
@@ -300,7 +341,8 @@ impl Jail<'_> {
             match eldest(self.launched.child_pid) {
                 Ok(Some(pid)) => {
                     self.launched.follow_process(pid);
-                    record(self.supervision, &self.launched)?;
+                    let serving = self.launched.start.is_none();
+                    record(self.supervision, &self.launched, serving)?;
                     return Ok(true);
                 }
                 // One that was forked while the others were listed is missed, and its parent

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 const LARGEST: usize = 1 << 16;
 
 /// Looks for `log:` signs in the lines that a service prints or logs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct LogSigns {
     expressions: Vec<Regex>,
     seen: BTreeSet<String>,

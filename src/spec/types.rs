@@ -78,7 +78,8 @@ pub struct Service {
 pub const FIRST_EPHEMERAL: u16 = 32768;
 
 /// A sign that the service is ready.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ready {
     /// Something in the jail listens on this TCP port: `tcp:80`.
     Tcp(u16),
@@ -91,6 +92,17 @@ pub enum Ready {
     Log(String),
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
+}
+
+impl Ready {
+    /// The port that it is about, if it is about one.
+    pub fn port(&self) -> Option<(Protocol, u16)> {
+        match self {
+            Ready::Tcp(port) => Some((Protocol::Tcp, *port)),
+            Ready::Udp(port) => Some((Protocol::Udp, *port)),
+            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+        }
+    }
 }
 
 /// How a service re-reads its configuration.
@@ -231,6 +243,8 @@ pub struct CapabilityRule {
 pub struct CallRule {
     /// Its number on this machine's architecture.
     pub number: u32,
+    /// Only until the service is ready; from then on the kernel answers ENOSYS.
+    pub start_only: bool,
     /// What needs it.
     pub because: String,
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::host::process;
-use crate::host::sockets::{self, Listener};
+use crate::host::sockets::Listener;
+use crate::run::readiness;
 use crate::run::state::State;
 use crate::spec::{self, Direction, FIRST_EPHEMERAL, Protocol, Ready, Spec};
 use crate::{Error, Result};
@@ -151,14 +152,8 @@ fn first(state: &State) -> i32 {
 }
 
 /// The sockets at which the jail's processes wait. A process that has just ended has none.
-pub(super) fn listeners(state: &State) -> Vec<Listener> {
-    let held: BTreeSet<u64> = jailed(state)
-        .into_iter()
-        .flat_map(sockets::held_by)
-        .collect();
-    let mut found = sockets::listeners(first(state)).unwrap_or_default();
-    found.retain(|listener| held.contains(&listener.inode));
-    found
+fn listeners(state: &State) -> Vec<Listener> {
+    readiness::listeners(first(state))
 }
 
 #[cfg(test)]

@@ -232,10 +232,11 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         init: None,
         supervisor: None,
         cgroups: plan.cgroups(),
+        serving: plan.start_ends_with().is_none(),
     };
     state.save(directory)?;
     let saved = state::Handle::open(directory)?;
-    let error = launch::execute(plan);
+    let error = launch::execute(plan, directory);
     // One with cgroups stays: this process is still in them, and whoever looks next finds them
     // by it.
     if state.cgroups.is_empty() {

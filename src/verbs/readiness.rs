@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::elsewhere::{self, Elsewhere, learn_again};
+use super::elsewhere::{Elsewhere, learn_again};
 use super::lifecycle::POLL;
 use super::listening::Listening;
 use super::ports;
 use crate::host::command::last_lines;
 use crate::host::process;
-use crate::host::sockets::Listener;
+use crate::run::readiness;
 use crate::run::state::{Last, State};
-use crate::spec::{Protocol, Ready, Spec};
+use crate::spec::Spec;
 use crate::{Error, Result};
 
 /// How long a started service may take to become ready.
@@ -120,25 +120,7 @@ fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -
     if !is_the_daemon(spec, state) {
         return Ok(false);
     }
-    let mut waiting: Option<Vec<Listener>> = None;
-    for sign in &spec.service.ready {
-        let (protocol, port) = match sign {
-            Ready::Tcp(port) => (Protocol::Tcp, *port),
-            Ready::Udp(port) => (Protocol::Udp, *port),
-            Ready::File(path) if path.exists() => continue,
-            Ready::Log(expression) if listening.has_seen(expression) => continue,
-            Ready::Quiet(limit) if begun.elapsed() >= Duration::from_millis((*limit).into()) => {
-                continue;
-            }
-            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => return Ok(false),
-        };
-        let waiting = waiting.get_or_insert_with(|| elsewhere::listeners(state));
-        if !waiting
-            .iter()
-            .any(|found| (found.protocol, found.port) == (protocol, port))
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let first = state.init.map_or(state.service.pid, |init| init.pid);
+    let heard = |expression: &str| listening.has_seen(expression);
+    Ok(state.serving && readiness::is_ready(&spec.service.ready, first, begun, &heard))
 }

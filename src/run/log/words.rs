@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
+use crate::plan::LogSigns;
+
 /// How many lines are kept.
 const LINES: usize = 20;
 
@@ -18,16 +20,24 @@ const LONGEST: usize = 1024;
 pub struct Words {
     lines: VecDeque<Vec<u8>>,
     listener: Option<OwnedFd>,
+    signs: LogSigns,
 }
 
 impl Words {
     /// Passes each line on to `listener` too, the writing end of a pipe that does not block, for as
-    /// long as somebody reads it. Lines for which it has no room are not passed on.
-    pub fn to(listener: Option<OwnedFd>) -> Self {
+    /// long as somebody reads it. Lines for which it has no room are not passed on. The `log:`
+    /// signs are looked for in each.
+    pub fn to(listener: Option<OwnedFd>, signs: LogSigns) -> Self {
         Self {
             lines: VecDeque::with_capacity(LINES),
             listener,
+            signs,
         }
+    }
+
+    /// Whether a line has matched this `log:` sign.
+    pub fn has_seen(&self, expression: &str) -> bool {
+        self.signs.has_seen(expression)
     }
 
     /// Takes one line: the parts, one after another. What would end it early becomes a blank.
@@ -45,6 +55,9 @@ impl Words {
                 *byte
             }
         }));
+        if !self.signs.is_empty() {
+            self.signs.look_at(&String::from_utf8_lossy(&line));
+        }
         self.tell(&mut line);
         self.lines.push_back(line);
     }
@@ -103,7 +116,7 @@ mod tests {
     #[test]
     fn a_listener_never_holds_anything_up() {
         let (reader, writer) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-        let mut words = Words::to(Some(writer));
+        let mut words = Words::to(Some(writer), LogSigns::default());
         words.add([b"tag", b": ", b"heard"]);
         // Nobody reads meanwhile: the pipe is full long before that.
         for _ in 0..1000 {

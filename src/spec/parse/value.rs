@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::document::{CallTable, ExerciseTable, PortTable, Text, Words};
+use super::document::{CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
 use super::problem::Problems;
 use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
 use crate::spec::{CallRule, Exercise, PortRule, Ready};
@@ -211,6 +211,7 @@ impl Problems<'_> {
         let known = numbers::<u32>().filter_map(calls::name);
         CallRule {
             number: self.look_up(&table.call, "system call", number, known),
+            start_only: matches!(table.phase, Some(CallPhase::Start)),
             because: self.because(&table.because),
         }
     }

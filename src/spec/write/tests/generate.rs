@@ -205,6 +205,7 @@ fn allow() -> impl Strategy<Value = Spec> {
                 .into_iter()
                 .map(|number| CallRule {
                     number,
+                    start_only: number % 3 == 0,
                     because: because(),
                 })
                 .collect(),
