@@ -80,6 +80,7 @@ impl Place {
                 service: String::new(),
                 tables: "[[allow.families]]\nfamily = \"AF_INET\"\nbecause = \"a test\"\n".into(),
                 calls: CALLS.split(' ').collect(),
+                start_calls: Vec::new(),
             },
         };
         fs::create_dir(place.etc()).unwrap();

@@ -14,6 +14,11 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         ("dynamic", include_str!("../service.c"), &[]),
         ("caller", include_str!("../caller.c"), &["-static"]),
         ("hostile", include_str!("../hostile.c"), &["-static"]),
+        (
+            "phases",
+            include_str!("../phases.c"),
+            &["-static", "-pthread"],
+        ),
     ] {
         compile(source, &directory.join(name), arguments);
     }
@@ -36,7 +41,7 @@ fn compile(source: &str, output: &Path, arguments: &[&str]) {
     assert!(gcc.wait().unwrap().success());
 }
 
-/// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`.
+/// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`, `phases`.
 pub fn program(name: &str) -> PathBuf {
     PROGRAMS.join(name)
 }

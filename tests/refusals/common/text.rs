@@ -20,6 +20,8 @@ pub struct Text {
     /// Whole tables.
     pub tables: String,
     pub calls: Vec<&'static str>,
+    /// Calls that end when it is ready.
+    pub start_calls: Vec<&'static str>,
 }
 
 impl Text {
@@ -29,8 +31,17 @@ impl Text {
             .iter()
             .map(|call| format!("[[allow.calls]]\ncall = \"{call}\"\nbecause = \"a test\"\n"))
             .collect();
+        let start: String = self
+            .start_calls
+            .iter()
+            .map(|call| {
+                format!(
+                    "[[allow.calls]]\ncall = \"{call}\"\nphase = \"start\"\nbecause = \"a test\"\n"
+                )
+            })
+            .collect();
         format!(
-            "format = 1\nname = \"{name}\"\n[service]\ncommand = {:?}\nuser = \"{}\"\ngroup = \"{}\"\n{}\n{}\n{calls}",
+            "format = 1\nname = \"{name}\"\n[service]\ncommand = {:?}\nuser = \"{}\"\ngroup = \"{}\"\n{}\n{}\n{calls}{start}",
             self.command, self.user, self.group, self.service, self.tables
         )
     }
