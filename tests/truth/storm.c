@@ -318,6 +318,33 @@ static void leader(void)
     }
 }
 
+/* end: N times, a child ends while eight more threads of it make calls: how many they make is not
+ * known, but none of them may be counted that the kernel did not make any more. */
+static void calling_body(word unused)
+{
+    (void)unused;
+    for (;;)
+        CALL0(getppid);
+}
+
+static void end(void)
+{
+    word i, j;
+    for (i = 0; i < rounds; i++) {
+        int status = 0;
+        long child = (long)CALL2(clone, SIGCHLD, 0);
+        if (!child) {
+            for (j = 0; j < 8; j++)
+                must(task(THREAD, stacks[j] + STACK, calling_body, j) > 0);
+            for (j = 0; j < 100; j++)
+                CALL0(getppid);
+            CALL1(exit_group, 7);
+        }
+        must((long)CALL4(wait4, child, &status, 0, 0) == child);
+        must(status == 7 << 8);
+    }
+}
+
 void run(word *stack)
 {
     char **arguments = (char **)(stack + 1);
@@ -345,6 +372,8 @@ void run(word *stack)
         stops();
     else if (same(what, "leader"))
         leader();
+    else if (same(what, "end"))
+        end();
     else
         must(0);
     serve(arguments[2]);

@@ -11,7 +11,10 @@ use std::time::Instant;
 use gaoler::learn::Trace;
 use gaoler::learn::trace::Use;
 
+use crate::compare;
 use crate::learner::{self, Subject, WAYS};
+use crate::machine::machine;
+use crate::witness::witnessed;
 
 /// Each storm runs so often.
 const RUNS: usize = 20;
@@ -306,4 +309,27 @@ fn execve_by_a_thread_that_is_not_the_first() {
     expected.processes += 3 * ROUNDS;
     expected.threads += 6 * ROUNDS;
     runs("leader", ROUNDS, &[], &expected, |_| {});
+}
+
+#[test]
+fn threads_that_are_killed_as_they_ask_for_a_call() {
+    const ROUNDS: u64 = 10;
+    // How many calls they make before their process ends is not known beforehand, so the kernel
+    // counts them.
+    machine(|_| {
+        let storm = Storm::compile();
+        let tracefs = storm.directory.path().join("tracefs");
+        fs::create_dir(&tracefs).unwrap();
+        for way in WAYS {
+            for _ in 0..RUNS {
+                let program = storm.program.to_str().unwrap();
+                let (trace, kernel) = witnessed(&tracefs, "storm", program, || {
+                    storm.learn(way, "end", ROUNDS, &[])
+                });
+                learner::assert_certified(&trace);
+                compare::with_kernel(&trace, &kernel);
+                assert_eq!(trace.certificate.threads, 1 + 9 * ROUNDS);
+            }
+        }
+    });
 }
