@@ -1,5 +1,6 @@
 //! One jail on disk: its spec, its current generation, its compiled plan.
 
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ pub struct Jail {
 }
 
 /// What a compiled plan depends on: if none of it has changed, the plan holds.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Stamp {
     spec: FileStamp,
     passwd: FileStamp,
@@ -44,7 +45,7 @@ struct Stamp {
     kernel: String,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct FileStamp {
     inode: u64,
     size: u64,
@@ -83,11 +84,29 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// The text of a compiled plan, and the plan.
+    fn compile(&self, spec: &Spec, plan: Plan) -> Result<(String, Plan)> {
+        let compiled = Compiled {
+            stamp: self.clone(),
+            plan,
+        };
+        let text = serde_json::to_string(&compiled)
+            .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
+        Ok((text, compiled.plan))
+    }
+}
+
 /// Reads the spec of a jail.
 ///
 /// # Errors
 /// There is none; others could have written it; it says what is not known.
 pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
+    read_spec(places, name).map(|(spec, _)| spec)
+}
+
+/// The spec of a jail and its text.
+fn read_spec(places: &Places, name: &str) -> Result<(Spec, String)> {
     valid_name(name)?;
     let path = places.spec(name);
     let doing = || format!("read the spec {}", path.display());
@@ -100,7 +119,7 @@ pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
     let text = fs::read_to_string(&path).doing(doing)?;
     let spec = spec::parse(&text, &path.display().to_string())?;
     if spec.name == name {
-        return Ok(spec);
+        return Ok((spec, text));
     }
     Err(
         Error::usage(doing(), format!("it says that its name is {:?}", spec.name)).hint(format!(
@@ -116,19 +135,49 @@ pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
 /// As [`build::build`].
 pub fn build(places: &Places, name: &str, report: &Report<'_>) -> Result<(Jail, Built)> {
     must_be_root(&format!("build the jail {name}"))?;
-    let spec = load_spec(places, name)?;
-    build_spec(places, spec, report)
+    build_spec(places, Source::of(places, name)?, report)
 }
 
-fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail, Built)> {
-    let account = Account::of(&spec)?;
+/// What a jail is built from.
+struct Source {
+    spec: Spec,
+    text: String,
+    /// Taken before `text` was read: a plan made from it is never taken for that of a newer spec.
+    stamp: Stamp,
+}
+
+impl Source {
+    fn of(places: &Places, name: &str) -> Result<Self> {
+        valid_name(name)?;
+        let stamp = Stamp::now(places, name);
+        let (spec, text) = read_spec(places, name)?;
+        // Only now: that there is no spec is better said by what reads it.
+        stamp.map(|stamp| Self { spec, text, stamp })
+    }
+}
+
+fn build_spec(places: &Places, source: Source, report: &Report<'_>) -> Result<(Jail, Built)> {
+    let spec = &source.spec;
+    let account = Account::of(spec)?;
     let running = State::running(&places.runtime(&spec.name))?;
     let in_use: Vec<u64> = running.iter().map(|state| state.generation).collect();
+    let state = build::State::create(&places.state, &spec.name)?;
+    let made = RefCell::new(None);
+    // On the disk with the tree: one wait for all of it.
+    let beside = |generation, manifest: &Manifest| {
+        let tree = state.root(generation);
+        let mode = Mode::Supervised;
+        let plan = make_plan(places, spec, &account, manifest, &tree, generation, mode)?;
+        let (compiled, plan) = source.stamp.compile(spec, plan)?;
+        made.replace(Some((manifest.clone(), plan)));
+        Ok(vec![(COMPILED, compiled), (SPEC_COPY, source.text.clone())])
+    };
     let request = Request {
-        spec: &spec,
+        spec,
         account: &account,
         state: &places.state,
         in_use: &in_use,
+        beside: &beside,
     };
     let progress = |progress| {
         if let build::Progress::Waiting(pid) = progress {
@@ -138,49 +187,49 @@ fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail,
         }
     };
     let built = build::build(&request, &progress)?;
-    let text = fs::read_to_string(places.spec(&spec.name))
-        .doing(|| format!("read the spec of {}", spec.name))?;
-    let jail = compile(places, spec, account, built.generation, Some(&text))?;
+    let jail = match made.take() {
+        Some((manifest, plan)) => Jail {
+            account,
+            generation: built.generation,
+            tree: state.root(built.generation),
+            manifest,
+            plan,
+            spec: source.spec,
+        },
+        None => compile(places, source, account, built.generation)?,
+    };
     Ok((jail, built))
 }
 
-/// Makes the plan of a generation and leaves it, with the spec, beside the manifest.
-fn compile(
-    places: &Places,
-    spec: Spec,
-    account: Account,
-    generation: u64,
-    spec_text: Option<&str>,
-) -> Result<Jail> {
-    let stamp = Stamp::now(places, &spec.name)?;
+/// The jail of a generation that is there already, with the plan that its spec gives today. That
+/// and the spec are left beside the manifest.
+fn compile(places: &Places, source: Source, account: Account, generation: u64) -> Result<Jail> {
+    let Source { spec, text, stamp } = source;
     let state = build::State::create(&places.state, &spec.name)?;
     let manifest = state.manifest(generation)?;
     let tree = state.root(generation);
-    let plan = make_plan(
-        places,
-        &spec,
-        &account,
-        &manifest,
-        &tree,
-        generation,
-        Mode::Supervised,
-    )?;
+    let mode = Mode::Supervised;
+    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
+    let (compiled, plan) = stamp.compile(&spec, plan)?;
     let directory = directory_of(&tree)?;
-    let compiled = Compiled { stamp, plan };
-    let text = serde_json::to_string(&compiled)
-        .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
-    replace(&directory.join(COMPILED), &text)?;
-    if let Some(spec_text) = spec_text {
-        replace(&directory.join(SPEC_COPY), spec_text)?;
-    }
+    keep(&directory.join(COMPILED), &compiled)?;
+    keep(&directory.join(SPEC_COPY), &text)?;
     Ok(Jail {
         spec,
         account,
         generation,
         tree,
         manifest,
-        plan: compiled.plan,
+        plan,
     })
+}
+
+/// Writes a file if it does not hold `text` already.
+fn keep(path: &Path, text: &str) -> Result<()> {
+    match fs::read(path) {
+        Ok(there) if there == text.as_bytes() => Ok(()),
+        _ => replace(path, text),
+    }
 }
 
 /// Makes a plan without leaving anything.
@@ -218,9 +267,7 @@ fn make_plan(
 /// As [`build()`], and a user whose numbers are no longer those that the tree was built with.
 pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Result<Jail> {
     must_be_root(&format!("start the jail {name}"))?;
-    let spec = load_spec(places, name)?;
-    let text =
-        fs::read_to_string(places.spec(name)).doing(|| format!("read the spec of {name}"))?;
+    let source = Source::of(places, name)?;
     let current = match build::state_of(&places.state, name)? {
         Some(state) => state
             .current()?
@@ -231,14 +278,14 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
         .as_ref()
         .and_then(|(tree, _)| fs::read_to_string(directory_of(tree).ok()?.join(SPEC_COPY)).ok());
     let jail = match current {
-        Some((_, generation)) if built_from.as_deref() == Some(text.as_str()) => {
-            let account = Account::of(&spec)?;
+        Some((_, generation)) if built_from.as_deref() == Some(source.text.as_str()) => {
+            let account = Account::of(&source.spec)?;
             same_numbers(places, name, &account)?;
-            compile(places, spec, account, generation, None)?
+            compile(places, source, account, generation)?
         }
         _ => {
             report(Event::Doing(format!("building the jail {name}")));
-            build_spec(places, spec, report)?.0
+            build_spec(places, source, report)?.0
         }
     };
     if mode == Mode::Supervised {
