@@ -2,11 +2,9 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
+use super::stamp::{Compiled, Stamp};
 use super::{Event, Places, Report, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
@@ -34,67 +32,6 @@ pub struct Jail {
     pub manifest: Manifest,
     /// The compiled plan.
     pub plan: Plan,
-}
-
-/// What a compiled plan depends on: if none of it has changed, the plan holds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Stamp {
-    spec: FileStamp,
-    passwd: FileStamp,
-    group: FileStamp,
-    kernel: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct FileStamp {
-    inode: u64,
-    size: u64,
-    modified_ns: i128,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Compiled {
-    stamp: Stamp,
-    plan: Plan,
-}
-
-impl FileStamp {
-    fn of(path: &Path) -> Result<Self> {
-        let metadata = fs::metadata(path).doing(|| format!("look at {}", path.display()))?;
-        Ok(Self {
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
-        })
-    }
-}
-
-impl Stamp {
-    fn now(places: &Places, name: &str) -> Result<Self> {
-        Ok(Self {
-            spec: FileStamp::of(&places.spec(name))?,
-            passwd: FileStamp::of(Path::new("/etc/passwd"))?,
-            group: FileStamp::of(Path::new("/etc/group"))?,
-            kernel: rustix::system::uname()
-                .release()
-                .to_string_lossy()
-                .into_owned(),
-        })
-    }
-}
-
-impl Stamp {
-    /// The text of a compiled plan, and the plan.
-    fn compile(&self, spec: &Spec, plan: Plan) -> Result<(String, Plan)> {
-        let compiled = Compiled {
-            stamp: self.clone(),
-            plan,
-        };
-        let text = serde_json::to_string(&compiled)
-            .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
-        Ok((text, compiled.plan))
-    }
 }
 
 /// Reads the spec of a jail.

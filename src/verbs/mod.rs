@@ -11,6 +11,7 @@ mod lifecycle;
 mod ports;
 mod preflight;
 mod readiness;
+mod stamp;
 mod up;
 mod user;
 
