@@ -13,6 +13,7 @@ mod listening;
 mod ports;
 mod preflight;
 mod readiness;
+mod stamp;
 mod up;
 mod user;
 
