@@ -8,13 +8,14 @@ use std::io;
 /// `PTRACE_O_EXITKILL`: what is learned is not jailed, and under a filter that answers TRACE every
 /// call would fail with `ENOSYS` from the moment that nobody traces (`seccomp(2)`). So it does not
 /// outlive its tracer.
-/// `PTRACE_O_TRACEEXIT` is left out: a death is reported by `waitpid(2)` anyway, and the extra
-/// stop would have to be answered for a process that is being killed.
+/// `PTRACE_O_TRACEEXIT`: a thread that is killed while it is stopped at the entry of a call never
+/// makes that call, and only its registers at its end tell ([`result_register`]).
 const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEEXIT
     | libc::PTRACE_O_EXITKILL;
 
 /// `PTRACE_EVENT_STOP` of `linux/ptrace.h`.
@@ -49,6 +50,8 @@ pub enum Stop {
     Child,
     /// `execve(2)` succeeded; [`event_message`] is the thread's former id.
     Exec,
+    /// It is ending, whatever ends it.
+    Exit,
     /// The whole process is stopped by this signal. Answered by [`listen`].
     Group(i32),
     /// A new thread that has not run yet, one that was interrupted, or the end of a group stop.
@@ -191,6 +194,27 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
     })
 }
 
+/// The register that holds a call's result, of a stopped thread. `-ENOSYS` at the entry of a call
+/// and for as long as nothing has been made of it (`syscall_enter_from_user_mode` of the kernel).
+///
+/// # Errors
+/// As [`resume`].
+pub fn result_register(tid: i32) -> io::Result<i64> {
+    // SAFETY: the structure is plain integers; all zeroes is a value of it.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let mut vector = libc::iovec {
+        iov_base: (&raw mut registers).cast(),
+        iov_len: size_of::<libc::user_regs_struct>(),
+    };
+    let (what, which) = (libc::PTRACE_GETREGSET, libc::NT_PRSTATUS as usize);
+    request(what, tid, which, (&raw mut vector) as usize)?;
+    #[cfg(target_arch = "x86_64")]
+    let result = registers.rax;
+    #[cfg(target_arch = "aarch64")]
+    let [result, ..] = registers.regs;
+    Ok(result.cast_signed())
+}
+
 /// Waits for a change of any thread seized by, or child of, the calling thread; children of
 /// other threads are left to them (`__WNOTHREAD`).
 ///
@@ -240,6 +264,7 @@ fn decode(status: i32) -> Change {
             Stop::Child
         }
         libc::PTRACE_EVENT_EXEC => Stop::Exec,
+        libc::PTRACE_EVENT_EXIT => Stop::Exit,
         libc::PTRACE_EVENT_SECCOMP => Stop::Seccomp,
         EVENT_STOP if signal == libc::SIGTRAP => Stop::Idle,
         EVENT_STOP => Stop::Group(signal),

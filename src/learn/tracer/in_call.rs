@@ -17,6 +17,9 @@ const I386: u32 = 0x4000_0003;
 /// `EINTR` after the signal (`linux/errno.h`).
 const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 
+/// What the result's register holds before anything has been made of a call: `-ENOSYS`.
+const UNTOUCHED: i64 = -38;
+
 /// A call between its stops.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -25,6 +28,8 @@ pub(super) struct Pending {
     shape: Option<&'static Shape>,
     pub(super) paths: Vec<Prepared>,
     note: Option<u64>,
+    /// Something has shown that the kernel went on with it.
+    pub(super) begun: bool,
 }
 
 impl Tracer<'_> {
@@ -52,22 +57,14 @@ impl Tracer<'_> {
         };
         if self.recording {
             self.stops += 1;
-            self.recorder.record(when, event(&call));
         }
         if task.pending.is_some() {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));
         }
-        let native = is_native(&call);
-        if self.recording
-            && native
-            && let Some(deciding) = calls::deciding(call.number)
-        {
-            let values = calls::deciding::values(deciding, &call);
-            let event = Event::Arguments(number(call.number), values);
-            self.recorder.record(when, event);
-        }
-        let shape = native.then(|| calls::shape(call.number)).flatten();
+        let shape = is_native(&call)
+            .then(|| calls::shape(call.number))
+            .flatten();
         let mut caller = Caller {
             tid,
             process: task.process,
@@ -79,6 +76,7 @@ impl Tracer<'_> {
             shape,
             paths: Vec::new(),
             note: None,
+            begun: false,
         };
         if let Some(shape) = shape {
             if shape.changes_ids || !shape.paths.is_empty() {
@@ -102,8 +100,11 @@ impl Tracer<'_> {
         if !self.recording {
             return;
         }
-        self.records += 1;
+        self.made(&pending);
         let Some(shape) = pending.shape else {
+            return;
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
         let result = match value {
@@ -134,14 +135,48 @@ impl Tracer<'_> {
         }
     }
 
+    /// Records a call that the kernel has begun.
+    fn made(&mut self, pending: &Pending) {
+        let Pending { call, when, .. } = pending;
+        self.records += 1;
+        self.recorder.record(*when, event(call));
+        if is_native(call)
+            && let Some(deciding) = calls::deciding(call.number)
+        {
+            let values = calls::deciding::values(deciding, call);
+            let event = Event::Arguments(number(call.number), values);
+            self.recorder.record(*when, event);
+        }
+    }
+
+    /// A thread is about to end, perhaps in the middle of a call.
+    pub(super) fn ending(&mut self, tid: i32) -> io::Result<()> {
+        let result = gone(ptrace::result_register(tid))?;
+        if let Some(pending) = self
+            .tasks
+            .get_mut(&tid)
+            .and_then(|task| task.pending.as_mut())
+        {
+            let name = calls::name(pending.call.number);
+            let ends = matches!(name.as_str(), "exit" | "exit_group");
+            pending.begun = ends || result != Some(UNTOUCHED);
+        }
+        Ok(())
+    }
+
     /// The thread is gone in the middle of a call: one that never returns, or one that was
-    /// cut short by a signal that killed it.
+    /// cut short by a signal that killed it. One that was killed at its very entry is none: the
+    /// kernel skips it then (`ptrace_report_syscall_entry` of the kernel).
     pub(super) fn unfinished(&mut self, task: Task) {
         let Some(pending) = task.pending else { return };
         if !self.recording {
             return;
         }
-        self.records += 1;
+        if !pending.begun {
+            self.stops -= 1;
+            return;
+        }
+        self.made(&pending);
         for Prepared { found, uses } in pending.paths {
             let event = Event::Path {
                 found,
@@ -154,7 +189,7 @@ impl Tracer<'_> {
 }
 
 /// The event of a call.
-pub(super) fn event(call: &Call) -> Event {
+fn event(call: &Call) -> Event {
     if is_native(call) {
         return Event::Call(number(call.number));
     }
