@@ -7,6 +7,7 @@ mod c_library;
 pub mod calls;
 pub mod capabilities;
 mod exercises;
+mod merge;
 mod passes;
 pub mod paths;
 pub mod process;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
+pub use merge::merge;
 pub use trace::{ExerciseRun, Trace};
 
 /// Where programs are looked for when the environment has no `PATH`.

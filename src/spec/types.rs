@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::evidence::{Evidence, Names, Observed};
+
 /// The policy of one jail. Written by `learn`, owned by a person, read by everything else.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec {
     /// The jail's name: letters, digits, `-`, `_`, `.`, at most 64 bytes.
     pub name: String,
+    /// Why the trace that it was made from is incomplete, if it is: something may be missing.
+    pub incomplete: Option<String>,
     /// The program and how to live with it.
     pub service: Service,
     /// What to run to show that it works.
@@ -119,6 +123,8 @@ pub struct FileRule {
     pub kind: FileKind,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// What a [`FileRule`] asks for.
@@ -144,6 +150,8 @@ pub struct BindRule {
     pub writable: bool,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// An empty tmpfs.
@@ -155,6 +163,8 @@ pub struct ScratchRule {
     pub size_kib: u32,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One device node.
@@ -166,6 +176,8 @@ pub struct DeviceRule {
     pub device: Device,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// The devices that a jail can have.
@@ -217,6 +229,8 @@ pub struct CapabilityRule {
     pub capability: u8,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One system call that is allowed.
@@ -226,6 +240,8 @@ pub struct CallRule {
     pub number: u32,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One socket family that is allowed.
@@ -235,6 +251,8 @@ pub struct FamilyRule {
     pub family: u16,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// What is done with a port.
@@ -268,6 +286,8 @@ pub struct PortRule {
     pub port: u16,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// Resource limits: `[limits]`. `None` leaves the host's.

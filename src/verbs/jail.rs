@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Places, Report, must_be_ours, must_be_root, valid_name};
+use super::{Event, Incomplete, Places, Report, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
 use crate::plan::{Inputs, Mode, Plan, assemble};
@@ -113,10 +113,16 @@ pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
 /// Builds the jail's tree if it would differ from the current one.
 ///
 /// # Errors
-/// As [`build::build`].
-pub fn build(places: &Places, name: &str, report: &Report<'_>) -> Result<(Jail, Built)> {
+/// As [`build::build`]; the spec is incomplete, and that is refused.
+pub fn build(
+    places: &Places,
+    name: &str,
+    incomplete: Incomplete,
+    report: &Report<'_>,
+) -> Result<(Jail, Built)> {
     must_be_root(&format!("build the jail {name}"))?;
     let spec = load_spec(places, name)?;
+    incomplete.judge_spec(&spec)?;
     build_spec(places, spec, report)
 }
 
@@ -237,6 +243,7 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
             compile(places, spec, account, generation, None)?
         }
         _ => {
+            Incomplete::Refuse.judge_spec(&spec)?;
             report(Event::Doing(format!("building the jail {name}")));
             build_spec(places, spec, report)?.0
         }
@@ -365,10 +372,12 @@ pub fn standalone(
     places: &Places,
     name: &str,
     directory: &Path,
+    incomplete: Incomplete,
     report: &Report<'_>,
 ) -> Result<Built> {
     must_be_root(&format!("build the jail {name}"))?;
     let spec = load_spec(places, name)?;
+    incomplete.judge_spec(&spec)?;
     let account = Account::of(&spec)?;
     report(Event::Doing(format!("building {}", directory.display())));
     let made = build::standalone(&spec, &account, directory, &|_| ())?;

@@ -8,6 +8,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::incomplete::Incomplete;
+use super::merge::Before;
 use super::preflight::Copies;
 use super::user::{self, Identity, Wish};
 use super::{
@@ -50,6 +52,10 @@ pub struct LearnOptions {
     pub create_user: bool,
     /// Replace a spec that is there.
     pub again: bool,
+    /// Unite what is seen now with what was seen before.
+    pub merge: bool,
+    /// Whether a spec is made of an incomplete trace.
+    pub incomplete: Incomplete,
     /// How often the service is run: 1 or 2.
     pub passes: u32,
 }
@@ -71,12 +77,13 @@ pub struct Learned {
 ///
 /// # Errors
 /// A spec is there already; the host's copy runs; the configuration is bad; the service does
-/// not start; the trace is incomplete. Nothing is written then.
+/// not start; the trace is incomplete and that was not accepted: then it is kept for looking into.
+/// No spec is written then.
 pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     valid_name(&options.name)?;
     must_be_root(&format!("learn {}", options.name))?;
     let path = places.spec(&options.name);
-    if path.exists() && !options.again {
+    if path.exists() && !options.again && !options.merge {
         return Err(Error::usage(
             format!("learn {}", options.name),
             format!(
@@ -84,14 +91,35 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
                 path.display()
             ),
         )
-        .hint("--again learns anew and keeps the old spec beside it"));
+        .hint(
+            "--again learns anew, --merge adds to what was learned; both keep the old spec beside \
+             the new one",
+        ));
     }
+    let before = Before::load(places, options)?;
+    let options = &match &before {
+        Some(before) => before.complete(options)?,
+        None => options.clone(),
+    };
     let mut subject = Service::find(options)?;
     subject.preflight(report)?;
     subject.settle_ports(options)?;
+    if let Some(before) = &before {
+        let ready = options.ready.is_empty().then_some(&mut subject.ready);
+        before.prepare(&subject.command, &mut subject.exercises, ready)?;
+    }
     ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
-    let trace = subject.trace(options, report)?;
+    let mut trace = subject.trace(options, report)?;
+    options
+        .incomplete
+        .judge_trace(places, &options.name, &trace)?;
+    if let Some(before) = &before {
+        trace = before.unite(trace)?;
+        options
+            .incomplete
+            .judge_trace(places, &options.name, &trace)?;
+    }
     let wish = Wish {
         name: &options.name,
         asked: subject.user.as_deref(),
@@ -101,8 +129,14 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     for note in handover::hand_over(&trace, &identity, began)? {
         report(Event::Note(note));
     }
-    let facts = subject.facts(&trace, &identity)?;
-    let mut derived = spec::derive(&trace, subject.knowledge(), &facts);
+    let derive = |trace: &Trace| {
+        let facts = subject.facts(trace, &identity)?;
+        Ok(spec::derive(trace, subject.knowledge(), &facts))
+    };
+    let mut derived = derive(&trace)?;
+    if let Some(before) = &before {
+        derived = before.keep(derived, derive)?;
+    }
     if !options.ready.is_empty() {
         // The person knows better than the trace what to wait for.
         derived.spec.service.ready.clone_from(&subject.ready);
@@ -286,16 +320,6 @@ impl Service {
         ports::were_free(&self.name, trace)?;
         if trace.calls.is_empty() {
             return Err(Error::setup(doing(), "the trace is empty").hint(words));
-        }
-        if !trace.certificate.complete {
-            return Err(Error::setup(
-                doing(),
-                format!(
-                    "the trace is incomplete: {}",
-                    trace.certificate.gaps.join("; ")
-                ),
-            )
-            .hint("run it again; if it stays so, report it"));
         }
         Ok(())
     }

@@ -5,21 +5,26 @@
 mod check;
 mod closure;
 mod handover;
+mod incomplete;
 mod jail;
 mod learn;
 mod lifecycle;
+mod merge;
 mod ports;
 mod preflight;
 mod readiness;
+mod spec;
 mod up;
 mod user;
 
 use std::path::{Path, PathBuf};
 
 pub use check::{Report as CheckReport, check};
+pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use spec::{spec_diff, spec_show};
 pub use up::{Up, UpOptions, up};
 
 use crate::{Error, Result};

@@ -1,10 +1,11 @@
 //! System calls and capabilities.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
+use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
 use crate::learn::Trace;
-use crate::learn::trace::{Phase, SocketUse};
-use crate::spec::{CallRule, CapabilityRule, Knowledge};
+use crate::learn::trace::SocketUse;
+use crate::spec::{CallRule, CapabilityRule, Evidence, Knowledge, Observed};
 use crate::sys::{calls, caps};
 
 /// CAP_NET_BIND_SERVICE (`capabilities(7)`).
@@ -62,7 +63,7 @@ pub(super) fn calls(
     knowledge: Option<&Knowledge>,
     notes: &mut Vec<String>,
 ) -> Vec<CallRule> {
-    let mut seen: BTreeMap<&str, (u32, u64, u64)> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (u32, Observed)> = BTreeMap::new();
     for call in &trace.calls {
         let Some(name) = calls::name(call.number) else {
             notes.push(format!(
@@ -71,41 +72,49 @@ pub(super) fn calls(
             ));
             continue;
         };
-        let (_, start, serve) = seen.entry(name).or_insert((call.number, 0, 0));
-        let count = if call.phase == Phase::Start {
-            start
-        } else {
-            serve
-        };
-        *count = count.saturating_add(call.count);
+        let more = observed(trace, &call.witness);
+        let known = seen.remove(name).map(|(_, known)| known);
+        let both = known.map_or(more.clone(), |known| known.and(more));
+        seen.insert(name, (call.number, both));
     }
-    forget_the_launch(&mut seen);
-    let observed = seen.iter().map(|(name, (number, start, serve))| CallRule {
-        number: *number,
-        because: if CHANGE_IDS.contains(name) {
-            format!("{}, {NO_CHANGE}", counts(*start, *serve))
-        } else {
-            counts(*start, *serve)
-        },
-    });
-    let known = knowledge.iter().flat_map(|known| &known.calls);
+    forget_the_launch(&mut seen, trace.certificate.passes);
     let rules = who_it_is().chain(by_timing());
-    let rules = rules.chain(clone_for_clone3(&seen)).chain(observed);
+    let rules = rules.chain(clone_for_clone3(&seen));
+    let rules = rules.chain(seen.into_iter().map(|(name, (number, seen))| CallRule {
+        number,
+        because: reason(name, &seen),
+        evidence: Evidence::Observed(seen),
+    }));
     let mut rules: BTreeMap<u32, CallRule> = rules.map(|rule| (rule.number, rule)).collect();
-    for rare in known {
-        rules.entry(rare.number).or_insert_with(|| rare.clone());
+    if let Some(knowledge) = knowledge {
+        for rare in &knowledge.calls {
+            rules.entry(rare.number).or_insert_with(|| CallRule {
+                evidence: or_rule(None, &knowledge.file),
+                ..rare.clone()
+            });
+        }
     }
     rules.into_values().collect()
 }
 
+fn reason(name: &str, seen: &Observed) -> String {
+    let called = format!("called{}", by_whom_and_when(seen));
+    if CHANGE_IDS.contains(&name) {
+        format!("{called}, {NO_CHANGE}")
+    } else {
+        called
+    }
+}
+
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
 /// ENOSYS, upon which the C library calls clone (`clone(2)`).
-fn clone_for_clone3(seen: &BTreeMap<&str, (u32, u64, u64)>) -> Option<CallRule> {
+fn clone_for_clone3(seen: &BTreeMap<&str, (u32, Observed)>) -> Option<CallRule> {
     let missing = seen.contains_key("clone3") && !seen.contains_key("clone");
     let number = calls::number("clone").filter(|_| missing)?;
     Some(CallRule {
         number,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
+        evidence: Evidence::built_in(),
     })
 }
 
@@ -132,25 +141,18 @@ fn rules_for(names: &'static [&str], because: &'static str) -> impl Iterator<Ite
     numbers.map(|number| CallRule {
         number,
         because: because.to_owned(),
+        evidence: Evidence::built_in(),
     })
 }
 
 /// The first execve is the launcher's: a jail has a way of its own to start the program, and a
-/// service that executes nothing shall not be able to.
-fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, u64, u64)>) {
-    if let Some((_, start, serve)) = seen.get_mut("execve") {
-        *start = start.saturating_sub(1);
-        if (*start, *serve) == (0, 0) {
+/// service that executes nothing shall not be able to. There is one in every pass.
+fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, Observed)>, passes: u32) {
+    if let Some((_, execve)) = seen.get_mut("execve") {
+        execve.start = execve.start.saturating_sub(u64::from(passes.max(1)));
+        if (execve.start, execve.serve) == (0, 0) {
             seen.remove("execve");
         }
-    }
-}
-
-fn counts(start: u64, serve: u64) -> String {
-    match (start, serve) {
-        (start, 0) => format!("observed: start {start}"),
-        (0, serve) => format!("observed: serve {serve}"),
-        (start, serve) => format!("observed: start {start}, serve {serve}"),
     }
 }
 
@@ -160,7 +162,7 @@ pub(super) fn capabilities(
     facts: &Facts,
     notes: &mut Vec<String>,
 ) -> Vec<CapabilityRule> {
-    let mut needed: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    let mut needed: BTreeMap<u8, Needed> = BTreeMap::new();
     for seen in &trace.capabilities {
         match caps::name(seen.capability) {
             None => notes.push(format!(
@@ -169,10 +171,9 @@ pub(super) fn capabilities(
             )),
             Some(_) if NEEDED_BY_ROOT_ONLY.contains(&seen.capability) => {}
             Some(_) => {
-                let calls = needed.entry(seen.capability).or_default();
-                if !calls.contains(&seen.call) {
-                    calls.push(seen.call.clone());
-                }
+                let needed = needed.entry(seen.capability).or_default();
+                needed.calls.insert(seen.call.clone());
+                add(&mut needed.seen, observed(trace, &seen.witness));
             }
         }
     }
@@ -182,18 +183,27 @@ pub(super) fn capabilities(
     }
     needed
         .into_iter()
-        .map(|(capability, calls)| {
-            let named: Vec<String> = calls.iter().take(CALLS_NAMED).cloned().collect();
+        .map(|(capability, needed)| {
+            let named: Vec<String> = needed.calls.into_iter().take(CALLS_NAMED).collect();
+            let when = needed.seen.as_ref().map_or("", when);
             CapabilityRule {
                 capability,
-                because: format!("observed: {}", named.join(", ")),
+                because: format!("{} {when}", named.join(", ")),
+                evidence: or_rule(needed.seen, Evidence::BUILT_IN),
             }
         })
         .collect()
 }
 
+/// The calls that need a capability.
+#[derive(Default)]
+struct Needed {
+    calls: BTreeSet<String>,
+    seen: Option<Observed>,
+}
+
 /// A low port needs CAP_NET_BIND_SERVICE whatever the traced user had, and no other port does.
-fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<String>>) {
+fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Needed>) {
     if facts.unprivileged_port_start == 0 {
         needed.remove(&NET_BIND_SERVICE);
     }
@@ -205,12 +215,13 @@ fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<Str
             && super::network::is_internet(socket.family)
             && (1..facts.unprivileged_port_start).contains(&socket.port)
     });
-    let mut binds: Vec<String> = low
-        .map(|socket| format!("bind({}:{})", socket.address, socket.port))
-        .collect();
-    binds.sort();
-    binds.dedup();
-    if !binds.is_empty() {
+    let mut binds = Needed::default();
+    for socket in low {
+        let call = format!("bind({}:{})", socket.address, socket.port);
+        binds.calls.insert(call);
+        add(&mut binds.seen, observed(trace, &socket.witness));
+    }
+    if !binds.calls.is_empty() {
         needed.insert(NET_BIND_SERVICE, binds);
     }
 }

@@ -10,7 +10,13 @@ fn programs_and_libraries_are_copied_as_asked_for() {
     );
     library.asked = BTreeSet::from(["/lib/libx.so.1".into()]);
     let mut program = seen("/usr/sbin/web", PathKind::File, &[Use::Execute, Use::Read]);
-    program.count = 2;
+    program.witness = Witness {
+        programs: BTreeSet::from(["web".to_owned()]),
+        exercises: BTreeSet::from(["page".to_owned()]),
+        start: 1,
+        serve: 4,
+        ..Witness::default()
+    };
     let derived = derived(vec![library, program]);
     let expected = [
         ("/lib/libx.so.1", FileKind::Library),
@@ -19,7 +25,11 @@ fn programs_and_libraries_are_copied_as_asked_for() {
     assert_eq!(files(&derived), expected);
     assert_eq!(
         derived.spec.files[1].because,
-        "observed: executed and read 2 times, first in start"
+        "executed and read by web at start and while it serves"
+    );
+    assert_eq!(
+        derived.spec.files[1].evidence.to_string(),
+        "observed: start 1, serve 4, by web, in page"
     );
 }
 
@@ -185,9 +195,10 @@ fn own_directories_are_mounted_and_writable_if_written() {
         ("/var/lib/web", true),
     ];
     assert_eq!(binds(&derived), expected);
+    assert_eq!(derived.spec.binds[2].because, "db written and read");
     assert_eq!(
-        derived.spec.binds[2].because,
-        "observed: db written and read"
+        derived.spec.binds[2].evidence.to_string(),
+        "observed: start 1"
     );
 }
 
@@ -314,6 +325,7 @@ pub(super) fn knowledge() -> Knowledge {
     };
     Knowledge {
         name: "web".to_owned(),
+        file: "services/web.toml".to_owned(),
         places: vec![
             place("/var/lib/web", false),
             place("/run/web", true),
@@ -337,6 +349,10 @@ fn known_places_are_mounted_if_they_exist() {
     assert_eq!(
         binds(&derived),
         [("/run/web", true), ("/var/lib/web", false)]
+    );
+    assert_eq!(
+        derived.spec.binds[0].evidence.to_string(),
+        "rule: services/web.toml"
     );
     assert_noted(&derived, "/opt/no");
 }
@@ -391,4 +407,44 @@ fn mode_bits_of_the_class_that_applies() {
             "{uid} {gid} {mode:o}"
         );
     }
+}
+
+#[test]
+fn names_that_vary_are_one_pattern_in_the_reason() {
+    let made = |name: &str| {
+        let path = format!("/run/web/{name}");
+        seen(&path, PathKind::Missing, &[Use::Create, Use::Delete])
+    };
+    let mut paths: Vec<PathSeen> = (0..17).map(|pid| made(&format!("tmp-{pid}"))).collect();
+    paths.push(seen("/run/web/db", PathKind::File, &[Use::Read]));
+    paths.extend((0..9).map(|pid| {
+        let path = format!("/tmp/web.{pid}");
+        seen(&path, PathKind::Missing, &[Use::Create])
+    }));
+    paths.extend((0..5).map(|pid| {
+        let path = format!("/proc/sys/x{pid}");
+        seen(&path, PathKind::File, &[Use::Read])
+    }));
+    let derived = derived(paths);
+    let bind = &derived.spec.binds[0];
+    assert_eq!(bind.because, "tmp-* (17 names) made and removed, db read");
+    assert_eq!(bind.evidence.to_string(), "observed: start 18");
+    assert_eq!(derived.spec.scratch[0].because, "web.* (9 names) made");
+    assert_eq!(
+        derived.notes,
+        ["/proc/sys/x* (5 names) (read), not given: it belongs to the kernel"]
+    );
+}
+
+#[test]
+fn what_some_runs_did_not_show_says_so() {
+    let mut file = seen("/etc/web/web.conf", PathKind::File, &[Use::Read]);
+    file.witness.runs = 2;
+    let mut trace = trace(vec![file]);
+    trace.certificate.runs = 3;
+    let spec = derive(&trace, None, &facts()).spec;
+    assert_eq!(
+        spec.binds[0].evidence.to_string(),
+        "observed: start 1, runs 2 of 3"
+    );
 }
