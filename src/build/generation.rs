@@ -28,7 +28,8 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Names of generations that are being made or removed begin with these.
 const BUILDING: &str = ".building-";
 const REMOVING: &str = ".removing-";
-const GENERATIONS: &str = "generations";
+/// The directory of the generations in that of a jail.
+pub const GENERATIONS: &str = "generations";
 const MANIFEST: &str = "manifest.json";
 const CURRENT: &str = "current";
 const NEW_CURRENT: &str = ".current-new";

@@ -21,7 +21,7 @@ pub mod users;
 use std::path::Path;
 
 pub use drift::{Difference, Drift, drift};
-pub use generation::{State, state_of};
+pub use generation::{GENERATIONS, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use standalone::{Standalone, standalone};
 pub use users::Account;

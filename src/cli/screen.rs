@@ -1,5 +1,6 @@
 //! Texts for people, and the JSON shapes that are not a module's own type.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -34,6 +35,7 @@ pub(super) fn up(up: &Up) -> String {
     text.push('\n');
     if let Some(trace) = &up.trace {
         line(&mut text, "learned", &learned_in_words(trace));
+        failed_exercises(&mut text, trace);
     }
     line(&mut text, "in the jail", &contents(jail, &up.built));
     for bind in &spec.binds {
@@ -98,11 +100,18 @@ fn line(text: &mut String, label: &str, value: &str) {
 
 fn learned_in_words(trace: &Trace) -> String {
     let certificate = &trace.certificate;
-    let passed = certificate
+    // Each runs in every pass, and has passed if it did so in all.
+    let names: BTreeSet<&str> = certificate
         .exercises
         .iter()
-        .filter(|run| run.passed)
-        .count();
+        .map(|run| run.name.as_str())
+        .collect();
+    let failed: BTreeSet<&str> = certificate
+        .exercises
+        .iter()
+        .filter(|run| !run.passed)
+        .map(|run| run.name.as_str())
+        .collect();
     let phase = |wanted| {
         trace
             .calls
@@ -112,15 +121,34 @@ fn learned_in_words(trace: &Trace) -> String {
     };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
-         {passed} of {} exercises passed",
+         {} of {} exercises passed, {} passes",
         certificate.stops,
         certificate.records,
         certificate.processes,
         certificate.threads,
         phase(Phase::Start),
         phase(Phase::Serve),
-        certificate.exercises.len(),
+        names.len() - failed.len(),
+        names.len(),
+        certificate.passes,
     )
+}
+
+/// A line for each exercise that was not passed.
+fn failed_exercises(text: &mut String, trace: &Trace) {
+    let exercises = trace.certificate.exercises.iter();
+    for run in exercises.filter(|run| !run.passed) {
+        let ended = match run.exit {
+            Some(code) => format!("exit code {code}"),
+            None => "no exit code".to_owned(),
+        };
+        let command = run.command.join(" ");
+        line(
+            text,
+            "not passed",
+            &format!("{} ({ended}): {command}", run.name),
+        );
+    }
 }
 
 fn contents(jail: &Jail, built: &Built) -> String {
@@ -263,6 +291,7 @@ pub(super) fn learned(learned: &Learned) -> String {
         spec.name,
         learned_in_words(&learned.trace)
     );
+    failed_exercises(&mut text, &learned.trace);
     for note in &learned.notes {
         line(&mut text, "left out", note);
     }

@@ -61,6 +61,7 @@ fn spec() -> Spec {
         }],
         calls: vec![CallRule {
             number: 0,
+            start_only: false,
             because: "read".to_owned(),
             evidence: crate::spec::Evidence::Person,
         }],

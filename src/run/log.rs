@@ -7,6 +7,7 @@
 mod message;
 mod sink;
 mod socket;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 pub use message::{LIMIT, Message, rewrite};
 pub use sink::{Format, Places, Sink};
 pub use socket::LogSocket;
+pub use words::Words;
 
 use crate::error::{Doing, Result};
 use crate::sys::datagram::{self, Received};
@@ -43,7 +45,8 @@ pub struct Counts {
     pub truncated: u64,
 }
 
-/// Passes on one jail's messages. Holds two buffers of [`LIMIT`] bytes and never more.
+/// Passes on one jail's messages. Holds two buffers of [`LIMIT`] bytes, its last [`Words`], and
+/// never more.
 #[derive(Debug)]
 pub struct Relay {
     socket: LogSocket,
@@ -52,11 +55,12 @@ pub struct Relay {
     input: Box<[u8]>,
     output: Vec<u8>,
     counts: Counts,
+    words: Words,
 }
 
 impl Relay {
-    /// Passes what comes to `socket` on to `sink`, as messages of `jail`.
-    pub fn new(socket: LogSocket, sink: Sink, jail: &str) -> Self {
+    /// Passes what comes to `socket` on to `sink`, as messages of `jail`, and to `words`.
+    pub fn new(socket: LogSocket, sink: Sink, jail: &str, words: Words) -> Self {
         Self {
             socket,
             sink,
@@ -65,6 +69,7 @@ impl Relay {
             // One byte more for what ends a message on a stream.
             output: Vec::with_capacity(LIMIT + 1),
             counts: Counts::default(),
+            words,
         }
     }
 
@@ -83,6 +88,11 @@ impl Relay {
             }
         }
         Ok(true)
+    }
+
+    /// What the jail has said last: printed or logged.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
 
     /// What has been seen so far.
@@ -114,6 +124,7 @@ impl Relay {
             text: line,
             truncated: false,
         };
+        self.words.add([line, b"", b""]);
         let format = self.sink.format();
         let whole = write(&message, format, &self.jail, pid, &mut self.output);
         self.count(whole);
@@ -125,6 +136,8 @@ impl Relay {
             truncated: received.truncated,
             ..Message::parse(input)
         };
+        self.words
+            .add([message.tag.as_bytes(), b": ", message.text]);
         let format = self.sink.format();
         let whole = write(&message, format, &self.jail, received.pid, &mut self.output);
         self.count(whole);

@@ -14,9 +14,17 @@ use crate::run::state::State;
 use crate::spec::{self, Spec};
 use crate::{Doing, Error, Result};
 
-/// The copy of the spec that a generation was built from, and its compiled plan.
+/// The copy of the spec that a generation was built from.
 const SPEC_COPY: &str = "spec.toml";
-const COMPILED: &str = "plan.json";
+
+/// The file of a generation's compiled plan: one for each way to run it, so that a start reads
+/// no more than it needs.
+fn compiled_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Supervised => "plan.json",
+        Mode::Exec => "plan-exec.json",
+    }
+}
 
 /// A jail that has been built.
 #[derive(Debug)]
@@ -123,10 +131,15 @@ pub fn build(
     must_be_root(&format!("build the jail {name}"))?;
     let spec = load_spec(places, name)?;
     incomplete.judge_spec(&spec)?;
-    build_spec(places, spec, report)
+    build_spec(places, spec, Mode::Supervised, report)
 }
 
-fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail, Built)> {
+fn build_spec(
+    places: &Places,
+    spec: Spec,
+    mode: Mode,
+    report: &Report<'_>,
+) -> Result<(Jail, Built)> {
     let account = Account::of(&spec)?;
     let running = State::running(&places.runtime(&spec.name))?;
     let in_use: Vec<u64> = running.iter().map(|state| state.generation).collect();
@@ -146,36 +159,40 @@ fn build_spec(places: &Places, spec: Spec, report: &Report<'_>) -> Result<(Jail,
     let built = build::build(&request, &progress)?;
     let text = fs::read_to_string(places.spec(&spec.name))
         .doing(|| format!("read the spec of {}", spec.name))?;
-    let jail = compile(places, spec, account, built.generation, Some(&text))?;
+    let jail = compile(places, spec, account, built.generation, mode, Some(&text))?;
     Ok((jail, built))
 }
 
-/// Makes the plan of a generation and leaves it, with the spec, beside the manifest.
+/// Makes the plans of a generation and leaves them, with the spec, beside the manifest. The jail
+/// comes with the plan of `mode`.
 fn compile(
     places: &Places,
     spec: Spec,
     account: Account,
     generation: u64,
+    mode: Mode,
     spec_text: Option<&str>,
 ) -> Result<Jail> {
-    let stamp = Stamp::now(places, &spec.name)?;
     let state = build::State::create(&places.state, &spec.name)?;
     let manifest = state.manifest(generation)?;
     let tree = state.root(generation);
-    let plan = make_plan(
-        places,
-        &spec,
-        &account,
-        &manifest,
-        &tree,
-        generation,
-        Mode::Supervised,
-    )?;
     let directory = directory_of(&tree)?;
-    let compiled = Compiled { stamp, plan };
-    let text = serde_json::to_string(&compiled)
-        .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
-    replace(&directory.join(COMPILED), &text)?;
+    let other = match mode {
+        Mode::Supervised => Mode::Exec,
+        Mode::Exec => Mode::Supervised,
+    };
+    let leave = |mode| {
+        let stamp = Stamp::now(places, &spec.name)?;
+        let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
+        let compiled = Compiled { stamp, plan };
+        let text = serde_json::to_string(&compiled)
+            .map_err(|error| Error::new(format!("write the plan of {}", spec.name), error))?;
+        // Made anew if the disk loses it: half of it does not parse.
+        write_beside(&directory.join(compiled_name(mode)), &text, Synced::No)?;
+        Ok(compiled.plan)
+    };
+    leave(other)?;
+    let plan = leave(mode)?;
     if let Some(spec_text) = spec_text {
         replace(&directory.join(SPEC_COPY), spec_text)?;
     }
@@ -185,7 +202,7 @@ fn compile(
         generation,
         tree,
         manifest,
-        plan: compiled.plan,
+        plan,
     })
 }
 
@@ -236,38 +253,18 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
     let built_from = current
         .as_ref()
         .and_then(|(tree, _)| fs::read_to_string(directory_of(tree).ok()?.join(SPEC_COPY)).ok());
-    let jail = match current {
+    match current {
         Some((_, generation)) if built_from.as_deref() == Some(text.as_str()) => {
             let account = Account::of(&spec)?;
             same_numbers(places, name, &account)?;
-            compile(places, spec, account, generation, None)?
+            compile(places, spec, account, generation, mode, None)
         }
         _ => {
             Incomplete::Refuse.judge_spec(&spec)?;
             report(Event::Doing(format!("building the jail {name}")));
-            build_spec(places, spec, report)?.0
+            build_spec(places, spec, mode, report).map(|(jail, _)| jail)
         }
-    };
-    if mode == Mode::Supervised {
-        return Ok(jail);
     }
-    let Jail {
-        spec,
-        account,
-        generation,
-        tree,
-        manifest,
-        ..
-    } = jail;
-    let plan = make_plan(places, &spec, &account, &manifest, &tree, generation, mode)?;
-    Ok(Jail {
-        spec,
-        account,
-        generation,
-        tree,
-        manifest,
-        plan,
-    })
 }
 
 /// The compiled plan of the current generation, if nothing that it depends on has changed
@@ -275,7 +272,7 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
 ///
 /// # Errors
 /// The state directory could be changed by others.
-pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
+pub(super) fn compiled(places: &Places, name: &str, mode: Mode) -> Result<Option<Plan>> {
     valid_name(name)?;
     must_be_root(&format!("start the jail {name}"))?;
     let Some(state) = build::state_of(&places.state, name)? else {
@@ -284,7 +281,7 @@ pub(super) fn compiled(places: &Places, name: &str) -> Result<Option<Plan>> {
     let Some(generation) = state.current()? else {
         return Ok(None);
     };
-    let path = directory_of(&state.root(generation))?.join(COMPILED);
+    let path = directory_of(&state.root(generation))?.join(compiled_name(mode));
     let Ok(text) = fs::read_to_string(&path) else {
         return Ok(None);
     };
@@ -309,7 +306,8 @@ fn same_numbers(places: &Places, name: &str, account: &Account) -> Result<()> {
     let Some(generation) = state.current()? else {
         return Ok(());
     };
-    let path = directory_of(&state.root(generation))?.join(COMPILED);
+    // Whichever was made last; both have the same numbers.
+    let path = directory_of(&state.root(generation))?.join(compiled_name(Mode::Supervised));
     let Ok(text) = fs::read_to_string(&path) else {
         return Ok(());
     };
@@ -348,6 +346,17 @@ fn directory_of(tree: &Path) -> Result<PathBuf> {
 
 /// Writes a file beside and renames it: it is whole or it is not there.
 pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
+    write_beside(path, text, Synced::Yes)
+}
+
+/// Whether a file must outlive a loss of power.
+#[derive(Clone, Copy, PartialEq)]
+enum Synced {
+    Yes,
+    No,
+}
+
+fn write_beside(path: &Path, text: &str, synced: Synced) -> Result<()> {
     let doing = || format!("write {}", path.display());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Others may write the same at the same time.
@@ -360,7 +369,9 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
         .doing(doing)?;
     use std::io::Write;
     (&file).write_all(text.as_bytes()).doing(doing)?;
-    file.sync_all().doing(doing)?;
+    if synced == Synced::Yes {
+        file.sync_all().doing(doing)?;
+    }
     fs::rename(&beside, path).doing(doing)
 }
 

@@ -37,7 +37,7 @@ impl Before {
     }
 
     /// The options with what the person need not say again: the command of a service that gaoler
-    /// does not know, and the user.
+    /// does not know, the user and the group.
     ///
     /// # Errors
     /// A mistake in what gaoler knows.
@@ -46,8 +46,9 @@ impl Before {
         if options.command.is_empty() && spec::shipped(&options.name)?.is_none() {
             options.command.clone_from(&self.trace.command);
         }
-        let user = || Some(self.spec.service.user.clone());
-        options.user = options.user.or_else(user);
+        let service = &self.spec.service;
+        options.user = options.user.or_else(|| Some(service.user.clone()));
+        options.group = options.group.or_else(|| Some(service.group.clone()));
         Ok(options)
     }
 

@@ -4,11 +4,13 @@
 
 mod check;
 mod closure;
+mod elsewhere;
 mod handover;
 mod incomplete;
 mod jail;
 mod learn;
 mod lifecycle;
+mod listening;
 mod merge;
 mod ports;
 mod preflight;
@@ -64,6 +66,11 @@ impl Places {
         self.state.join(name).join("trace.json")
     }
 
+    /// What is kept of a run while it is learned, and left if gaoler is killed.
+    pub fn unfinished_trace(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("trace.unfinished.json")
+    }
+
     /// The directory of a running jail.
     pub fn runtime(&self, name: &str) -> PathBuf {
         self.run.join(name)
@@ -79,6 +86,8 @@ pub enum Event {
     Did(String),
     /// Something the user should know.
     Note(String),
+    /// Something that did not work, though the verb goes on.
+    Warning(String),
 }
 
 /// Where events go.

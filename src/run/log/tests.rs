@@ -56,7 +56,7 @@ impl Scene {
 
     fn relay(&self) -> Relay {
         let socket = LogSocket::bind(self.directory(), "log").unwrap();
-        Relay::new(socket, self.sink(), "dns")
+        Relay::new(socket, self.sink(), "dns", Words::default())
     }
 
     /// A jailed process that logs.
@@ -97,6 +97,20 @@ fn a_message_arrives_with_its_jail_and_process() {
         ..Counts::default()
     };
     assert_eq!(relay.counts(), expected);
+}
+
+#[test]
+fn the_last_words_are_those_of_both_ways() {
+    let scene = Scene::new();
+    let mut relay = scene.relay();
+    scene
+        .client()
+        .send(b"<30>Nov 21 22:41:00 named[1]: cannot load\nthis \x1b[2J\n")
+        .unwrap();
+    relay.pump().unwrap();
+    relay.printed(b"exiting", "named", 7);
+    let words = relay.words().text();
+    assert_eq!(words, "named: cannot load this \u{1b}[2J\nexiting");
 }
 
 #[test]

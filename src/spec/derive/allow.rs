@@ -17,19 +17,6 @@ const SYS_ADMIN: u8 = 21;
 /// children need none), SETGID, SETUID, SETPCAP, SYS_RESOURCE (limits are set before the
 /// start), MKNOD and SETFCAP (devices and files are made before the start).
 const NEEDED_BY_ROOT_ONLY: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 24, 27, 31];
-/// Calls by which a service that starts as root becomes its user (`credentials(7)`).
-const CHANGE_IDS: [&str; 10] = [
-    "capset",
-    "setfsgid",
-    "setfsuid",
-    "setgid",
-    "setgroups",
-    "setregid",
-    "setresgid",
-    "setresuid",
-    "setreuid",
-    "setuid",
-];
 /// What they are good for.
 const NO_CHANGE: &str = "to become its user, which it is already in the jail";
 /// "These functions are always successful" (`getuid(2)`, `getgid(2)`, `getpid(2)`, `gettid(2)`).
@@ -78,28 +65,35 @@ pub(super) fn calls(
         seen.insert(name, (call.number, both));
     }
     forget_the_launch(&mut seen, trace.certificate.passes);
-    let rules = who_it_is().chain(by_timing());
-    let rules = rules.chain(clone_for_clone3(&seen));
-    let rules = rules.chain(seen.into_iter().map(|(name, (number, seen))| CallRule {
+    // Without an exercise nobody knows what serving takes.
+    let exercised = trace.certificate.exercises.iter().any(|run| run.passed);
+    let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
         number,
+        start_only: exercised && seen.serve == 0,
         because: reason(name, &seen),
         evidence: Evidence::Observed(seen),
-    }));
-    let mut rules: BTreeMap<u32, CallRule> = rules.map(|rule| (rule.number, rule)).collect();
-    if let Some(knowledge) = knowledge {
-        for rare in &knowledge.calls {
-            rules.entry(rare.number).or_insert_with(|| CallRule {
-                evidence: or_rule(None, &knowledge.file),
-                ..rare.clone()
-            });
-        }
+    });
+    let known = knowledge.into_iter().flat_map(|known| {
+        known.calls.iter().map(|rule| CallRule {
+            evidence: or_rule(None, &known.file),
+            ..rule.clone()
+        })
+    });
+    let mut rules: BTreeMap<u32, CallRule> = observed.map(|rule| (rule.number, rule)).collect();
+    let others = who_it_is().chain(by_timing()).chain(known);
+    for rule in others {
+        let start_only = rule.start_only;
+        // What may come at any time is not over when the service is ready.
+        rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
+    let clone = clone_for_clone3(&rules);
+    rules.extend(clone.map(|rule| (rule.number, rule)));
     rules.into_values().collect()
 }
 
 fn reason(name: &str, seen: &Observed) -> String {
     let called = format!("called{}", by_whom_and_when(seen));
-    if CHANGE_IDS.contains(&name) {
+    if calls::CHANGE_IDS.contains(&name) {
         format!("{called}, {NO_CHANGE}")
     } else {
         called
@@ -108,11 +102,12 @@ fn reason(name: &str, seen: &Observed) -> String {
 
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
 /// ENOSYS, upon which the C library calls clone (`clone(2)`).
-fn clone_for_clone3(seen: &BTreeMap<&str, (u32, Observed)>) -> Option<CallRule> {
-    let missing = seen.contains_key("clone3") && !seen.contains_key("clone");
-    let number = calls::number("clone").filter(|_| missing)?;
+fn clone_for_clone3(rules: &BTreeMap<u32, CallRule>) -> Option<CallRule> {
+    let clone3 = rules.get(&calls::number("clone3")?)?;
+    let number = calls::number("clone").filter(|number| !rules.contains_key(number))?;
     Some(CallRule {
         number,
+        start_only: clone3.start_only,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
         evidence: Evidence::built_in(),
     })
@@ -140,6 +135,7 @@ fn rules_for(names: &'static [&str], because: &'static str) -> impl Iterator<Ite
     let numbers = names.iter().filter_map(|name| calls::number(name));
     numbers.map(|number| CallRule {
         number,
+        start_only: false,
         because: because.to_owned(),
         evidence: Evidence::built_in(),
     })

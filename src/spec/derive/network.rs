@@ -5,7 +5,8 @@ use super::evidence::{add, by_whom_and_when, observed, or_rule};
 use crate::learn::Trace;
 use crate::learn::trace::{Phase, SocketSeen, SocketUse, Use};
 use crate::spec::{
-    Direction, Evidence, FamilyRule, Knowledge, Observed, PortRule, Protocol, Ready,
+    Direction, Evidence, FIRST_EPHEMERAL, FamilyRule, Knowledge, Observed, PortRule, Protocol,
+    Ready,
 };
 use crate::sys::families as names;
 
@@ -17,9 +18,6 @@ const INET6: u16 = 10;
 const STREAM: u16 = 1;
 /// SOCK_DGRAM.
 const DATAGRAM: u16 = 2;
-/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
-/// a datagram port is one that somebody picked at random.
-const FIRST_EPHEMERAL: u16 = 32768;
 /// More ports than this are not a list but a habit: one rule for all of them.
 const MOST_CONNECTED: usize = 16;
 /// Milliseconds without an end that stand for ready, if no port does.
@@ -197,7 +195,7 @@ pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> 
 fn port(ready: &Ready) -> Option<u16> {
     match ready {
         Ready::Tcp(port) | Ready::Udp(port) => Some(*port),
-        Ready::File(_) | Ready::Quiet(_) => None,
+        Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
     }
 }
 

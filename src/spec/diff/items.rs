@@ -241,11 +241,14 @@ impl Items {
     fn call(&mut self, rule: &CallRule) {
         let CallRule {
             number,
+            start_only,
             because,
             evidence,
         } = rule;
         let name = named("call", calls::name(*number), number);
-        self.rule(Cost::Call, name, [], (because, evidence));
+        let until = if *start_only { "start" } else { "always" };
+        let fields = [("phase", until.to_owned())];
+        self.rule(Cost::Call, name, fields, (because, evidence));
     }
 
     fn family(&mut self, rule: &FamilyRule) {

@@ -67,6 +67,7 @@ fn most_costly_first() {
     };
     let call = |name: &str| CallRule {
         number: calls::number(name).unwrap(),
+        start_only: false,
         because: "called".to_owned(),
         evidence: Evidence::built_in(),
     };

@@ -8,6 +8,7 @@ use crate::spec::{diff, parse, to_toml};
 fn call(name: &str, because: &str, evidence: &str) -> CallRule {
     CallRule {
         number: calls::number(name).unwrap(),
+        start_only: false,
         because: because.to_owned(),
         evidence: Evidence::read(evidence).unwrap(),
     }

@@ -36,6 +36,7 @@ fn numbers_without_names_are_refused_when_read_back() {
     let mut spec = named_like();
     spec.calls.push(CallRule {
         number: 99_999,
+        start_only: false,
         because: "new".to_owned(),
         evidence: Evidence::Person,
     });
@@ -123,6 +124,7 @@ fn named_like() -> Spec {
         }],
         calls: vec![CallRule {
             number: calls::number("openat").unwrap(),
+            start_only: true,
             because: because("called by named at start and while it serves"),
             evidence: Evidence::read("observed: start 120, serve 3, by named, in soa-udp").unwrap(),
         }],
