@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::audit::{Finding, Severity};
 use crate::build::{Built, EntryKind};
-use crate::learn::Trace;
 use crate::learn::trace::Phase;
+use crate::learn::{ExerciseRun, Trace};
 use crate::plan::Plan;
 use crate::sys::caps;
 use crate::verbs::{CheckReport, Jail, Learned, Status, Up};
@@ -100,18 +100,8 @@ fn line(text: &mut String, label: &str, value: &str) {
 
 fn learned_in_words(trace: &Trace) -> String {
     let certificate = &trace.certificate;
-    // Each runs in every pass, and has passed if it did so in all.
-    let names: BTreeSet<&str> = certificate
-        .exercises
-        .iter()
-        .map(|run| run.name.as_str())
-        .collect();
-    let failed: BTreeSet<&str> = certificate
-        .exercises
-        .iter()
-        .filter(|run| !run.passed)
-        .map(|run| run.name.as_str())
-        .collect();
+    let (run, failed) = (exercises(trace).count(), failures(trace).count());
+    let passed = run - failed;
     let phase = |wanted| {
         trace
             .calls
@@ -121,23 +111,20 @@ fn learned_in_words(trace: &Trace) -> String {
     };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
-         {} of {} exercises passed, {} passes",
+         {passed} of {run} exercises passed, {} passes",
         certificate.stops,
         certificate.records,
         certificate.processes,
         certificate.threads,
         phase(Phase::Start),
         phase(Phase::Serve),
-        names.len() - failed.len(),
-        names.len(),
         certificate.passes,
     )
 }
 
 /// A line for each exercise that was not passed.
 fn failed_exercises(text: &mut String, trace: &Trace) {
-    let exercises = trace.certificate.exercises.iter();
-    for run in exercises.filter(|run| !run.passed) {
+    for run in failures(trace) {
         let ended = match run.exit {
             Some(code) => format!("exit code {code}"),
             None => "no exit code".to_owned(),
@@ -149,6 +136,20 @@ fn failed_exercises(text: &mut String, trace: &Trace) {
             &format!("{} ({ended}): {command}", run.name),
         );
     }
+}
+
+/// The exercises, each once, however many passes there were.
+fn exercises(trace: &Trace) -> impl Iterator<Item = &str> {
+    let runs = trace.certificate.exercises.iter();
+    runs.map(|run| run.name.as_str())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+}
+
+/// Of each exercise that was not passed every time, the first run that was not.
+fn failures(trace: &Trace) -> impl Iterator<Item = &ExerciseRun> {
+    let runs = &trace.certificate.exercises;
+    exercises(trace).filter_map(|name| runs.iter().find(|run| run.name == name && !run.passed))
 }
 
 fn contents(jail: &Jail, built: &Built) -> String {

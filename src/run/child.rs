@@ -326,7 +326,10 @@ fn set_uids(uid: u32) -> Result<()> {
     let uid = Uid::from_raw(uid);
     rustix::thread::set_keep_capabilities(true)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-    rustix::thread::set_keep_capabilities(false)
+    rustix::thread::set_keep_capabilities(false)?;
+    // Nobody of that user attaches to what is not the service yet, whatever fs.suid_dumpable says
+    // (CVE-2016-8659); execve sets it anew.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
 }
 
 fn set_capabilities(keep: u64) -> Result<()> {

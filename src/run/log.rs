@@ -31,6 +31,9 @@ const BATCH: usize = 64;
 /// Facility daemon, severity informational (RFC 5424, section 6.2.1).
 const DAEMON_INFO: u8 = 3 * 8 + 6;
 
+/// Facility daemon, severity warning.
+const DAEMON_WARNING: u8 = 3 * 8 + 4;
+
 /// What a [`Relay`] has seen. `received` is `forwarded` and `dropped` together. What the kernel
 /// dropped before is not known: a sender that does not block is told, and nobody else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Relay {
     input: Box<[u8]>,
     output: Vec<u8>,
     counts: Counts,
+    /// Dropped since that was told in the log.
+    untold: u64,
     words: Words,
 }
 
@@ -69,6 +74,7 @@ impl Relay {
             // One byte more for what ends a message on a stream.
             output: Vec::with_capacity(LIMIT + 1),
             counts: Counts::default(),
+            untold: 0,
             words,
         }
     }
@@ -148,8 +154,35 @@ impl Relay {
         self.counts.truncated += u64::from(!whole);
         if self.sink.send(&mut self.output) {
             self.counts.forwarded += 1;
+            self.tell_dropped();
         } else {
             self.counts.dropped += 1;
+            self.untold += 1;
+        }
+    }
+
+    /// Tells the host's log how many messages it did not take, if it takes that. It is no message
+    /// of the jail's and is not counted.
+    pub fn tell_dropped(&mut self) {
+        if self.untold == 0 {
+            return;
+        }
+        let text = format!(
+            "{} messages were lost here: this log did not take them",
+            self.untold
+        );
+        let message = Message {
+            priority: DAEMON_WARNING,
+            timestamp: None,
+            tag: "gaoler",
+            text: text.as_bytes(),
+            truncated: false,
+        };
+        let own = std::process::id().cast_signed();
+        let format = self.sink.format();
+        write(&message, format, &self.jail, own, &mut self.output);
+        if self.sink.send(&mut self.output) {
+            self.untold = 0;
         }
     }
 }

@@ -214,6 +214,7 @@ impl Jail<'_> {
     fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
         if let Ok(ended) = &ended {
             while self.relay.pump()? {}
+            self.relay.tell_dropped();
             if let Some(output) = &mut self.output {
                 let pid = self.launched.service_pid.unwrap_or(self.launched.child_pid);
                 output.end(&mut self.relay, &self.supervision.plan.name, pid);

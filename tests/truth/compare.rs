@@ -194,7 +194,7 @@ fn ours(seen: &SocketSeen) -> Socket {
 
 #[cfg(test)]
 mod tests {
-    use gaoler::learn::trace::{CallSeen, PathKind, Phase};
+    use gaoler::learn::trace::{CallSeen, PathKind, Phase, Witness};
 
     use super::*;
     use crate::{oracle, strace};
@@ -215,6 +215,7 @@ mod tests {
             failures: failure.map(|errno| (used, errno)).into_iter().collect(),
             phase: Phase::Start,
             count: 1,
+            witness: Witness::default(),
         }
     }
 
@@ -224,6 +225,7 @@ mod tests {
             name: name.to_owned(),
             phase: Phase::Start,
             count,
+            witness: Witness::default(),
         };
         Trace {
             calls: vec![call("bind", 1), call("execve", 1), call("openat", 2)],
@@ -240,6 +242,7 @@ mod tests {
                 address: "127.0.0.1".to_owned(),
                 port: 53,
                 phase: Phase::Start,
+                witness: Witness::default(),
             }],
             ..Trace::default()
         }

@@ -14,8 +14,8 @@ mod compare;
 mod daemons;
 mod learner;
 // The machine has more than these tests use.
-#[allow(dead_code)]
-#[path = "../jail/machine.rs"]
+#[allow(dead_code, unused_imports)]
+#[path = "../jail/machine/mod.rs"]
 mod machine;
 mod oracle;
 mod rows;

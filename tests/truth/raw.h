@@ -18,15 +18,17 @@ static word call(word number, word a, word b, word c, word d, word e)
     return result;
 }
 
-/* A new task that runs `body(argument)` on a stack of its own and never returns from it. */
-static long task(word flags, char *stack_top, void (*body)(word), word argument)
+/* A new task that runs `body(argument)` on a stack of its own and never returns from it. With
+ * CLONE_CHILD_CLEARTID, `ended` is made zero when it has ended. */
+static long task(word flags, char *stack_top, void (*body)(word), word argument,
+                 volatile int *ended)
 {
     long result;
+    register word r10 __asm__("r10") = (word)ended;
     word *stack = (word *)((word)stack_top & ~15ul);
     *--stack = argument;
     *--stack = (word)body;
-    __asm__ volatile("xor %%r10d, %%r10d\n\t"
-                     "xor %%r8d, %%r8d\n\t"
+    __asm__ volatile("xor %%r8d, %%r8d\n\t"
                      "xor %%edx, %%edx\n\t"
                      "syscall\n\t"
                      "test %%rax, %%rax\n\t"
@@ -38,8 +40,8 @@ static long task(word flags, char *stack_top, void (*body)(word), word argument)
                      "ud2\n"
                      "1:"
                      : "=a"(result)
-                     : "a"(__NR_clone), "D"(flags), "S"(stack)
-                     : "rcx", "r11", "rdx", "r8", "r10", "memory");
+                     : "a"(__NR_clone), "D"(flags), "S"(stack), "r"(r10)
+                     : "rcx", "r11", "rdx", "r8", "memory");
     return result;
 }
 
@@ -98,7 +100,9 @@ void run(word *stack);
 #define CLONE_VFORK 0x4000
 #define CLONE_THREAD 0x10000
 #define CLONE_SYSVSEM 0x40000
-#define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+#define CLONE_CHILD_CLEARTID 0x200000
+#define THREAD (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM \
+                | CLONE_CHILD_CLEARTID)
 #define SIGKILL 9
 #define SIGTERM 15
 #define SIGCHLD 17
@@ -147,6 +151,7 @@ static int same(const char *a, const char *b)
 /* Threads tell their end through this pipe, a byte each: joining by futex would take a number of
  * calls that depends on time. */
 static int ends[2];
+static volatile int running[MOST];
 
 static void finish(void)
 {
@@ -154,17 +159,33 @@ static void finish(void)
     CALL1(exit, 0);
 }
 
+static void begin(word thread, void (*body)(word))
+{
+    must(thread < MOST);
+    running[thread] = 1;
+    must(task(THREAD, stacks[thread] + STACK, body, thread, &running[thread]) > 0);
+}
+
+/* A read for each of them; then the last call of each has been made, too. */
+static void join(word many)
+{
+    word i;
+    char byte;
+    for (i = 0; i < many; i++)
+        must(CALL3(read, ends[0], &byte, 1) == 1);
+    for (i = 0; i < many; i++)
+        while (running[i])
+            RELAX();
+}
+
 /* One pipe2, then a clone for each of them, and a read for each of them. */
 static void threads(word many, void (*body)(word))
 {
     word i;
-    char byte;
-    must(many <= MOST);
     must(CALL2(pipe2, ends, 0) == 0);
     for (i = 0; i < many; i++)
-        must(task(THREAD, stacks[i] + STACK, body, i) > 0);
-    for (i = 0; i < many; i++)
-        must(CALL3(read, ends[0], &byte, 1) == 1);
+        begin(i, body);
+    join(many);
 }
 
 /* Signals that would interrupt a call wait. SIGCHLD too: where a tracer is, even an ignored one

@@ -43,8 +43,8 @@ const NONE: Row = Row {
 const GET: &str = "/bin/bash @DIR@/client 80 'GET / HTTP/1.0\\r\\n\\r\\n' 'a page'";
 const MISSING: &str = "/bin/bash @DIR@/client 80 'GET /none HTTP/1.0\\r\\n\\r\\n' 404";
 // A query that comes while a server opens its sockets anew is lost.
-const DIG: &str = "dig @127.0.0.1 +short +tries=5 +time=1 www.example.test";
-const DIG_TCP: &str = "dig @127.0.0.1 +tcp +short +tries=5 +time=1 www.example.test";
+const DIG: &str = "dig @127.0.0.1 +short +tries=20 +time=1 www.example.test";
+const DIG_TCP: &str = "dig @127.0.0.1 +tcp +short +tries=8 +time=3 www.example.test";
 
 const ZONE: (&str, &str) = (
     "zone",

@@ -57,7 +57,7 @@ static long made(word kind, char *stack)
     case 0:
         return vfork_and_execute(words[0], words, no_environment);
     case 1:
-        return task(CLONE_VM | CLONE_VFORK | SIGCHLD, stack, execute, 0);
+        return task(CLONE_VM | CLONE_VFORK | SIGCHLD, stack, execute, 0, 0);
     case 2:
         child = (long)CALL2(clone3, &how, sizeof how);
         break;
@@ -191,7 +191,7 @@ static void signals(void)
     must(CALL2(pipe2, ends, 0) == 0);
     for (i = 0; i < 4; i++) {
         must(CALL2(pipe2, answers[i], 0) == 0);
-        must(task(THREAD, stacks[i] + STACK, signals_body, i) > 0);
+        begin(i, signals_body);
     }
     for (i = 0; i < 4; i++)
         must(CALL3(read, answers[i][0], &byte, 1) == 1);
@@ -203,8 +203,7 @@ static void signals(void)
         for (j = 0; j < 3; j++)
             must(CALL3(read, answers[j][0], &byte, 1) == 1);
     }
-    for (i = 0; i < 4; i++)
-        must(CALL3(read, ends[0], &byte, 1) == 1);
+    join(4);
 }
 
 /* stops: a child with two threads more makes N calls in each of them while it is stopped and
@@ -225,7 +224,7 @@ static void stopped(int begun, int done)
 {
     word i;
     for (i = 0; i < 2; i++)
-        must(task(THREAD, stacks[i] + STACK, stops_body, i) > 0);
+        begin(i, stops_body);
     must(CALL3(write, begun, "x", 1) == 1);
     for (i = 0; i < rounds; i++)
         CALL0(getppid);
@@ -297,10 +296,10 @@ static void led(word in_call)
     if (in_call)
         must(CALL2(pipe2, alive, O_CLOEXEC) == 0);
     else
-        must(task(THREAD, stacks[0] + STACK, idle_body, 0) > 0);
-    must(task(THREAD, stacks[1] + STACK, taking_over_body, 0) > 0);
+        begin(0, idle_body);
+    begin(1, taking_over_body);
     if (in_call)
-        task(CLONE_VM | CLONE_VFORK | SIGCHLD, stacks[2] + STACK, vforked, 0);
+        task(CLONE_VM | CLONE_VFORK | SIGCHLD, stacks[2] + STACK, vforked, 0, 0);
     for (;;)
         RELAX();
 }
@@ -335,7 +334,7 @@ static void end(void)
         long child = (long)CALL2(clone, SIGCHLD, 0);
         if (!child) {
             for (j = 0; j < 8; j++)
-                must(task(THREAD, stacks[j] + STACK, calling_body, j) > 0);
+                begin(j, calling_body);
             for (j = 0; j < 100; j++)
                 CALL0(getppid);
             CALL1(exit_group, 7);

@@ -79,7 +79,7 @@ pub fn machine<F: FnOnce(&Machine)>(scenario: F) {
             "private",
             "sh",
             "-c",
-            include_str!("setup.sh"),
+            include_str!("../setup.sh"),
             "machine",
         ])
         .arg(scratch.path())
