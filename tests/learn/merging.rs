@@ -103,8 +103,10 @@ fn learned_twice_and_united() {
     place.learn(&[], "ping", &command).is(0, &["learned redis"]);
     let first = fs::read_to_string(place.spec()).unwrap();
     assert!(first.contains("evidence = \"observed: start "), "{first}");
-    assert!(first.contains("by redis-server, in exercise-1"), "{first}");
-    assert!(!first.contains(" runs "), "one run is no number: {first}");
+    // Debian's redis-server is a link to another of its programs.
+    assert!(first.contains(", by redis-"), "{first}");
+    assert!(first.contains(", in exercise-1\""), "{first}");
+    assert!(!first.contains(", runs "), "one run is no number: {first}");
     assert!(!first.contains("call = \"rename\""), "{first}");
 
     // What a person does to the spec: takes a call out, and adds one.
