@@ -16,6 +16,7 @@ mod ports;
 mod preflight;
 mod readiness;
 mod spec;
+mod stamp;
 mod up;
 mod user;
 
