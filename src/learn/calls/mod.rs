@@ -139,6 +139,8 @@ pub struct Memory {
     pub listening: BTreeSet<u16>,
     /// UDP ports that are bound.
     pub bound: BTreeSet<u16>,
+    /// One of these two has grown since it was last looked at.
+    pub has_new_port: bool,
     /// The first port that everybody may bind.
     pub first_free_port: u16,
 }
