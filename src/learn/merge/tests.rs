@@ -99,6 +99,9 @@ fn trace() -> impl Strategy<Value = Trace> {
                         call: "bind".to_owned(),
                         phase,
                         count: 1,
+                        known: Known::Asked,
+                        refused: false,
+                        user: 0,
                         witness,
                     })
                     .collect(),
