@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use super::exercises::{self, Shared};
 use super::record::Recorder;
 use super::session::{Driver, Session};
-use super::trace::{Certificate, ExerciseRun, PathKind, Trace};
+use super::trace::{CapabilitySource, Certificate, ExerciseRun, PathKind, Trace};
 use super::tracer::{Before, Tracer};
 use super::{Progress, Request, c_library, calls, passes, process};
 use crate::error::Result;
@@ -27,6 +27,7 @@ pub struct Counted {
     passes: u32,
     free: Vec<String>,
     one_pass: String,
+    by_rule: String,
     exercises: Vec<ExerciseRun>,
     gaps: Vec<String>,
     forked: bool,
@@ -39,11 +40,16 @@ pub fn trace(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Trace> {
     let mut counted = Counted::default();
-    let mut recorder = pass(request, program, Before::default(), &mut counted, progress)?;
+    let first = Before {
+        capabilities: request.capabilities,
+        ..Before::default()
+    };
+    let mut recorder = pass(request, program, first, &mut counted, progress)?;
     if request.passes > 1 && counted.gaps.is_empty() {
         let free = passes::free(&recorder)?;
         let before = Before {
             recorder: recorder.clone(),
+            capabilities: request.capabilities,
             filter: free.program,
         };
         let mut both = Counted {
@@ -116,6 +122,10 @@ impl Counted {
         self.threads += tracer.threads;
         self.exercises.extend(exercises);
         self.gaps.extend(gaps);
+        self.gaps.extend(tracer.asked.gaps());
+        if self.by_rule.is_empty() {
+            self.by_rule.clone_from(&tracer.asked.by_rule);
+        }
         self.forked |= tracer.forked;
     }
 }
@@ -146,6 +156,12 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
         records: counted.records,
         complete: gaps.is_empty(),
         gaps,
+        capabilities: if counted.by_rule.is_empty() {
+            CapabilitySource::KernelEvent
+        } else {
+            CapabilitySource::Rule
+        },
+        by_rule: counted.by_rule,
         processes: counted.processes,
         threads: counted.threads,
         runs: 1,

@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::asked::Asked;
 use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
 use super::record::{Event, Recorder};
-use super::trace::{Phase, Use};
+use super::trace::{CapabilitySource, Phase, Use};
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
 use crate::sys::seccomp::Instruction;
@@ -43,6 +44,8 @@ pub enum Step {
 pub struct Before {
     /// What earlier passes have shown.
     pub recorder: Recorder,
+    /// How capabilities shall be known.
+    pub capabilities: CapabilitySource,
     /// A filter that says which calls stop; without one, all do.
     pub filter: Vec<Instruction>,
 }
@@ -52,6 +55,8 @@ pub struct Before {
 pub struct Tracer<'a> {
     /// What was seen.
     pub recorder: Recorder,
+    /// What the kernel asked for.
+    pub asked: Asked,
     /// What calls are remembered for.
     pub memory: Memory,
     /// The phase of calls that begin now.
@@ -107,7 +112,9 @@ impl<'a> Tracer<'a> {
     /// If it cannot be forked or seized, or there is no timer.
     pub fn start(program: &Program, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
         let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
-        let launched = spawn_traced::launch(program, &before.filter)
+        let mut asked = Asked::default();
+        let watch = |pid| asked = Asked::watch(pid, before.capabilities);
+        let launched = spawn_traced::launch(program, &before.filter, watch)
             .doing(|| "start the service under a tracer")?;
         let first = launched.pid;
         let task = Task {
@@ -116,6 +123,7 @@ impl<'a> Tracer<'a> {
         };
         Ok(Self {
             recorder: before.recorder,
+            asked,
             memory: Memory {
                 first_free_port: process::first_free_port(),
                 ..Memory::default()
@@ -166,6 +174,7 @@ impl<'a> Tracer<'a> {
             self.handle(*report)
                 .doing(|| format!("trace thread {}", report.tid))?;
         }
+        self.ran_free();
         if none_left {
             // The kernel's word counts more than the list.
             for (_, task) in std::mem::take(&mut self.tasks) {
@@ -323,9 +332,11 @@ impl<'a> Tracer<'a> {
         };
         if former != tid
             && let Some(task) = self.tasks.remove(&former)
-            && let Some(replaced) = self.tasks.insert(tid, task)
         {
-            self.unfinished(replaced);
+            self.asked.renumbered(former, tid);
+            if let Some(replaced) = self.tasks.insert(tid, task) {
+                self.unfinished(replaced);
+            }
         }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());

@@ -21,7 +21,7 @@ use super::capabilities::Credentials;
 use super::paths::{Resolved, View};
 use super::process;
 use super::record::Event;
-use super::trace::Use;
+use super::trace::{Known, Use};
 use crate::sys::process_memory;
 use crate::sys::ptrace::Call;
 
@@ -186,7 +186,13 @@ impl Done<'_> {
     pub fn capability(&mut self, capability: Option<u8>, about: &str) {
         if let (Some(capability), Ok(_)) = (capability, self.result) {
             let call = format!("{}({about})", name(self.call.number));
-            self.events.push(Event::Capability(capability, call));
+            self.events.push(Event::Capability {
+                capability,
+                call,
+                known: Known::Rule,
+                refused: false,
+                user: self.caller.credentials().acts_as(),
+            });
         }
     }
 }
@@ -312,7 +318,7 @@ pub fn conclude(shape: &Shape, done: &mut Done<'_>) {
 }
 
 /// The file behind a descriptor of the caller.
-fn open_file(caller: &Caller, descriptor: i32) -> Option<PathBuf> {
+pub fn open_file(caller: &Caller, descriptor: i32) -> Option<PathBuf> {
     process::open_file(caller.tid, descriptor)
 }
 
