@@ -79,6 +79,9 @@ pub enum Verb {
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
+    /// Show what was seen when a service was learned.
+    #[command(subcommand)]
+    Trace(Trace),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -236,4 +239,13 @@ pub struct Diff {
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What can be done with traces.
+#[derive(Debug, Subcommand)]
+pub enum Trace {
+    /// Show what a trace has, and what its run did not reach.
+    #[command(after_help = "Examples:\n  gaoler trace show named\n  \
+        gaoler trace show named --json | jq '.calls[] | select(.phase == \"serve\").name'")]
+    Show(Named),
 }

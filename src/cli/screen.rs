@@ -89,7 +89,7 @@ pub(super) fn up(up: &Up) -> String {
     text
 }
 
-fn line(text: &mut String, label: &str, value: &str) {
+pub(super) fn line(text: &mut String, label: &str, value: &str) {
     let written = if label.is_empty() && text.is_empty() {
         writeln!(text, "{value}")
     } else {
