@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::screen::line;
 use super::specs::shown;
+use crate::learn::coverage::{Coverage, Missed};
 use crate::learn::trace::{Certificate, PathSeen, Phase, SocketUse, Use};
 use crate::sys::caps;
 use crate::verbs::ShownTrace;
+
+/// How many items of what was not reached are shown.
+const LISTED: usize = 10;
 
 /// How wide a list of names gets before it goes on in the next line.
 const WIDTH: usize = 84;
@@ -36,6 +40,8 @@ pub(super) fn show(trace: &ShownTrace) -> String {
     line(&mut text, "paths", &paths(&trace.paths));
     line(&mut text, "sockets", &sockets(trace));
     line(&mut text, "needed", &capabilities(trace));
+    text.push('\n');
+    coverage(&mut text, &trace.coverage);
     text
 }
 
@@ -164,6 +170,82 @@ fn capabilities(trace: &ShownTrace) -> String {
     };
     let names: Vec<String> = needed.iter().map(word).collect();
     names.join(", ")
+}
+
+/// What was not reached, as far as a screen has room; `--json` has all.
+fn coverage(text: &mut String, coverage: &Coverage) {
+    let names = |missed: &[Missed]| missed.iter().map(|one| one.name.clone()).collect();
+    listed(text, "not run", names(&coverage.exercises_not_run));
+    listed(text, "not passed", names(&coverage.exercises_failed));
+    let paths = coverage.files_not_opened.iter();
+    let paths = paths.map(|file| file.path.display().to_string()).collect();
+    listed(text, "not opened", paths);
+    if let Some(why) = &coverage.packages_unknown {
+        line(
+            text,
+            "not opened",
+            &format!("cannot be told: {}", shown(why)),
+        );
+    }
+    let names = coverage.names_not_asked.iter();
+    let names = names.map(|missed| missed.name.clone()).collect();
+    listed(text, "not loaded", names);
+    if coverage.is_full() {
+        line(
+            text,
+            "not reached",
+            "nothing that can be told from the host's files",
+        );
+    }
+    let hints = coverage.calls_hinted.iter();
+    let hints = hints.map(|hint| hint.name.clone()).collect();
+    listed(text, "hint", hints);
+    if !coverage.calls_hinted.is_empty() {
+        line(
+            text,
+            "",
+            "(never seen, though functions that make these calls are imported)",
+        );
+    }
+}
+
+/// What was not reached, in a line.
+pub(super) fn not_reached(name: &str, coverage: &Coverage) -> String {
+    let counts = [
+        (coverage.exercises_not_run.len(), "exercises did not run"),
+        (coverage.exercises_failed.len(), "exercises failed"),
+        (coverage.files_not_opened.len(), "files of its package"),
+        (coverage.names_not_asked.len(), "names of libraries"),
+        (coverage.calls_hinted.len(), "calls, as a hint"),
+    ];
+    let parts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let what = if parts.is_empty() {
+        "nothing that can be told".to_owned()
+    } else {
+        parts.join(", ")
+    };
+    format!("{what}: gaoler trace show {name}")
+}
+
+/// The first of a list, and how many more there are.
+fn listed(text: &mut String, label: &str, items: Vec<String>) {
+    if items.is_empty() {
+        return;
+    }
+    let first: Vec<String> = items.iter().take(LISTED).map(|item| shown(item)).collect();
+    let more = match items.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    wrapped(
+        text,
+        label,
+        &format!("{}: {}{more}", items.len(), first.join(" ")),
+    );
 }
 
 /// A long line of words, broken between them.

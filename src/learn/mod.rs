@@ -6,6 +6,7 @@ pub mod address;
 mod c_library;
 pub mod calls;
 pub mod capabilities;
+pub mod coverage;
 mod exercises;
 mod heard;
 mod merge;

@@ -1,15 +1,20 @@
 //! `trace show`: what was seen when a service was learned, and why that can be trusted.
 
+mod packages;
+mod reached;
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Places, must_be_ours, must_be_root, valid_name};
+use super::{Places, jail, must_be_ours, must_be_root, valid_name};
+use crate::learn::coverage::Coverage;
 use crate::learn::trace::{
     ArgumentsSeen, CallSeen, CapabilitySeen, Certificate, PathSeen, SocketSeen,
 };
 use crate::learn::{self, Trace};
 use crate::{Error, Result};
+pub(super) use reached::reached;
 
 /// A trace, for looking at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +40,8 @@ pub struct ShownTrace {
     pub sockets: Vec<SocketSeen>,
     /// Capabilities that a call needed.
     pub capabilities: Vec<CapabilitySeen>,
+    /// What the run did not reach, as the host's files are now.
+    pub coverage: Coverage,
 }
 
 /// Reads the trace of a jail. That of a run that is not finished, or that was not accepted, is
@@ -53,7 +60,14 @@ pub fn trace_show(places: &Places, name: &str) -> Result<ShownTrace> {
     };
     must_be_ours(&source, &doing)?;
     let trace = learn::load(&source)?;
-    Ok(shown(name, trace, source, found.collect()))
+    // A trace may be older than its spec, which may be gone.
+    let exercises = if places.spec(name).exists() {
+        jail::load_spec(places, name)?.exercises
+    } else {
+        Vec::new()
+    };
+    let coverage = reached(&trace, &exercises)?;
+    Ok(shown(name, trace, source, found.collect(), coverage))
 }
 
 /// Where a trace may be, the best one first.
@@ -70,7 +84,13 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-fn shown(name: &str, trace: Trace, source: PathBuf, others: Vec<PathBuf>) -> ShownTrace {
+fn shown(
+    name: &str,
+    trace: Trace,
+    source: PathBuf,
+    others: Vec<PathBuf>,
+    coverage: Coverage,
+) -> ShownTrace {
     ShownTrace {
         name: name.to_owned(),
         source,
@@ -82,5 +102,6 @@ fn shown(name: &str, trace: Trace, source: PathBuf, others: Vec<PathBuf>) -> Sho
         paths: trace.paths,
         sockets: trace.sockets,
         capabilities: trace.capabilities,
+        coverage,
     }
 }

@@ -92,6 +92,9 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    let missed = "\n[[exercise]]\nname = \"missed\"\ncommand = [\"true\"]\nbecause = \"a test\"\n";
+    let spec = std::fs::read_to_string(jail.spec()).unwrap();
+    std::fs::write(jail.spec(), spec + missed).unwrap();
     richer_trace(&jail.places.path().join("state/nap/trace.json"));
     see(
         "trace show",
