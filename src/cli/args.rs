@@ -74,6 +74,7 @@ pub enum Verb {
     Status(Named),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
+        gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
         gaoler check named --live --json --fail-above 2")]
     Check(Check),
     /// Show specs, and what differs between two.
@@ -199,6 +200,9 @@ pub struct Check {
     /// Look at the running processes too.
     #[arg(long)]
     pub live: bool,
+    /// Run the exercises of the spec against the running jail.
+    #[arg(long)]
+    pub exercise: bool,
     /// Exit with 3 if the score is above this.
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub fail_above: Option<f64>,

@@ -153,7 +153,11 @@ fn perform(arguments: Arguments) -> Result<u8> {
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
         Verb::Check(check) => {
-            let found = verbs::check(&places, &check.name, check.live)?;
+            let look = verbs::Look {
+                live: check.live,
+                exercise: check.exercise,
+            };
+            let found = verbs::check(&places, &check.name, look, &report)?;
             output.show(check.json, &found, || {
                 screen::check(&found, output.colour())
             })?;

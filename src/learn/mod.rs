@@ -31,6 +31,7 @@ use std::time::Duration;
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
+pub use exercises::try_out;
 pub use merge::merge;
 pub use trace::{ExerciseRun, Trace};
 

@@ -23,7 +23,7 @@ mod user;
 
 use std::path::{Path, PathBuf};
 
-pub use check::{Report as CheckReport, check};
+pub use check::{Look, Report as CheckReport, check};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
