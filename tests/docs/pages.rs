@@ -112,7 +112,7 @@ fn links_in_the_documents_lead_somewhere() {
         "CONTRIBUTING.md".to_owned(),
         "CHANGELOG.md".to_owned(),
     ];
-    for directory in ["docs", "docs/decisions"] {
+    for directory in ["docs", "docs/decisions", "docs/services"] {
         for entry in std::fs::read_dir(repository(directory)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if name.ends_with(".md") {
