@@ -230,8 +230,13 @@ fn allowances(jail: &Jail) -> String {
             format!("{} {} {port}", protocol_word(rule), direction_word(rule))
         })
         .collect();
+    let at_start = spec.calls.iter().filter(|rule| rule.start_only).count();
+    let phases = match at_start {
+        0 => String::new(),
+        count => format!(", {count} of them only until it is ready"),
+    };
     format!(
-        "{kept}; {} system calls; {}",
+        "{kept}; {} system calls{phases}; {}",
         spec.calls.len(),
         ports.join(", ")
     )
