@@ -5,4 +5,5 @@ mod capabilities;
 mod common;
 mod merging;
 mod named;
+mod passes;
 mod programs;
