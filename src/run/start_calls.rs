@@ -10,6 +10,10 @@ use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
 use crate::{Doing, Error, Result, sys};
 
+/// How many calls are answered in a row. A service whose threads call without end must not keep
+/// its supervisor from signals, the log, and the end of the start.
+const IN_A_ROW: usize = 64;
+
 const NO_TIME: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -35,12 +39,12 @@ impl StartCalls {
         Ok(Self { listener })
     }
 
-    /// Lets all calls run that wait now. `false` if nobody can ask any more.
+    /// Lets calls run that wait now, up to a bound. `false` if nobody can ask any more.
     ///
     /// # Errors
     /// As `ioctl(2)`.
     pub(super) fn answer(&self) -> Result<bool> {
-        loop {
+        for _ in 0..IN_A_ROW {
             let mut watched = [PollFd::new(&self.listener, PollFlags::IN)];
             match poll(&mut watched, Some(&NO_TIME)) {
                 Ok(_) | Err(Errno::INTR) => {}
@@ -53,6 +57,7 @@ impl StartCalls {
                 return Ok(!watched.revents().contains(PollFlags::HUP));
             }
         }
+        Ok(true)
     }
 
     /// Answers until there is something to read from `end`.
