@@ -7,6 +7,7 @@ mod c_library;
 pub mod calls;
 pub mod capabilities;
 mod exercises;
+mod names;
 mod passes;
 pub mod paths;
 pub mod process;
@@ -15,6 +16,7 @@ mod runs;
 mod session;
 pub mod trace;
 mod tracer;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

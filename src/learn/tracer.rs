@@ -17,15 +17,18 @@ use super::paths::{Last, resolve};
 use super::process;
 use super::record::{Event, Recorder, When};
 use super::trace::{Phase, Use};
+use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
-use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::{self, Instruction, answers};
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
 use in_call::{Pending, event};
 
 /// How often a wait without events ends, so that deadlines are seen.
 const TICK: Duration = Duration::from_millis(20);
+/// As often may a thread stop again before others are looked for.
+const TURNS: u8 = 16;
 /// How long processes that were killed may take to go when the tracer is dropped.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -38,13 +41,40 @@ pub enum Step {
     Ended,
 }
 
+/// Which calls stop, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Halts {
+    /// All, for a filter that answers TRACE: only where something is seen of its end does a call
+    /// stop there, too. A filter of the service's own could hide calls from this one, so its
+    /// threads go from step to step from then on.
+    #[default]
+    All,
+    /// Those for which this filter answers TRACE, in the same way.
+    Filtered(Vec<Instruction>),
+    /// All, before and after, by steps of `PTRACE_SYSCALL`: nothing can hide, no privilege is
+    /// needed, and it takes twice the time.
+    Steps,
+}
+
+impl Halts {
+    fn filter(&self) -> Vec<Instruction> {
+        match self {
+            Halts::All => seccomp::always(answers::TRACE),
+            Halts::Filtered(filter) => filter.clone(),
+            Halts::Steps => Vec::new(),
+        }
+    }
+}
+
 /// What a run of the service goes on from, and adds to.
 #[derive(Debug, Default)]
 pub struct Before {
     /// What earlier passes have shown.
     pub recorder: Recorder,
-    /// A filter that says which calls stop; without one, all do.
-    pub filter: Vec<Instruction>,
+    /// Which calls stop.
+    pub halts: Halts,
+    /// Calls that this filter lets run while they name what is known.
+    pub watches: Watches,
 }
 
 /// A traced service. Dropping it kills whatever is left of the service.
@@ -74,14 +104,24 @@ pub struct Tracer<'a> {
     pub forked: bool,
     /// The main process: the first one, or the oldest that is left when that went away.
     pub main: i32,
+    /// Calls that run while they name what is known.
+    pub watches: Watches,
     /// The exercise that is running, counted from 1; 0 for none.
     exercise: &'a AtomicU16,
-    /// Every call stops, not only those that a filter picks.
-    every_call: bool,
+    /// Which calls stop.
+    halts: Halts,
+    /// The filters that a thread has from the start.
+    filters: u32,
+    /// Why this pass may have missed something.
+    doubt: Option<String>,
     launched: Option<Launched>,
     recording: bool,
     killing: bool,
     tasks: BTreeMap<i32, Task>,
+    /// Reports on their way to be handled; empty between steps.
+    batch: Vec<Report>,
+    /// As many reports are handled one by one.
+    alone: u8,
     /// Threads whose end was reported before their maker's stop.
     early: BTreeSet<i32>,
     _tick: tick::Tick,
@@ -98,6 +138,8 @@ struct Task {
     pending: Option<Pending>,
     /// What it runs, as the recorder numbers it.
     program: u16,
+    /// It goes from step to step: it has a filter of its own, which could answer before ours.
+    steps: bool,
 }
 
 impl<'a> Tracer<'a> {
@@ -107,7 +149,7 @@ impl<'a> Tracer<'a> {
     /// If it cannot be forked or seized, or there is no timer.
     pub fn start(program: &Program, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
         let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
-        let launched = spawn_traced::launch(program, &before.filter)
+        let launched = spawn_traced::launch(program, &before.halts.filter())
             .doing(|| "start the service under a tracer")?;
         let first = launched.pid;
         let task = Task {
@@ -130,12 +172,17 @@ impl<'a> Tracer<'a> {
             first_end: None,
             forked: false,
             main: first,
+            watches: before.watches,
             exercise,
-            every_call: before.filter.is_empty(),
+            filters: process::filters(0) + u32::from(before.halts != Halts::Steps),
+            halts: before.halts,
+            doubt: None,
             launched: Some(launched),
             recording: false,
             killing: false,
             tasks: BTreeMap::from([(first, task)]),
+            batch: Vec::new(),
+            alone: 0,
             early: BTreeSet::new(),
             _tick: tick,
         })
@@ -147,25 +194,14 @@ impl<'a> Tracer<'a> {
     /// # Errors
     /// If the kernel refuses what a tracer may do.
     pub fn step(&mut self) -> Result<Step> {
-        let mut batch = Vec::new();
-        let mut block = true;
-        let mut none_left = false;
-        loop {
-            match ptrace::wait(block) {
-                Ok(Some(report)) => batch.push(report),
-                Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => {
-                    none_left = true;
-                    break;
-                }
-                Err(error) => return Err(error).doing(|| "wait for the service"),
-            }
-            block = false;
-        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let none_left = self.wait(&mut batch)?;
         for report in &batch {
             self.handle(*report)
                 .doing(|| format!("trace thread {}", report.tid))?;
         }
+        batch.clear();
+        self.batch = batch;
         if none_left {
             // The kernel's word counts more than the list.
             for (_, task) in std::mem::take(&mut self.tasks) {
@@ -179,6 +215,31 @@ impl<'a> Tracer<'a> {
         })
     }
 
+    /// Waits for one report, and takes all others that are there. `true` if none will ever come.
+    ///
+    /// As long as only one thread does anything, the others are looked for now and then: each look
+    /// costs a call, and a thread that stops again at once would otherwise be found first for ever.
+    fn wait(&mut self, batch: &mut Vec<Report>) -> Result<bool> {
+        let mut block = true;
+        loop {
+            match ptrace::wait(block) {
+                Ok(Some(report)) => batch.push(report),
+                Ok(None) => break,
+                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => return Ok(true),
+                Err(error) => return Err(error).doing(|| "wait for the service"),
+            }
+            block = false;
+            if self.alone > 0 {
+                self.alone -= 1;
+                return Ok(false);
+            }
+        }
+        if batch.len() == 1 {
+            self.alone = TURNS;
+        }
+        Ok(false)
+    }
+
     /// Why the program could not be executed, if it could not.
     pub fn launch_failure(&mut self) -> Option<Error> {
         if self.recording {
@@ -189,6 +250,11 @@ impl<'a> Tracer<'a> {
             format!("start the service: {step}"),
             crate::error::explain(&error),
         ))
+    }
+
+    /// Why the run may have missed something, once it is over.
+    pub fn doubt(&mut self) -> Option<String> {
+        self.doubt.take().or_else(|| self.watches.conclude())
     }
 
     /// Is anything of the service left?
@@ -234,7 +300,10 @@ impl<'a> Tracer<'a> {
                     Stop::Group(_) => return alive(ptrace::listen(tid)),
                     Stop::Idle => {}
                     Stop::Seccomp | Stop::Syscall => self.called(tid)?,
-                    Stop::Signal(signal) => return self.resume(tid, signal),
+                    Stop::Signal(signal) => {
+                        let passed_on = if self.named(tid, signal)? { 0 } else { signal };
+                        return self.resume(tid, passed_on);
+                    }
                 }
                 return self.resume(tid, 0);
             }
@@ -245,15 +314,10 @@ impl<'a> Tracer<'a> {
 
     /// A thread goes on to the end of its call, if it is in one, or to its next call.
     fn resume(&self, tid: i32, signal: i32) -> io::Result<()> {
-        let in_call = self
-            .tasks
-            .get(&tid)
-            .is_some_and(|task| task.pending.is_some());
-        let until = if in_call || self.every_call {
-            Until::Syscall
-        } else {
-            Until::Event
-        };
+        let task = self.tasks.get(&tid);
+        let steps = self.halts == Halts::Steps
+            || task.is_some_and(|task| task.steps || task.pending.is_some());
+        let until = if steps { Until::Syscall } else { Until::Event };
         alive(ptrace::resume(tid, until, signal))
     }
 
@@ -270,6 +334,7 @@ impl<'a> Tracer<'a> {
         let task = Task {
             process,
             born: self.threads,
+            steps: self.halts == Halts::All && process::filters(tid) != self.filters,
             ..Task::default()
         };
         self.tasks.insert(tid, task);
@@ -317,6 +382,7 @@ impl<'a> Tracer<'a> {
         {
             self.unfinished(replaced);
         }
+        self.watches.attach(tid);
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());
         };

@@ -17,6 +17,7 @@ pub mod landlock;
 pub mod memory;
 pub mod mount;
 pub mod peek_socket;
+pub mod perf;
 pub mod process_memory;
 pub mod ptrace;
 pub mod seccomp;

@@ -85,6 +85,15 @@ pub struct Call {
     pub arguments: [u64; 6],
 }
 
+/// The signal of a [`Watch`](super::perf::Watch), of which a thread is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WatchSignal {
+    /// The watch's own mark.
+    pub mark: u64,
+    /// The thread had blocked it, and has gone on meanwhile.
+    pub late: bool,
+}
+
 /// How a stopped thread goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
@@ -190,6 +199,58 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
         _ => SyscallInfo::Nothing,
     })
 }
+
+/// Whether the signal that a thread is told of is that of a watch.
+///
+/// # Errors
+/// As [`resume`].
+pub fn watch_signal(tid: i32) -> io::Result<Option<WatchSignal>> {
+    /// `TRAP_PERF` of `asm-generic/siginfo.h`.
+    const TRAP_PERF: i32 = 6;
+    let mut info = [0u32; 32];
+    const _: () = assert!(size_of::<[u32; 32]>() == size_of::<libc::siginfo_t>());
+    request(libc::PTRACE_GETSIGINFO, tid, 0, (&raw mut info) as usize)?;
+    // signo, errno, code, padding, address, data (two words), type, flags.
+    let [signal, _, code, _, _, _, low, high, _, flags, ..] = info;
+    if (signal.cast_signed(), code.cast_signed()) != (libc::SIGTRAP, TRAP_PERF) {
+        return Ok(None);
+    }
+    Ok(Some(WatchSignal {
+        mark: u64::from(high) << 32 | u64::from(low),
+        late: flags & 1 != 0,
+    }))
+}
+
+/// The call from which a thread is about to go back to its program, and the value that it
+/// returned. Right only for a thread that is stopped for a signal between the two.
+///
+/// # Errors
+/// As [`resume`]; `ENOSYS` where the registers no longer hold the arguments.
+#[cfg(target_arch = "x86_64")]
+pub fn returned_call(tid: i32) -> io::Result<(Call, i64)> {
+    // SAFETY: the structure is plain integers; all zeroes is a value of it.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    request(libc::PTRACE_GETREGS, tid, 0, (&raw mut registers) as usize)?;
+    let r = registers;
+    let call = Call {
+        arch: NATIVE_ARCH,
+        number: r.orig_rax,
+        arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
+    };
+    Ok((call, r.rax.cast_signed()))
+}
+
+/// The call from which a thread is about to go back: its first argument is overwritten here.
+///
+/// # Errors
+/// `ENOSYS`, always.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn returned_call(_tid: i32) -> io::Result<(Call, i64)> {
+    Err(io::Error::from_raw_os_error(libc::ENOSYS))
+}
+
+/// Whether [`returned_call`] can tell.
+pub const TELLS_RETURNED_CALL: bool = cfg!(target_arch = "x86_64");
 
 /// Waits for a change of any thread seized by, or child of, the calling thread; children of
 /// other threads are left to them (`__WNOTHREAD`).

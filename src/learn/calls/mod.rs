@@ -3,8 +3,10 @@
 //! numbers.
 
 pub mod deciding;
+pub mod filters;
 mod ids;
 mod memory;
+pub mod named;
 mod paths;
 mod reach;
 mod resources;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use deciding::Deciding;
+use named::Named;
 use syscalls::Sysno;
 
 use super::capabilities::Credentials;
@@ -207,6 +210,13 @@ pub struct Shape {
     pub after: Option<fn(&mut Done<'_>)>,
 }
 
+impl Shape {
+    /// Whether the end of a call shows anything, when it is about these paths.
+    pub fn shows_at_end(&self, paths: &[Prepared]) -> bool {
+        !paths.is_empty() || self.after.is_some() || self.always.is_some() || self.changes_ids
+    }
+}
+
 /// What is known about the native call of this number, if anything is.
 pub fn shape(number: u64) -> Option<&'static Shape> {
     static TABLE: LazyLock<HashMap<u64, Shape>> = LazyLock::new(table);
@@ -220,6 +230,18 @@ pub fn deciding(number: u64) -> Option<&'static [Deciding]> {
         let entries = deciding::DECIDING.iter();
         entries
             .filter_map(|(name, deciding)| Some((*numbers.get(name)?, *deciding)))
+            .collect()
+    });
+    TABLE.get(&number).copied()
+}
+
+/// What a tracepoint can tell of the path of the native call of this number, if it can.
+pub fn named(number: u64) -> Option<&'static Named> {
+    static TABLE: LazyLock<HashMap<u64, &Named>> = LazyLock::new(|| {
+        let numbers = numbers();
+        let entries = named::NAMED.iter();
+        entries
+            .filter_map(|named| Some((*numbers.get(named.call)?, named)))
             .collect()
     });
     TABLE.get(&number).copied()

@@ -3,9 +3,12 @@
 use std::io;
 use std::time::Instant;
 
+use super::super::calls::filters::{OwnFilter, own_filter};
 use super::super::calls::{self, Caller, Done, Prepared, Shape};
-use super::super::record::{Event, When};
-use super::{Ordering, Task, Tracer, gone};
+use super::super::record::{Event, Recorder, When};
+use super::super::trace::{Phase, Use};
+use super::super::watch::Watches;
+use super::{Halts, Ordering, Task, Tracer, gone};
 use crate::sys::abi;
 use crate::sys::ptrace::{self, Call, SyscallInfo};
 
@@ -22,7 +25,7 @@ const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 pub(super) struct Pending {
     pub(super) call: Call,
     pub(super) when: When,
-    shape: Option<&'static Shape>,
+    shape: &'static Shape,
     pub(super) paths: Vec<Prepared>,
     note: Option<u64>,
 }
@@ -31,6 +34,8 @@ impl Tracer<'_> {
     /// A thread is stopped at a call: the kernel says on which side, no toggle of ours.
     pub(super) fn called(&mut self, tid: i32) -> io::Result<()> {
         match gone(ptrace::syscall_info(tid))? {
+            // Of one that goes from step to step, the entry was seen before its filters ran.
+            Some(SyscallInfo::Asked(_)) if self.tasks.get(&tid).is_some_and(|task| task.steps) => {}
             Some(SyscallInfo::Asked(call) | SyscallInfo::Entered(call)) => self.asked(tid, call),
             Some(SyscallInfo::Returned(value)) => self.returned(tid, value),
             // Killed while it was stopped: the kernel then skips the call, so there is none.
@@ -39,9 +44,34 @@ impl Tracer<'_> {
         Ok(())
     }
 
+    /// Whether this signal tells of a watched call that has named something new. The call has
+    /// returned, and the thread is on its way back to its program.
+    pub(super) fn named(&mut self, tid: i32, signal: i32) -> io::Result<bool> {
+        if signal != abi::SIGTRAP || !self.watches.are_on() {
+            return Ok(false);
+        }
+        let Some(told) = gone(ptrace::watch_signal(tid))?.flatten() else {
+            return Ok(false);
+        };
+        match gone(ptrace::returned_call(tid))? {
+            Some((call, value)) if !told.late && call.number == told.mark => {
+                self.asked(tid, call);
+                self.returned(tid, value);
+                self.watches.told();
+            }
+            _ => self
+                .watches
+                .doubts("a thread blocked the signal that tells of a new name"),
+        }
+        Ok(true)
+    }
+
     /// A call has been asked for.
     fn asked(&mut self, tid: i32, call: Call) {
         self.last_stop = Instant::now();
+        if self.halts == Halts::All && is_native(&call) {
+            self.filters_itself(tid, &call);
+        }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -73,22 +103,46 @@ impl Tracer<'_> {
             process: task.process,
             credentials: task.credentials.take(),
         };
-        let mut pending = Pending {
-            call,
-            when,
-            shape,
-            paths: Vec::new(),
-            note: None,
-        };
-        if let Some(shape) = shape {
-            if shape.changes_ids || !shape.paths.is_empty() {
+        task.pending = shape.and_then(|shape| {
+            let paths = calls::prepare(shape, &caller, &call);
+            if shape.changes_ids || !paths.is_empty() {
                 caller.credentials();
             }
-            pending.paths = calls::prepare(shape, &caller, &call);
-            pending.note = shape.before.and_then(|before| before(&caller, &call));
-        }
+            let note = shape.before.and_then(|before| before(&caller, &call));
+            shape.shows_at_end(&paths).then_some(Pending {
+                call,
+                when,
+                shape,
+                paths,
+                note,
+            })
+        });
         task.credentials = caller.credentials;
-        task.pending = Some(pending);
+        // Of any other call, there is nothing more to come.
+        if self.recording && task.pending.is_none() {
+            self.records += 1;
+        }
+    }
+
+    /// A thread with a filter of its own goes from step to step, where that does not come too late.
+    fn filters_itself(&mut self, tid: i32, call: &Call) {
+        let process = self.tasks.get(&tid).map(|task| task.process);
+        let siblings = || {
+            let mut tasks = self.tasks.iter();
+            tasks.any(|(other, task)| *other != tid && Some(task.process) == process)
+        };
+        match own_filter(call) {
+            OwnFilter::None => {}
+            OwnFilter::Strict => self.doubt = Some("it asked for seccomp's strict mode".to_owned()),
+            OwnFilter::Process if siblings() => {
+                self.doubt = Some("it put a filter on threads that ran".to_owned());
+            }
+            OwnFilter::Process | OwnFilter::Thread => {
+                if let Some(task) = self.tasks.get_mut(&tid) {
+                    task.steps = true;
+                }
+            }
+        }
     }
 
     /// A call has returned.
@@ -103,9 +157,7 @@ impl Tracer<'_> {
             return;
         }
         self.records += 1;
-        let Some(shape) = pending.shape else {
-            return;
-        };
+        let shape = pending.shape;
         let result = match value {
             -4095..0 if RESTARTS.contains(&-value) => return,
             -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
@@ -129,6 +181,9 @@ impl Tracer<'_> {
         for event in done.events {
             self.recorder.record(pending.when, event);
         }
+        if result.is_ok() {
+            used(&mut self.recorder, &mut self.watches, &pending);
+        }
         if !shape.changes_ids {
             task.credentials = caller.credentials;
         }
@@ -150,6 +205,25 @@ impl Tracer<'_> {
             };
             self.recorder.record(pending.when, event);
         }
+    }
+}
+
+/// A call has succeeded: what it named is known from now on, if it led to itself.
+fn used(recorder: &mut Recorder, watches: &mut Watches, pending: &Pending) {
+    let [Prepared { found, uses }] = pending.paths.as_slice() else {
+        return;
+    };
+    if uses.contains(&Use::Root) {
+        watches.doubts("it changed its root directory");
+    }
+    let reads = matches!(uses.as_slice(), [Use::Read | Use::List | Use::Look]);
+    let plain = found.links.is_empty() && found.asked == found.host;
+    let call = &pending.call;
+    if reads && plain && pending.when.phase == Phase::Serve && calls::named(call.number).is_some() {
+        let deciding = calls::deciding(call.number).unwrap_or_default();
+        let flags = calls::deciding::values(deciding, call);
+        let flags = flags.first().copied().unwrap_or_default();
+        recorder.named(number(call.number), flags, &found.host);
     }
 }
 
