@@ -91,7 +91,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     subject.settle_ports(options)?;
     ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
-    let trace = subject.trace(options, report)?;
+    let trace = subject.trace(places, options, report)?;
     let wish = Wish {
         name: &options.name,
         asked: subject.user.as_deref(),
@@ -210,12 +210,13 @@ impl Service {
         Ok(())
     }
 
-    fn trace(&self, options: &LearnOptions, report: &Report<'_>) -> Result<Trace> {
+    fn trace(&self, places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Trace> {
         report(Event::Doing(format!(
             "learning {}: starting it under the tracer",
             self.name
         )));
         self.make_runtime_directories()?;
+        crate::build::State::create(&places.state, &self.name)?;
         let output = tempfile()?;
         let handle = output.try_clone().doing(|| "duplicate a descriptor")?;
         let stop = self
@@ -234,7 +235,7 @@ impl Service {
             stop_timeout: STOP_TIMEOUT,
             output: OwnedFd::from(handle),
             passes: options.passes,
-            unfinished: None,
+            unfinished: Some(places.unfinished_trace(&self.name)),
         };
         let progress = |progress: Progress| match progress {
             Progress::Ready { .. } => {

@@ -59,6 +59,11 @@ impl Places {
         self.state.join(name).join("trace.json")
     }
 
+    /// What a service that is being learned has done so far: left if gaoler is killed meanwhile.
+    pub fn unfinished_trace(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("trace.json.unfinished")
+    }
+
     /// The directory of a running jail.
     pub fn runtime(&self, name: &str) -> PathBuf {
         self.run.join(name)

@@ -3,4 +3,5 @@
 
 mod common;
 mod named;
+mod passes;
 mod programs;
