@@ -5,7 +5,8 @@
  *
  * bare TREE FILTER UID GID PROGRAM LOG
  *   TREE     the root tree             FILTER  a file of struct sock_filter
- *   PROGRAM  path in the tree          LOG     a directory that is bound on TREE/dev/gaoler
+ *   PROGRAM  path in the tree          LOG     is made, with the log socket in it, bound on
+ *                                              TREE/dev/gaoler, and removed again
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -25,12 +26,23 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static struct sock_filter filter[32768];
+
+/* What the first process installs has a test for each of six calls; the length is what counts. */
+static struct sock_filter first_filter[] = {
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+};
 
 #define MUST(call) must((long)(call), #call)
 
@@ -110,6 +122,23 @@ static void drop(uid_t uid, gid_t gid)
 	MUST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
 }
 
+/* Reads ids and capabilities back, as the plan has it. */
+static void verify(uid_t uid, gid_t gid)
+{
+	uid_t uids[3];
+	gid_t gids[3];
+	MUST(syscall(SYS_getresuid, uids, uids + 1, uids + 2));
+	MUST(syscall(SYS_getresgid, gids, gids + 1, gids + 2));
+	if (uids[2] != uid || gids[2] != gid || syscall(SYS_getgroups, 0, NULL) != 0)
+		errx(125, "the ids are others");
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct found[2];
+	MUST(syscall(SYS_capget, &header, found));
+	for (int capability = 0; capability <= CAP_LAST_CAP; capability++)
+		if (MUST(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, capability, 0, 0)) != 0)
+			errx(125, "a capability is left");
+}
+
 static void service(int ruleset, struct sock_fprog *fprog, const char *program, uid_t uid,
 		    gid_t gid)
 {
@@ -120,6 +149,7 @@ static void service(int ruleset, struct sock_fprog *fprog, const char *program, 
 	MUST(dup3(ruleset, 5, O_CLOEXEC));
 	MUST(syscall(SYS_close_range, 6, ~0U, 0));
 	drop(uid, gid);
+	verify(uid, gid);
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(syscall(SYS_landlock_restrict_self, 5, 0));
 	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, fprog));
@@ -132,16 +162,30 @@ static int first(const char *tree, const char *log, int ruleset, struct sock_fpr
 		 const char *program, uid_t uid, gid_t gid)
 {
 	mounts(tree, log);
-	struct clone_args fork = { .exit_signal = SIGCHLD };
-	if (MUST(syscall(SYS_clone3, &fork, sizeof fork)) == 0)
+	/* Like gaoler's, the service's process borrows this one's memory until it is executed. */
+	if (MUST(vfork()) == 0)
 		service(ruleset, fprog, program, uid, gid);
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct none[2] = { 0 };
 	MUST(syscall(SYS_capset, &header, none));
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	struct sock_fprog own = { sizeof first_filter / sizeof *first_filter, first_filter };
+	MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &own));
 	int status;
 	MUST(wait(&status));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* The jail's log socket in its directory. */
+static void open_log(const char *directory, struct sockaddr_un *address)
+{
+	int one = 1;
+	MUST(mkdir(directory, 0755));
+	strcpy(stpcpy(address->sun_path, directory), "/log");
+	int opened = MUST(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+	MUST(setsockopt(opened, SOL_SOCKET, SO_PASSCRED, &one, sizeof one));
+	MUST(bind(opened, (struct sockaddr *)address, sizeof *address));
+	MUST(chmod(address->sun_path, 0666));
 }
 
 int main(int count, char **words)
@@ -153,6 +197,10 @@ int main(int count, char **words)
 	ssize_t length = MUST(read(source, filter, sizeof filter));
 	struct sock_fprog fprog = { length / sizeof *filter, filter };
 	int ruleset = landlock(words[1], words[5]);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (strlen(words[6]) > sizeof address.sun_path - sizeof "/log")
+		errx(2, "LOG is too long");
+	open_log(words[6], &address);
 	struct clone_args fork = {
 		.flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS,
 		.exit_signal = SIGCHLD,
@@ -163,5 +211,7 @@ int main(int count, char **words)
 			    atoi(words[4])));
 	int status;
 	MUST(waitpid(child, &status, 0));
+	MUST(unlink(address.sun_path));
+	MUST(rmdir(words[6]));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -396,8 +396,17 @@ pub fn rounds(default: usize) -> usize {
 /// # Errors
 /// There is no compiler, or it refuses.
 pub fn compile(source: &Path, program: &Path) -> Result<()> {
+    compile_with(&[], source, program)
+}
+
+/// The same with more options.
+///
+/// # Errors
+/// There is no compiler, or it refuses.
+pub fn compile_with(options: &[&str], source: &Path, program: &Path) -> Result<()> {
     let mut command = Command::new("gcc");
-    command.args(["-static", "-O2", "-Wall", "-Werror", "-o"]);
+    command.args(["-static", "-O2", "-Wall", "-Werror"]);
+    command.args(options).arg("-o");
     checked(command.args([program.as_os_str(), source.as_os_str()])).map(drop)
 }
 

@@ -50,12 +50,26 @@ pub enum Difference {
 /// # Errors
 /// `root` cannot be opened, or a file in it not read.
 pub fn drift(root: &Path, manifest: &Manifest) -> Result<Vec<Drift>> {
+    drift_by(root, manifest, &|entry, file| {
+        copy::hash(file).doing(|| format!("read {}", entry.path.display()))
+    })
+}
+
+/// What tells the content of a file in the tree: its SHA-256, or anything else if it is wrong.
+pub(super) type Digest<'a> = dyn Fn(&Entry, &mut File) -> Result<String> + Sync + 'a;
+
+/// As [`drift`], with another way to read the files.
+pub(super) fn drift_by(
+    root: &Path,
+    manifest: &Manifest,
+    digest: &Digest<'_>,
+) -> Result<Vec<Drift>> {
     let root = Beneath::open(root).doing(|| format!("open {}", root.display()))?;
     let mut entries: Vec<&Entry> = manifest.entries.iter().collect();
     // Largest first, since these take longest to read.
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.size));
     let compared = in_parallel(&entries, |entry| {
-        let differences = compare(&root, entry)?;
+        let differences = compare(&root, entry, digest)?;
         let drift = |what| Drift {
             path: entry.path.clone(),
             what,
@@ -69,7 +83,7 @@ pub fn drift(root: &Path, manifest: &Manifest) -> Result<Vec<Drift>> {
 }
 
 /// What is different about one entry.
-fn compare(root: &Beneath, entry: &Entry) -> Result<Vec<Difference>> {
+fn compare(root: &Beneath, entry: &Entry, digest: &Digest<'_>) -> Result<Vec<Difference>> {
     let looking = || format!("look at {}", entry.path.display());
     let stat = match root.stat(&entry.path) {
         Ok(stat) => stat,
@@ -94,7 +108,7 @@ fn compare(root: &Beneath, entry: &Entry) -> Result<Vec<Difference>> {
         differences.push(Difference::Mode(entry.mode.clone(), mode));
     }
     let wanted = wanted_content(entry);
-    let found = content(root, entry, &stat)?;
+    let found = content(root, entry, &stat, digest)?;
     if wanted != found {
         differences.push(Difference::Content(wanted, found));
     }
@@ -116,7 +130,7 @@ fn wanted_content(entry: &Entry) -> String {
 }
 
 /// The same of what is in the tree.
-fn content(root: &Beneath, entry: &Entry, stat: &Stat) -> Result<String> {
+fn content(root: &Beneath, entry: &Entry, stat: &Stat, digest: &Digest<'_>) -> Result<String> {
     let reading = || format!("read {}", entry.path.display());
     match entry.kind {
         EntryKind::Device => Ok(format!("{}:{}", major(stat.st_rdev), minor(stat.st_rdev))),
@@ -125,7 +139,7 @@ fn content(root: &Beneath, entry: &Entry, stat: &Stat) -> Result<String> {
         }
         EntryKind::File => {
             let mut file = File::from(root.file(&entry.path).doing(reading)?);
-            copy::hash(&mut file).doing(reading)
+            digest(entry, &mut file)
         }
         EntryKind::Symlink => Ok(root
             .read_link(&entry.path)

@@ -7,6 +7,7 @@
 //! glibc 2.37 dropped. A jail sets no_new_privs, so the secure mode of set-user-id programs is
 //! not applied.
 
+mod blocks;
 mod cache;
 mod closure;
 mod inspect;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 
 use crate::error::{Doing, Error, Result, explain};
 
+use blocks::Blocks;
 use cache::LibraryCache;
 use machine::Layout;
 use object::{Contents, ElfObject};
@@ -79,6 +81,17 @@ struct Library {
     object: Arc<ElfObject>,
     /// Device and inode.
     identity: (u64, u64),
+}
+
+/// The interpreter and argument of the `#!` line of the file at `path` beneath `root`; `None` if
+/// it is no script.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn script(root: &Path, path: &Path) -> Result<Option<(String, Option<String>)>> {
+    let opened = HostRoot::new(root)?.open(absolute_text(path)?);
+    let file = opened.doing(|| format!("read {}", path.display()))?;
+    Ok(inspect::script(&file))
 }
 
 impl Resolver {
@@ -220,7 +233,7 @@ fn read_candidate(path: &str, file: File) -> Result<Candidate> {
         return Err(Error::new(what(), "it is not a regular file"));
     }
     let identity = (metadata.dev(), metadata.ino());
-    match object::read(file).map_err(|why| Error::new(what(), why))? {
+    match object::read(Blocks::new(&file)).map_err(|why| Error::new(what(), why))? {
         Contents::Native(object) => Ok(Candidate::Found(Library {
             object: Arc::new(object),
             identity,

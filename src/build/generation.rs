@@ -28,7 +28,8 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// Names of generations that are being made or removed begin with these.
 const BUILDING: &str = ".building-";
 const REMOVING: &str = ".removing-";
-const GENERATIONS: &str = "generations";
+/// The directory of the generations in that of a jail.
+pub const GENERATIONS: &str = "generations";
 const MANIFEST: &str = "manifest.json";
 const CURRENT: &str = "current";
 const NEW_CURRENT: &str = ".current-new";
@@ -246,11 +247,16 @@ impl Lock<'_> {
         let opened = directory
             .make_directory(&root, 0o700)
             .and_then(|()| directory.beneath(&root));
-        match opened.doing(doing) {
-            Ok(root) => Ok(New {
+        let numbered = opened
+            .doing(doing)
+            .and_then(|root| Ok((root, self.state.generations()?)));
+        match numbered {
+            Ok((root, generations)) => Ok(New {
                 state: self.state,
                 name,
                 root,
+                // The lock keeps others from taking it.
+                generation: generations.last().map_or(1, |last| last.saturating_add(1)),
             }),
             Err(error) => Err(self.state.remove_partial(&name, error)),
         }
@@ -294,12 +300,18 @@ pub struct New<'a> {
     state: &'a State,
     name: PathBuf,
     root: Beneath,
+    generation: u64,
 }
 
 impl New<'_> {
     /// Its root directory.
     pub fn root(&self) -> &Beneath {
         &self.root
+    }
+
+    /// The number that it will have.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Writes its manifest.
@@ -310,6 +322,17 @@ impl New<'_> {
         let path = self.name.join(MANIFEST);
         let file = self.state.directory.create(&path, 0o444);
         manifest.write(file.doing(|| format!("make {}", path.display()))?.into())
+    }
+
+    /// Writes the file `name` beside its manifest.
+    ///
+    /// # Errors
+    /// The disk is full, or there is such a file.
+    pub fn write_beside(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.name.join(name);
+        let doing = || format!("write {}", self.state.path.join(&path).display());
+        let file = self.state.directory.create(&path, 0o644).doing(doing)?;
+        File::from(file).write_all(text.as_bytes()).doing(doing)
     }
 
     /// Waits until all of it is on the disk.
@@ -325,11 +348,7 @@ impl New<'_> {
     /// # Errors
     /// `rename(2)`'s.
     pub fn publish(self) -> Result<u64> {
-        let generation = self
-            .state
-            .generations()?
-            .last()
-            .map_or(1, |last| last.saturating_add(1));
+        let generation = self.generation;
         let doing = || format!("finish generation {generation}");
         let path = Path::new(GENERATIONS).join(generation.to_string());
         self.state

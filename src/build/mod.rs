@@ -21,13 +21,14 @@ pub mod users;
 use std::path::Path;
 
 pub use drift::{Difference, Drift, drift};
-pub use generation::{State, state_of};
+pub use generation::{GENERATIONS, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use standalone::{Standalone, standalone};
 pub use users::Account;
 
 use crate::error::Result;
 use crate::spec::Spec;
+use generation::New;
 use host_tree::HostTree;
 use inventory::{Inventory, Layout};
 
@@ -35,7 +36,7 @@ use inventory::{Inventory, Layout};
 pub const LOG_DIRECTORY: &str = "/dev/gaoler";
 
 /// What is to be built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The policy.
     pub spec: &'a Spec,
@@ -45,7 +46,14 @@ pub struct Request<'a> {
     pub state: &'a Path,
     /// Generations that something runs from: they are not pruned.
     pub in_use: &'a [u64],
+    /// What else is kept with a new generation.
+    pub beside: &'a Beside<'a>,
 }
+
+/// Gives the files that are to lie beside the manifest of a new generation, names and texts, so
+/// that they are on the disk with it or not at all. It is told the number that the generation
+/// will have, and what is in it.
+pub type Beside<'a> = dyn Fn(u64, &Manifest) -> Result<Vec<(&'static str, String)>> + 'a;
 
 /// What a build is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,20 +114,32 @@ pub fn build(request: &Request<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Res
         return Ok(built);
     }
     let new = lock.begin()?;
-    let copied = |bytes| progress(Progress::Copied(bytes));
-    let written = tree::write(new.root(), &inventory, &host, &copied)
-        .and_then(|manifest| new.write_manifest(&manifest).map(|()| manifest))
-        .and_then(|manifest| {
-            progress(Progress::Syncing);
-            new.sync().map(|()| manifest)
-        });
-    let manifest = match written {
+    let manifest = match write(&new, request, &inventory, &host, progress) {
         Ok(manifest) => manifest,
         Err(error) => return Err(new.abandon(error)),
     };
     let generation = new.publish()?;
     lock.prune(request.in_use)?;
     Ok(Built::new(generation, true, &manifest))
+}
+
+/// Fills the directory of a new generation and waits until it is on the disk.
+fn write(
+    new: &New<'_>,
+    request: &Request<'_>,
+    inventory: &Inventory,
+    host: &HostTree,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Manifest> {
+    let copied = |bytes| progress(Progress::Copied(bytes));
+    let manifest = tree::write(new.root(), inventory, host, &copied)?;
+    new.write_manifest(&manifest)?;
+    for (name, text) in (request.beside)(new.generation(), &manifest)? {
+        new.write_beside(name, &text)?;
+    }
+    progress(Progress::Syncing);
+    new.sync()?;
+    Ok(manifest)
 }
 
 /// What is to be in the tree, with the news of it.
@@ -147,10 +167,10 @@ fn unchanged(state: &State, inventory: &Inventory, host: &HostTree) -> Result<Op
     let Ok(manifest) = state.manifest(generation) else {
         return Ok(None);
     };
-    if !tree::may_equal(inventory, &manifest) || tree::foresee(inventory, host)? != manifest {
+    if !tree::may_equal(inventory, &manifest) {
         return Ok(None);
     }
-    let intact = drift(&state.root(generation), &manifest)?.is_empty();
+    let intact = tree::is_as_now(inventory, host, &state.root(generation), &manifest)?;
     Ok(intact.then(|| Built::new(generation, false, &manifest)))
 }
 
@@ -159,19 +179,13 @@ fn unchanged(state: &State, inventory: &Inventory, host: &HostTree) -> Result<Op
 /// execve (`execveat(2)`, BUGS). Empty for an ELF program.
 ///
 /// # Errors
-/// The program is not there or is for another machine.
+/// The program is not there.
 pub fn interpreter_of(spec: &Spec) -> Result<Vec<String>> {
     let Some(program) = spec.service.command.first() else {
         return Ok(Vec::new());
     };
-    let inspected = elf::Resolver::new(Path::new("/"))?.inspect(Path::new(program))?;
-    Ok(match inspected {
-        elf::Inspected::Script {
-            interpreter,
-            argument,
-        } => std::iter::once(interpreter.display().to_string())
-            .chain(argument)
-            .collect(),
-        _ => Vec::new(),
-    })
+    let script = elf::script(Path::new("/"), Path::new(program))?;
+    Ok(script.map_or_else(Vec::new, |(interpreter, argument)| {
+        std::iter::once(interpreter).chain(argument).collect()
+    }))
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Timespec, Timestamps, Uid};
 
+use super::drift::drift_by;
 use super::host_tree::HostTree;
 use super::inventory::{Inventory, Wanted, What};
 use super::manifest::{Entry, EntryKind, Manifest};
@@ -63,25 +64,33 @@ pub fn may_equal(inventory: &Inventory, manifest: &Manifest) -> bool {
             })
 }
 
-/// The manifest that [`write`] would give, without writing anything: the sources are read.
+/// Whether the tree at `root` is as `manifest` says, and each copied file of it equal to what it
+/// was copied from, byte by byte: then [`write`] would give the same. For inventories that
+/// [`may_equal`] the manifest.
 ///
 /// # Errors
-/// A source cannot be read.
-pub fn foresee(inventory: &Inventory, host: &HostTree) -> Result<Manifest> {
-    let files = files_of(inventory);
-    let digests = in_parallel(&files, |(path, source, _)| {
+/// A source or a file of the tree cannot be read.
+pub fn is_as_now(
+    inventory: &Inventory,
+    host: &HostTree,
+    root: &Path,
+    manifest: &Manifest,
+) -> Result<bool> {
+    let drifts = drift_by(root, manifest, &|entry, copy| {
+        let source = match inventory.wanted.get(&entry.path) {
+            Some(Wanted {
+                what: What::File(_),
+                source: Some(source),
+                ..
+            }) => source,
+            _ => return copy::hash(copy).doing(|| format!("read {}", entry.path.display())),
+        };
         let doing = || format!("read {}", source.display());
-        let mut file = File::from(host.root().file(source).doing(doing)?);
-        Ok((*path, copy::hash(&mut file).doing(doing)?))
+        let mut source = File::from(host.root().file(source).doing(doing)?);
+        let digest = copy::hash_if_equal(copy, &mut source).doing(doing)?;
+        Ok(digest.unwrap_or_else(|| "not that of its source".to_owned()))
     })?;
-    let digests: BTreeMap<&Path, String> = digests.into_iter().collect();
-    let entries = inventory
-        .wanted
-        .iter()
-        .map(|(path, wanted)| entry(path, wanted, digests.get(path.as_path()).cloned()));
-    Ok(Manifest {
-        entries: entries.collect(),
-    })
+    Ok(drifts.is_empty())
 }
 
 /// Makes what is no copy: parents come before what is in them, since the paths are sorted.

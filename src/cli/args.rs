@@ -117,13 +117,15 @@ pub struct Up {
 pub struct Learn {
     /// The jail's name; a service that gaoler knows needs no command.
     pub name: String,
-    /// A command that shows that the service works; may be given more than once.
+    /// A command that shows that the service works; may be given more than once. One that fails
+    /// is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
     /// How long to watch after the exercises, in seconds.
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
     pub serve_for: u64,
-    /// When it is ready: udp:PORT, tcp:PORT, file:PATH or quiet:MILLISECONDS.
+    /// When it is ready: udp:PORT, tcp:PORT, file:PATH, log:REGEX (a line that it prints, and in
+    /// the jail also one that it logs) or quiet:MILLISECONDS.
     #[arg(long, value_name = "SIGN")]
     pub ready: Vec<String>,
     /// The user it shall run as; needed if it does not change to one by itself.
@@ -134,6 +136,9 @@ pub struct Learn {
     /// service that cannot be started twice.
     #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2))]
     pub passes: u32,
+    /// The group it shall have, in place of that user's own: for a user whose group others share.
+    #[arg(long)]
+    pub group: Option<String>,
     /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
     #[arg(long)]
     pub again: bool,

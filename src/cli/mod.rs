@@ -156,8 +156,10 @@ fn perform(arguments: Arguments) -> Result<u8> {
     }
 }
 
-/// Beside a jail: one line for whoever started it, then nothing more on standard output.
+/// Beside a jail: one line for whoever started it, then what the jail says for as long as that is
+/// read.
 fn supervise(places: &Places, name: &str) -> Result<u8> {
+    let listener = output::standard_output_as_listener();
     let mut announce = |word: &verbs::Announcement| {
         let mut line = serde_json::to_string(word).unwrap_or_default();
         line.push('\n');
@@ -170,7 +172,7 @@ fn supervise(places: &Places, name: &str) -> Result<u8> {
         }
         output::leave_standard_output();
     };
-    verbs::supervise(places, name, &mut announce).map(|()| 0)
+    verbs::supervise(places, name, listener, &mut announce).map(|()| 0)
 }
 
 fn exit_code_of(ended: Ended) -> u8 {
@@ -189,6 +191,7 @@ fn options(learn: Learn) -> LearnOptions {
         serve_for: learn.serve_for,
         ready: learn.ready,
         user: learn.user,
+        group: learn.group,
         create_user: false,
         again: learn.again,
         passes: learn.passes,

@@ -2,9 +2,11 @@
 //! when the reader has gone away.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::fs::{FileType, OFlags};
 use serde::Serialize;
 
 use crate::verbs::Event;
@@ -37,6 +39,7 @@ impl Output {
             }
             Event::Did(text) => self.line(text),
             Event::Note(text) => self.line(&format!("note: {text}")),
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
         }
     }
 
@@ -79,6 +82,19 @@ impl Output {
     pub(super) fn colour(&self) -> bool {
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
     }
+}
+
+/// Standard output once more, made not to block, if it is a pipe: nobody else writes to that, so
+/// nobody else minds.
+pub(super) fn standard_output_as_listener() -> Option<OwnedFd> {
+    let status = rustix::fs::fstat(rustix::stdio::stdout()).ok()?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
+        return None;
+    }
+    let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).ok()?;
+    let flags = rustix::fs::fcntl_getfl(&listener).ok()?;
+    rustix::fs::fcntl_setfl(&listener, flags | OFlags::NONBLOCK).ok()?;
+    Some(listener)
 }
 
 /// Puts `/dev/null` in the place of standard output, so that whoever reads it sees its end.

@@ -1,5 +1,6 @@
 //! Texts for people, and the JSON shapes that are not a module's own type.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -7,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::audit::{Finding, Severity};
 use crate::build::{Built, EntryKind};
-use crate::learn::Trace;
 use crate::learn::trace::Phase;
+use crate::learn::{ExerciseRun, Trace};
 use crate::plan::Plan;
 use crate::sys::caps;
 use crate::verbs::{CheckReport, Jail, Learned, Status, Up};
@@ -34,6 +35,7 @@ pub(super) fn up(up: &Up) -> String {
     text.push('\n');
     if let Some(trace) = &up.trace {
         line(&mut text, "learned", &learned_in_words(trace));
+        failed_exercises(&mut text, trace);
     }
     line(&mut text, "in the jail", &contents(jail, &up.built));
     for bind in &spec.binds {
@@ -98,11 +100,8 @@ fn line(text: &mut String, label: &str, value: &str) {
 
 fn learned_in_words(trace: &Trace) -> String {
     let certificate = &trace.certificate;
-    let passed = certificate
-        .exercises
-        .iter()
-        .filter(|run| run.passed)
-        .count();
+    let (run, failed) = (exercises(trace).count(), failures(trace).count());
+    let passed = run - failed;
     let phase = |wanted| {
         trace
             .calls
@@ -112,15 +111,45 @@ fn learned_in_words(trace: &Trace) -> String {
     };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
-         {passed} of {} exercises passed",
+         {passed} of {run} exercises passed, {} passes",
         certificate.stops,
         certificate.records,
         certificate.processes,
         certificate.threads,
         phase(Phase::Start),
         phase(Phase::Serve),
-        certificate.exercises.len(),
+        certificate.passes,
     )
+}
+
+/// A line for each exercise that was not passed.
+fn failed_exercises(text: &mut String, trace: &Trace) {
+    for run in failures(trace) {
+        let ended = match run.exit {
+            Some(code) => format!("exit code {code}"),
+            None => "no exit code".to_owned(),
+        };
+        let command = run.command.join(" ");
+        line(
+            text,
+            "not passed",
+            &format!("{} ({ended}): {command}", run.name),
+        );
+    }
+}
+
+/// The exercises, each once, however many passes there were.
+fn exercises(trace: &Trace) -> impl Iterator<Item = &str> {
+    let runs = trace.certificate.exercises.iter();
+    runs.map(|run| run.name.as_str())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+}
+
+/// Of each exercise that was not passed every time, the first run that was not.
+fn failures(trace: &Trace) -> impl Iterator<Item = &ExerciseRun> {
+    let runs = &trace.certificate.exercises;
+    exercises(trace).filter_map(|name| runs.iter().find(|run| run.name == name && !run.passed))
 }
 
 fn contents(jail: &Jail, built: &Built) -> String {
@@ -263,6 +292,7 @@ pub(super) fn learned(learned: &Learned) -> String {
         spec.name,
         learned_in_words(&learned.trace)
     );
+    failed_exercises(&mut text, &learned.trace);
     for note in &learned.notes {
         line(&mut text, "left out", note);
     }

@@ -15,6 +15,9 @@ pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:
 /// hundred thousand zones fits.
 const OUTPUT_LIMIT: u64 = 64 << 20;
 
+/// How much of one line is shown, in bytes.
+const LONGEST_LINE: usize = 1024;
+
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -39,13 +42,36 @@ impl Outcome {
     }
 }
 
-/// The last `count` lines of a text.
+/// The last `count` lines of a text, each up to 1 KiB, for a terminal: control characters, which
+/// could make it show something else, become `#` and three octal digits per byte.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines
+    let last = lines
         .get(lines.len().saturating_sub(count)..)
-        .unwrap_or_default()
-        .join("\n")
+        .unwrap_or_default();
+    let lines: Vec<String> = last.iter().map(|line| plain(line)).collect();
+    lines.join("\n")
+}
+
+fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    for character in line.chars() {
+        if plain.len() >= LONGEST_LINE {
+            plain += " [...]";
+            break;
+        }
+        match character {
+            '\t' => plain.push(' '),
+            control if control.is_control() => {
+                let mut bytes = [0; 4];
+                for byte in control.encode_utf8(&mut bytes).bytes() {
+                    plain += &format!("#{byte:03o}");
+                }
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// Whether a program can be found, as [`run`] would.
@@ -129,6 +155,16 @@ mod tests {
             "{}",
             outcome.output
         );
+    }
+
+    #[test]
+    fn last_lines_are_few_short_and_plain() {
+        let text = "first\nsecond\n\u{1b}[31mred\u{9b}\tx\r\n";
+        assert_eq!(last_lines(text, 2), "second\n#033[31mred#302#233 x");
+        assert_eq!(last_lines("", 3), "");
+        let long = "é".repeat(5000);
+        let shown = last_lines(&long, 1);
+        assert!(shown.len() < 1040 && shown.ends_with("é [...]"), "{shown}");
     }
 
     #[test]

@@ -110,18 +110,25 @@ fn parse_status(text: &str) -> Status {
 /// # Errors
 /// The process has ended.
 pub fn start_time(pid: i32) -> Result<u64> {
+    stat_field(pid, 22)
+}
+
+/// How long the process has computed, in clock ticks (100 a second), for itself and in the kernel;
+/// 0 if it has ended.
+pub fn cpu_ticks(pid: i32) -> u64 {
+    let [user, system] = [14, 15].map(|field| stat_field(pid, field).unwrap_or(0));
+    user.saturating_add(system)
+}
+
+/// One of the numbers of `/proc/PID/stat`, counted as `proc_pid_stat(5)` does, from the third on.
+fn stat_field(pid: i32, field: usize) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
     // The name in parentheses may hold anything, so fields are counted from the last ')'.
     text.rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_whitespace().nth(19))
-        .and_then(|field| field.parse().ok())
-        .ok_or_else(|| {
-            Error::new(
-                format!("read the start time in {path}"),
-                "it has no field 22",
-            )
-        })
+        .and_then(|(_, rest)| rest.split_whitespace().nth(field.checked_sub(3)?))
+        .and_then(|number| number.parse().ok())
+        .ok_or_else(|| Error::new(format!("read {path}"), format!("it has no field {field}")))
 }
 
 /// Whole seconds since `start_time` (clock ticks since boot, of which Linux has 100 a second

@@ -61,9 +61,10 @@ pub fn drive(
             name: exercise.name.clone(),
         });
         shared.exercise.store(number, Ordering::Relaxed);
-        let run = run(exercise, pass, over);
+        let (run, failure) = run(exercise, pass, over);
         shared.exercise.store(0, Ordering::Relaxed);
         progress(Progress::ExerciseEnded(run.clone()));
+        failure.map(progress).unwrap_or_default();
         if tell.send(Message::Ran(run)).is_err() {
             return;
         }
@@ -87,18 +88,45 @@ pub fn drive(
     }
 }
 
-/// Runs one exercise to its end.
-fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> ExerciseRun {
+/// Runs one exercise to its end; says what was wrong if it was not passed.
+fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> (ExerciseRun, Option<Progress>) {
     let (exit, output) = finish(&exercise.command, over);
-    let wanted = exercise.output.as_bytes();
-    let found = wanted.is_empty() || output.windows(wanted.len()).any(|part| part == wanted);
-    ExerciseRun {
+    let why = failure(exercise, exit, &output);
+    let run = ExerciseRun {
         name: exercise.name.clone(),
         command: exercise.command.clone(),
         exit,
-        passed: exit == Some(exercise.expect) && found,
+        passed: why.is_none(),
         pass,
+    };
+    let failed = why.map(|why| Progress::ExerciseFailed {
+        name: exercise.name.clone(),
+        why,
+        output: String::from_utf8_lossy(&output).into_owned(),
+    });
+    (run, failed)
+}
+
+/// What an exercise did instead of what is expected of it.
+fn failure(exercise: &Exercise, exit: Option<i32>, output: &[u8]) -> Option<String> {
+    let Some(code) = exit else {
+        let seconds = LONGEST.as_secs();
+        return Some(format!(
+            "it could not be run, or was killed, as it is after {seconds} s"
+        ));
+    };
+    if code != exercise.expect {
+        let expected = exercise.expect;
+        return Some(format!("exit code {code} where {expected} is expected"));
     }
+    let wanted = exercise.output.as_bytes();
+    let found = wanted.is_empty() || output.windows(wanted.len()).any(|part| part == wanted);
+    (!found).then(|| {
+        format!(
+            "exit code {code}, but it did not print {:?}",
+            exercise.output
+        )
+    })
 }
 
 /// Runs a command to its end: its exit code, if it had one, and what it printed.
@@ -164,7 +192,27 @@ mod tests {
             output: output.to_owned(),
             because: String::new(),
         };
-        run(&exercise, 1, &AtomicBool::new(false))
+        let (run, failed) = run(&exercise, 1, &AtomicBool::new(false));
+        assert_eq!(run.passed, failed.is_none());
+        run
+    }
+
+    #[test]
+    fn a_failure_says_what_it_was() {
+        let exercise = Exercise {
+            name: "it".to_owned(),
+            command: Vec::new(),
+            expect: 3,
+            output: "text".to_owned(),
+            because: String::new(),
+        };
+        let failure = |exit, output: &str| failure(&exercise, exit, output.as_bytes());
+        assert_eq!(failure(Some(3), "some text"), None);
+        let why = failure(Some(3), "other").unwrap();
+        assert!(why.contains("did not print \"text\""), "{why}");
+        let why = failure(Some(0), "text").unwrap();
+        assert!(why.contains("exit code 0 where 3"), "{why}");
+        assert!(failure(None, "text").unwrap().contains("could not be run"));
     }
 
     #[test]

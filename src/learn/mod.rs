@@ -7,6 +7,7 @@ mod c_library;
 pub mod calls;
 pub mod capabilities;
 mod exercises;
+mod heard;
 mod names;
 mod passes;
 pub mod paths;
@@ -56,7 +57,7 @@ pub struct Request {
     pub stop_command: Vec<String>,
     /// Between its own way to stop, SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
-    /// Its standard output and error.
+    /// Its standard output and error: a file, if a `log:` sign is to be looked for in it.
     pub output: OwnedFd,
     /// How often it is run: 1 stops at every call; 2 runs it again at nearly full speed and
     /// stops at what the first run has not shown. It serves on only in the last.
@@ -73,6 +74,15 @@ pub enum Progress {
     Calls(u64),
     /// An exercise has ended.
     ExerciseEnded(ExerciseRun),
+    /// It was not passed.
+    ExerciseFailed {
+        /// Its name.
+        name: String,
+        /// What it did instead of what was expected, in words.
+        why: String,
+        /// What it printed.
+        output: String,
+    },
     /// An exercise was started.
     ExerciseStarted {
         /// Its name.

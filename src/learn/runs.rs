@@ -152,7 +152,7 @@ fn pass(
             let mut tracer = Tracer::start(program, before, &shared.exercise)?;
             let pid = tracer.first;
             progress(Progress::Started { pid, pass: number });
-            let mut session = Session::new(request, driver, shared, progress, counted);
+            let mut session = Session::new(request, driver, shared, progress, counted)?;
             let ran = session.run(&mut tracer);
             let Session {
                 exercises, gaps, ..

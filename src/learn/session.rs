@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use super::exercises::{Message, Shared};
+use super::heard::Heard;
 use super::runs::{Counted, unfinished};
 use super::trace::{ExerciseRun, Phase};
 use super::tracer::{Step, Tracer};
@@ -58,6 +59,7 @@ pub struct Session<'a> {
     kept: Instant,
     begun: Instant,
     looked: Instant,
+    heard: Heard<'a>,
     /// Since when it has a port.
     reachable: Option<Instant>,
     told: Instant,
@@ -70,16 +72,20 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// A run that begins now.
+    ///
+    /// # Errors
+    /// A `log:` sign that is no regular expression.
     pub fn new(
         request: &'a Request,
         driver: Driver,
         shared: &'a Shared,
         progress: &'a (dyn Fn(Progress) + Sync),
         before: &Counted,
-    ) -> Self {
+    ) -> Result<Self> {
         let now = Instant::now();
-        Self {
+        Ok(Self {
             request,
+            heard: Heard::of(&request.output, &request.ready)?,
             driver,
             shared,
             progress,
@@ -92,7 +98,7 @@ impl<'a> Session<'a> {
             stage: Stage::Starting,
             exercises: Vec::new(),
             gaps: Vec::new(),
-        }
+        })
     }
 
     /// Traces until everything the service started is gone.
@@ -160,10 +166,11 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.looked = now;
+        self.heard.listen();
         let waiting: Vec<Ready> = self
             .signs()
             .into_iter()
-            .filter(|sign| !holds(sign, tracer, now))
+            .filter(|sign| !holds(sign, tracer, &self.heard, now))
             .collect();
         let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
         let late = now.duration_since(self.begun) >= self.request.ready_timeout;
@@ -254,11 +261,12 @@ impl<'a> Session<'a> {
     }
 }
 
-fn holds(sign: &Ready, tracer: &Tracer<'_>, now: Instant) -> bool {
+fn holds(sign: &Ready, tracer: &Tracer<'_>, heard: &Heard<'_>, now: Instant) -> bool {
     match sign {
         Ready::Tcp(port) => tracer.memory.listening.contains(port),
         Ready::Udp(port) => tracer.memory.bound.contains(port),
         Ready::File(path) => path.exists(),
+        Ready::Log(expression) => heard.has_seen(expression),
         Ready::Quiet(milliseconds) => {
             now.duration_since(tracer.last_stop) >= Duration::from_millis(u64::from(*milliseconds))
         }
@@ -270,6 +278,10 @@ fn describe(sign: &Ready) -> String {
         Ready::Tcp(port) => format!("nothing listens on TCP port {port}"),
         Ready::Udp(port) => format!("nothing has bound UDP port {port}"),
         Ready::File(path) => format!("{} does not exist", path.display()),
+        Ready::Log(expression) => format!(
+            "it printed no line that matches {expression} (what it sends to syslog is not seen \
+             while it is learned)"
+        ),
         Ready::Quiet(milliseconds) => format!("it was never quiet for {milliseconds} ms"),
     }
 }

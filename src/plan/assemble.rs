@@ -65,6 +65,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
     plan.ids();
     plan.restrictions()?;
     plan.execute()?;
+    plan.ready();
     Ok(Plan {
         name: inputs.spec.name.clone(),
         generation: inputs.generation,

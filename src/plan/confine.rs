@@ -4,7 +4,7 @@ use super::assemble::{Assembly, Inputs};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict};
 use crate::Result;
-use crate::spec::Spec;
+use crate::spec::{Demand, Spec};
 
 impl Assembly<'_> {
     pub(super) fn ids(&mut self) {
@@ -114,11 +114,32 @@ impl Assembly<'_> {
             let program = policy::filter(spec)?;
             self.add(
                 Phase::Restrict,
-                Step::Seccomp { program },
+                Step::Seccomp {
+                    program,
+                    listener: !policy::start_calls(spec).is_empty(),
+                },
                 "last, so that it need not allow what the steps before it do",
             );
         }
         Ok(())
+    }
+
+    /// What has an end when the service is ready.
+    pub(super) fn ready(&mut self) {
+        let spec = self.inputs.spec;
+        let calls = policy::start_calls(spec);
+        if calls.is_empty() || spec.protections.seccomp == Demand::Off {
+            return;
+        }
+        self.add(
+            Phase::Ready,
+            Step::EndStart {
+                calls,
+                signs: spec.service.ready.clone(),
+            },
+            "only starting needs them: while the service starts they wait for an answer that is \
+             always yes, and once nobody listens any more the kernel answers ENOSYS",
+        );
     }
 
     pub(super) fn execute(&mut self) -> Result<()> {

@@ -136,11 +136,19 @@ impl fmt::Display for Step {
                 rules.abi,
                 rules.files.len()
             ),
-            Step::Seccomp { program } => {
+            Step::Seccomp { program, listener } => {
+                let listening = if *listener { ", with a listener" } else { "" };
                 write!(
                     f,
-                    "install the system call filter ({} instructions)",
+                    "install the system call filter ({} instructions){listening}",
                     program.len()
+                )
+            }
+            Step::EndStart { calls, .. } => {
+                write!(
+                    f,
+                    "end the {} system calls that only starting needs",
+                    calls.len()
                 )
             }
             Step::Execute { arguments, .. } => {

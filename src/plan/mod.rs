@@ -4,6 +4,7 @@
 mod assemble;
 mod confine;
 mod describe;
+mod packed;
 mod policy;
 mod restrict;
 pub mod step;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::spec::{LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
 pub use step::{Phase, PlannedStep, Step};
@@ -37,6 +39,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What must show before the calls that only starting needs come to their end; `None` if
+    /// there are none.
+    pub fn start_ends_with(&self) -> Option<&[Sign]> {
+        self.steps.iter().find_map(|planned| match &planned.step {
+            Step::EndStart { signs, .. } => Some(signs.as_slice()),
+            _ => None,
+        })
+    }
+
     /// Writes the plan as JSON: the compiled form that lies beside the manifest.
     ///
     /// # Errors

@@ -50,8 +50,23 @@ pub fn arguments(spec: &Spec, interpreter: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Compiles the filter: the calls of the spec, some of them only with some arguments.
+/// The calls that end when the service is ready.
+pub fn start_calls(spec: &Spec) -> Vec<u32> {
+    let always: Vec<u32> = ALWAYS
+        .iter()
+        .filter_map(|name| calls::number(name))
+        .collect();
+    let calls = spec.calls.iter().filter(|rule| rule.start_only);
+    calls
+        .map(|rule| rule.number)
+        .filter(|number| !always.contains(number))
+        .collect()
+}
+
+/// Compiles the filter: the calls of the spec, some of them only with some arguments. Those that
+/// only starting needs wait for whoever holds the filter's listener.
 pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
+    let only_at_start = start_calls(spec);
     let mut rules: Vec<Rule> = spec
         .calls
         .iter()
@@ -73,8 +88,25 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
             });
         }
     }
-    permit(&mut rules, number("execveat")?, 0, PROGRAM_DESCRIPTOR);
-    permit(&mut rules, number("write")?, 0, ERROR_DESCRIPTOR);
+    for rule in &mut rules {
+        if only_at_start.contains(&rule.call) {
+            ask_first(rule);
+        }
+    }
+    // The last step waits until the listener has been taken over: it goes with this process's
+    // descriptors.
+    let execute = if only_at_start.is_empty() {
+        Action::Allow
+    } else {
+        Action::Notify
+    };
+    permit(&mut rules, number("execveat")?, PROGRAM_DESCRIPTOR, execute);
+    permit(
+        &mut rules,
+        number("write")?,
+        ERROR_DESCRIPTOR,
+        Action::Allow,
+    );
     rules.sort_by_key(|rule| rule.call);
     compile(rules, Action::Errno(EPERM))
 }
@@ -110,21 +142,32 @@ fn compile(rules: Vec<Rule>, denied: Action) -> Result<Vec<Instruction>> {
     })
 }
 
-/// Lets a call through that the spec does not have, for one descriptor: the launcher's own.
-fn permit(rules: &mut Vec<Rule>, call: u32, argument: u8, descriptor: u32) {
-    if rules.iter().any(|rule| rule.call == call) {
-        return;
+/// What would run waits for an answer instead.
+fn ask_first(rule: &mut Rule) {
+    let actions = rule.alternatives.iter_mut().map(|(_, action)| action);
+    for action in actions.chain([&mut rule.otherwise]) {
+        if *action == Action::Allow {
+            *action = Action::Notify;
+        }
     }
-    let same = Condition {
-        argument,
+}
+
+/// What happens to a call on one descriptor, the launcher's own, whatever the spec says of it.
+fn permit(rules: &mut Vec<Rule>, call: u32, descriptor: u32, action: Action) {
+    let same = vec![Condition {
+        argument: 0,
         low_half_only: true,
         comparison: Comparison::Equal(descriptor.into()),
-    };
-    rules.push(Rule {
-        call,
-        alternatives: vec![(vec![same], Action::Allow)],
-        otherwise: Action::Errno(EPERM),
-    });
+    }];
+    match rules.iter_mut().find(|rule| rule.call == call) {
+        Some(rule) if rule.alternatives.is_empty() && rule.otherwise == action => {}
+        Some(rule) => rule.alternatives.insert(0, (same, action)),
+        None => rules.push(Rule {
+            call,
+            alternatives: vec![(same, action)],
+            otherwise: Action::Errno(EPERM),
+        }),
+    }
 }
 
 fn rule_for(call: u32, spec: &Spec) -> Rule {

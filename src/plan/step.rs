@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Instruction;
+use crate::spec::Ready;
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum Phase {
     Restrict,
     /// The service itself.
     Execute,
+    /// Once it is ready.
+    Ready,
 }
 
 impl fmt::Display for Phase {
@@ -43,6 +46,7 @@ impl fmt::Display for Phase {
             Phase::Ids => "ids",
             Phase::Restrict => "restrict",
             Phase::Execute => "execute",
+            Phase::Ready => "ready",
         })
     }
 }
@@ -169,7 +173,10 @@ pub enum Step {
     EnterRoot,
     /// The first process stays behind to reap, under a filter of its own; the service has the
     /// same number inside as outside.
-    ForkService { program: Vec<Instruction> },
+    ForkService {
+        #[serde(with = "super::packed")]
+        program: Vec<Instruction>,
+    },
     /// A session of its own: no terminal of the host's.
     NewSession,
     /// The program, from inside.
@@ -206,13 +213,19 @@ pub enum Step {
     NoNewPrivs,
     /// Landlock.
     Landlock(LandlockRules),
-    /// The system call filter.
-    Seccomp { program: Vec<Instruction> },
+    /// The system call filter; with a listener if some calls end when the service is ready.
+    Seccomp {
+        #[serde(with = "super::packed")]
+        program: Vec<Instruction>,
+        listener: bool,
+    },
     /// Hand over.
     Execute {
         arguments: Vec<String>,
         environment: Vec<String>,
     },
+    /// The listener is closed as soon as all signs of readiness are there.
+    EndStart { calls: Vec<u32>, signs: Vec<Ready> },
 }
 
 /// A step with its place in the order and the reason for it.

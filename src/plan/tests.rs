@@ -58,6 +58,7 @@ fn spec() -> Spec {
         }],
         calls: vec![CallRule {
             number: 0,
+            start_only: false,
             because: "read".to_owned(),
         }],
         ..Spec::default()

@@ -71,6 +71,15 @@ pub fn remove(directories: &[PathBuf]) -> Result<()> {
     for directory in directories {
         match rustix::fs::rmdir(directory) {
             Ok(()) | Err(Errno::NOENT) => {}
+            Err(Errno::BUSY) => {
+                let doing = format!("remove the cgroup {}", directory.display());
+                return Err(
+                    Error::new(doing, "processes of the jail are still in it").hint(format!(
+                        "end them: they are in {}/cgroup.procs",
+                        directory.display()
+                    )),
+                );
+            }
             Err(errno) => {
                 return Err(errno).doing(|| format!("remove the cgroup {}", directory.display()));
             }

@@ -2,7 +2,7 @@
 //! operation answers with an errno, and the parent, which holds the plan, words the error.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
@@ -13,6 +13,7 @@ use super::prepare::Operation;
 use crate::plan::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
 use crate::sys;
 use crate::sys::mount::MountAttributes;
+use crate::sys::seccomp::Instruction;
 
 /// The first descriptor that nothing in a jail has a use for.
 const FIRST_UNUSED: u32 = ERROR_DESCRIPTOR + 1;
@@ -57,13 +58,62 @@ pub(super) fn perform(
     })
 }
 
-/// Writes `{step, errno}` for the parent.
-pub(super) fn report(errors: impl AsFd, (step, errno): (u32, Errno)) -> Result<usize> {
-    let mut message = [0_u8; 8];
-    let (first, second) = message.split_at_mut(4);
-    first.copy_from_slice(&step.to_ne_bytes());
-    second.copy_from_slice(&errno.raw_os_error().to_ne_bytes());
-    rustix::io::write(errors, &message)
+/// In place of a step's index: the number is that of the filter's listener.
+const LISTENER: u32 = u32::MAX;
+
+/// What the child says on the error pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// The step of this index failed.
+    Failed(u32, Errno),
+    /// Its filter's listener has this number, and it waits for somebody to take it.
+    Listener(i32),
+}
+
+impl Word {
+    /// The size of every word on the pipe.
+    pub(super) const SIZE: usize = 8;
+
+    fn to_bytes(self) -> [u8; Self::SIZE] {
+        let (step, number) = match self {
+            Word::Failed(step, errno) => (step, errno.raw_os_error()),
+            Word::Listener(number) => (LISTENER, number),
+        };
+        let mut bytes = [0; Self::SIZE];
+        let (first, second) = bytes.split_at_mut(4);
+        first.copy_from_slice(&step.to_ne_bytes());
+        second.copy_from_slice(&number.to_ne_bytes());
+        bytes
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let number = i32::from_ne_bytes([e, f, g, h]);
+        match u32::from_ne_bytes([a, b, c, d]) {
+            LISTENER => Word::Listener(number),
+            step => Word::Failed(step, Errno::from_raw_os_error(number)),
+        }
+    }
+}
+
+/// Says a word to the parent.
+pub(super) fn tell(errors: impl AsFd, word: Word) -> Result<usize> {
+    rustix::io::write(errors, &word.to_bytes())
+}
+
+/// Installs the filter. Its listener stays open, close-on-exec, until the parent has taken it:
+/// the execve that would close it is the first call that waits for an answer.
+fn install(program: &[Instruction], listener: bool, carried: &Carried<'_>) -> Result<()> {
+    let options = sys::seccomp::Options {
+        listener,
+        ..Default::default()
+    };
+    let Some(listener) = sys::seccomp::install(program, options)? else {
+        return Ok(());
+    };
+    let number = listener.as_raw_fd();
+    std::mem::forget(listener);
+    tell(carried.errors.ok_or(Errno::BADF)?, Word::Listener(number)).map(drop)
 }
 
 impl Operation {
@@ -142,9 +192,7 @@ impl Operation {
             Operation::Landlock => {
                 sys::landlock::restrict_self(carried.ruleset.ok_or(Errno::BADF)?)
             }
-            Operation::Seccomp { program } => {
-                sys::seccomp::install(program, sys::seccomp::Options::default()).map(drop)
-            }
+            Operation::Seccomp { program, listener } => install(program, *listener, carried),
             Operation::Execute {
                 arguments,
                 environment,
@@ -278,7 +326,10 @@ fn set_uids(uid: u32) -> Result<()> {
     let uid = Uid::from_raw(uid);
     rustix::thread::set_keep_capabilities(true)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
-    rustix::thread::set_keep_capabilities(false)
+    rustix::thread::set_keep_capabilities(false)?;
+    // Nobody of that user attaches to what is not the service yet, whatever fs.suid_dumpable says
+    // (CVE-2016-8659); execve sets it anew.
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
 }
 
 fn set_capabilities(keep: u64) -> Result<()> {
@@ -328,8 +379,8 @@ fn verify_capabilities(capabilities: u64, ambient: u64) -> Result<()> {
         let one = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::capability_is_in_ambient_set(one) {
             Ok(set) if set == (ambient & one.bits() != 0) => {}
-            // The kernel does not know this number, so nobody can have it.
-            Err(Errno::INVAL) if ambient & one.bits() == 0 => {}
+            // The kernel knows neither this number nor a higher one, so nobody can have them.
+            Err(Errno::INVAL) if ambient >> number == 0 => break,
             Ok(_) => return Err(Errno::PERM),
             Err(errno) => return Err(errno),
         }

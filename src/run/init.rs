@@ -8,7 +8,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::sys;
-use crate::sys::fork::{Namespaces, Options, Side};
+use crate::sys::fork::Stack;
 use crate::sys::seccomp::Instruction;
 
 /// How many numbers are tried when the wanted pid is taken.
@@ -79,17 +79,18 @@ pub(super) fn pid_outside() -> Result<i32> {
 }
 
 /// Forks the service so that it has one number in both pid namespaces: the first free one
-/// after `outside`, which is where the kernel itself would look.
-pub(super) fn fork_with_same_pid(outside: i32) -> Result<(i32, Side)> {
+/// after `outside`, which is where the kernel itself would look. Answers with that number once
+/// the service has executed its program or ended. `service` gets the number too.
+pub(super) fn fork_with_same_pid(
+    outside: i32,
+    stack: &mut Stack,
+    service: &mut dyn FnMut(i32),
+) -> Result<i32> {
     let mut pid = outside;
     for _ in 0..TRIES {
         pid += 1;
-        let options = Options {
-            namespaces: Namespaces::default(),
-            pids: &[pid, pid],
-        };
-        match sys::fork::fork(options) {
-            Ok(side) => return Ok((pid, side)),
+        match sys::fork::fork_borrowing(&[pid, pid], stack, &mut || service(pid)) {
+            Ok(()) => return Ok(pid),
             Err(Errno::EXIST) => {}
             // Past the host's pid_max.
             Err(Errno::INVAL) if pid > RESERVED_PIDS => pid = RESERVED_PIDS,
@@ -99,17 +100,19 @@ pub(super) fn fork_with_same_pid(outside: i32) -> Result<(i32, Side)> {
     Err(Errno::AGAIN)
 }
 
-/// Reaps until nobody is left; tells `status` about the start and the end of `service`.
+/// Reaps until nobody is left; tells `status` about the end of `service`.
 ///
 /// # Errors
 /// As the calls that take away the process's own privileges.
 pub(super) fn reap(service: i32, status: &OwnedFd, filter: &[Instruction]) -> Result<()> {
     give_up_privileges(status)?;
     sys::seccomp::install(filter, sys::seccomp::Options::default())?;
-    tell(Message::Started(service))?;
+    let status = rustix::stdio::stdin();
     loop {
         match rustix::process::wait(WaitOptions::empty()) {
-            Ok(Some((pid, how))) if pid.as_raw_pid() == service => tell(Message::ended(how))?,
+            Ok(Some((pid, how))) if pid.as_raw_pid() == service => {
+                tell(status, Message::ended(how))?;
+            }
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::CHILD) => return Ok(()),
             Err(errno) => return Err(errno),
@@ -134,8 +137,8 @@ fn give_up_privileges(status: &OwnedFd) -> Result<()> {
 }
 
 /// A supervisor that has gone away is no reason to end the service.
-fn tell(message: Message) -> Result<()> {
-    match rustix::io::write(rustix::stdio::stdin(), &message.to_bytes()) {
+pub(super) fn tell(status: impl AsFd, message: Message) -> Result<()> {
+    match rustix::io::write(status, &message.to_bytes()) {
         Ok(_) | Err(Errno::PIPE) => Ok(()),
         Err(errno) => Err(errno),
     }

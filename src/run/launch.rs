@@ -3,18 +3,21 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Carried};
+use super::child::{self, Carried, Word};
 use super::init::{self, Message};
-use super::prepare::{self, Prepared};
+use super::prepare::{self, Prepared, Service};
+use super::start_calls::StartCalls;
+use super::start_helper;
 use crate::plan::{Plan, Step};
 use crate::sys;
-use crate::sys::fork::{Options, Side};
+use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
 
 /// Exit code of a child that could not become the service: 125 in the manual's table.
@@ -44,6 +47,8 @@ pub struct Launched {
     service: Option<OwnedFd>,
     /// Where the first process tells how the service ended; `None` if there is none.
     status: Option<OwnedFd>,
+    /// While the service starts: the calls that only that needs.
+    pub start: Option<StartCalls>,
 }
 
 /// How a service ended.
@@ -79,11 +84,7 @@ pub fn launch(
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
     let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
-    let options = Options {
-        namespaces: prepared.namespaces,
-        pids: &[],
-    };
-    let side = sys::fork::fork(options).map_err(|errno| fork_failed(plan, errno))?;
+    let side = sys::fork::fork(prepared.namespaces).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {
         drop((errors_read, status_read));
         run_child(&mut prepared, stdio, &null, &errors, &status)
@@ -95,6 +96,7 @@ pub fn launch(
         service_pid: None,
         service: None,
         status: None,
+        start: None,
     };
     match follow(plan, child, &errors_read, status_read, forked) {
         Ok(launched) => Ok(launched),
@@ -106,19 +108,24 @@ pub fn launch(
     }
 }
 
-/// Executes the plan in this process: `run --exec`. Returns only on failure.
+/// Executes the plan in this process: `run --exec`. Returns only on failure. `directory` is the
+/// jail's own below `/run/gaoler`.
 ///
 /// # Errors
 /// The step that failed. Some steps cannot be undone, so the process must end now.
-pub fn execute(plan: &Plan) -> Error {
-    match execute_here(plan) {
+pub fn execute(plan: &Plan, directory: &Path) -> Error {
+    match execute_here(plan, directory) {
         Ok(never) => never,
         Err(error) => error,
     }
 }
 
-fn execute_here(plan: &Plan) -> Result<Error> {
+fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
     let prepared = prepare::prepare(plan)?;
+    let helper = match plan.start_ends_with() {
+        Some(_) => Some(start_helper::start(plan, directory)?),
+        None => None,
+    };
     for join in &prepared.cgroups {
         rustix::io::write(join, b"0").doing(|| "join the jail's cgroup")?;
     }
@@ -128,7 +135,7 @@ fn execute_here(plan: &Plan) -> Result<Error> {
     if let Err(errno) = sys::fork::unshare(prepared.namespaces) {
         return Ok(fork_failed(plan, errno));
     }
-    let mut carried = Carried::new(prepared.ruleset.as_ref(), None);
+    let mut carried = Carried::new(prepared.ruleset.as_ref(), helper.as_ref());
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
         None => Error::setup(
@@ -138,7 +145,8 @@ fn execute_here(plan: &Plan) -> Result<Error> {
     })
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+/// A pipe that no program is executed with.
+pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe")
 }
 
@@ -153,23 +161,53 @@ fn run_child(
     let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
-        Ok(outside) => child::perform(&prepared.first, &mut carried).or_else(|| {
-            let service = prepared.service.as_ref()?;
-            match init::fork_with_same_pid(outside) {
-                Err(errno) => Some((service.step, errno)),
-                Ok((_, Side::Child)) => child::perform(&service.operations, &mut carried),
-                Ok((pid, Side::Parent { .. })) => {
-                    match init::reap(pid, status, &service.first_filter) {
-                        Ok(()) => sys::fork::exit_now(0),
-                        Err(errno) => Some((service.step, errno)),
-                    }
-                }
+        Ok(outside) => {
+            let failure = child::perform(&prepared.first, &mut carried);
+            if let (None, Some(service)) = (failure, &mut prepared.service) {
+                first_process(service, outside, &mut carried, status);
             }
-        }),
+            failure
+        }
     };
-    if let Some(failure) = failure {
+    fail(carried.errors, failure)
+}
+
+/// The rest of the first process's life: it starts the service and reaps.
+fn first_process(
+    service: &mut Service,
+    outside: i32,
+    carried: &mut Carried<'_>,
+    status: &OwnedFd,
+) -> ! {
+    let Service {
+        step,
+        first_filter,
+        operations,
+        stack,
+    } = service;
+    let errors = carried.errors;
+    // In this process's memory, but with descriptors of its own: what it carries at its end has
+    // no meaning here.
+    let mut become_service = |pid| {
+        let failure = match init::tell(status, Message::Started(pid)) {
+            Err(errno) => Some((*step, errno)),
+            Ok(()) => child::perform(operations, carried),
+        };
+        fail(carried.errors, failure)
+    };
+    let result = init::fork_with_same_pid(outside, stack, &mut become_service)
+        .and_then(|pid| init::reap(pid, status, first_filter));
+    match result {
+        Ok(()) => sys::fork::exit_now(0),
+        Err(errno) => fail(errors, Some((*step, errno))),
+    }
+}
+
+/// Ends the child, after a word to the parent about what failed.
+fn fail(errors: Option<BorrowedFd<'_>>, failure: Option<(u32, Errno)>) -> ! {
+    if let (Some(errors), Some(failure)) = (errors, failure) {
         // If not even this can be written, the parent sees an end without a word.
-        match child::report(carried.errors.unwrap_or(errors.as_fd()), failure) {
+        match child::tell(errors, Word::Failed(failure.0, failure.1)) {
             Ok(_) | Err(_) => {}
         }
     }
@@ -211,7 +249,7 @@ fn follow(
             launched.follow_process(pid);
             forked(&launched)?;
         }
-        executed(plan, errors)?;
+        executed(plan, &mut launched, errors)?;
         match pid {
             Some(_) => Ok(()),
             None => Err(Error::setup(
@@ -238,24 +276,28 @@ fn await_service(plan: &Plan, status: &OwnedFd) -> Result<Option<i32>> {
 }
 
 /// Reads what the child says until its side of the error pipe is closed, by execve or by its
-/// end.
-fn executed(plan: &Plan, errors: &OwnedFd) -> Result<()> {
-    let mut message = [0_u8; 8];
-    let whole =
-        read_message(errors, &mut message).doing(|| format!("start the jail {}", plan.name))?;
-    if !whole {
-        return Ok(());
+/// end; lets its calls run meanwhile.
+fn executed(plan: &Plan, launched: &mut Launched, errors: &OwnedFd) -> Result<()> {
+    let doing = || format!("start the jail {}", plan.name);
+    loop {
+        if let Some(start) = &launched.start {
+            start.answer_until(errors)?;
+        }
+        let mut message = [0; Word::SIZE];
+        if !read_message(errors, &mut message).doing(doing)? {
+            return Ok(());
+        }
+        match Word::from_bytes(message) {
+            Word::Failed(step, errno) => return Err(step_failed(plan, step, errno)),
+            Word::Listener(number) => launched.take_listener(plan, number)?,
+        }
     }
-    let [a, b, c, d, e, f, g, h] = message;
-    let step = u32::from_ne_bytes([a, b, c, d]);
-    let errno = Errno::from_raw_os_error(i32::from_ne_bytes([e, f, g, h]));
-    Err(step_failed(plan, step, errno))
 }
 
 /// Whether a whole message came; `false` at the end of the pipe.
-fn read_message(from: &OwnedFd, message: &mut [u8; 8]) -> rustix::io::Result<bool> {
+pub(super) fn read_message(from: impl AsFd, message: &mut [u8; 8]) -> rustix::io::Result<bool> {
     loop {
-        match rustix::io::read(from, &mut message[..]) {
+        match rustix::io::read(&from, &mut message[..]) {
             Ok(count) => return Ok(count == message.len()),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
@@ -277,6 +319,16 @@ impl Launched {
     /// Readable when the process that is taken for the service has ended, if there is one.
     pub fn service(&self) -> Option<BorrowedFd<'_>> {
         self.service.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes over the listener of the service's filter, which waits for that.
+    fn take_listener(&mut self, plan: &Plan, number: i32) -> Result<()> {
+        let service = self.service.as_ref().ok_or_else(|| {
+            let doing = format!("start the jail {}", plan.name);
+            Error::setup(doing, "its process ended before it executed the service")
+        })?;
+        self.start = Some(StartCalls::take(service.as_fd(), number)?);
+        Ok(())
     }
 
     /// Takes no process for the service from now on.

@@ -7,6 +7,7 @@
 mod message;
 mod sink;
 mod socket;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 pub use message::{LIMIT, Message, rewrite};
 pub use sink::{Format, Places, Sink};
 pub use socket::LogSocket;
+pub use words::Words;
 
 use crate::error::{Doing, Result};
 use crate::sys::datagram::{self, Received};
@@ -28,6 +30,9 @@ const BATCH: usize = 64;
 
 /// Facility daemon, severity informational (RFC 5424, section 6.2.1).
 const DAEMON_INFO: u8 = 3 * 8 + 6;
+
+/// Facility daemon, severity warning.
+const DAEMON_WARNING: u8 = 3 * 8 + 4;
 
 /// What a [`Relay`] has seen. `received` is `forwarded` and `dropped` together. What the kernel
 /// dropped before is not known: a sender that does not block is told, and nobody else.
@@ -43,7 +48,8 @@ pub struct Counts {
     pub truncated: u64,
 }
 
-/// Passes on one jail's messages. Holds two buffers of [`LIMIT`] bytes and never more.
+/// Passes on one jail's messages. Holds two buffers of [`LIMIT`] bytes, its last [`Words`], and
+/// never more.
 #[derive(Debug)]
 pub struct Relay {
     socket: LogSocket,
@@ -52,11 +58,14 @@ pub struct Relay {
     input: Box<[u8]>,
     output: Vec<u8>,
     counts: Counts,
+    /// Dropped since that was told in the log.
+    untold: u64,
+    words: Words,
 }
 
 impl Relay {
-    /// Passes what comes to `socket` on to `sink`, as messages of `jail`.
-    pub fn new(socket: LogSocket, sink: Sink, jail: &str) -> Self {
+    /// Passes what comes to `socket` on to `sink`, as messages of `jail`, and to `words`.
+    pub fn new(socket: LogSocket, sink: Sink, jail: &str, words: Words) -> Self {
         Self {
             socket,
             sink,
@@ -65,6 +74,8 @@ impl Relay {
             // One byte more for what ends a message on a stream.
             output: Vec::with_capacity(LIMIT + 1),
             counts: Counts::default(),
+            untold: 0,
+            words,
         }
     }
 
@@ -83,6 +94,11 @@ impl Relay {
             }
         }
         Ok(true)
+    }
+
+    /// What the jail has said last: printed or logged.
+    pub fn words(&self) -> &Words {
+        &self.words
     }
 
     /// What has been seen so far.
@@ -114,6 +130,7 @@ impl Relay {
             text: line,
             truncated: false,
         };
+        self.words.add([line, b"", b""]);
         let format = self.sink.format();
         let whole = write(&message, format, &self.jail, pid, &mut self.output);
         self.count(whole);
@@ -125,6 +142,8 @@ impl Relay {
             truncated: received.truncated,
             ..Message::parse(input)
         };
+        self.words
+            .add([message.tag.as_bytes(), b": ", message.text]);
         let format = self.sink.format();
         let whole = write(&message, format, &self.jail, received.pid, &mut self.output);
         self.count(whole);
@@ -135,8 +154,35 @@ impl Relay {
         self.counts.truncated += u64::from(!whole);
         if self.sink.send(&mut self.output) {
             self.counts.forwarded += 1;
+            self.tell_dropped();
         } else {
             self.counts.dropped += 1;
+            self.untold += 1;
+        }
+    }
+
+    /// Tells the host's log how many messages it did not take, if it takes that. It is no message
+    /// of the jail's and is not counted.
+    pub fn tell_dropped(&mut self) {
+        if self.untold == 0 {
+            return;
+        }
+        let text = format!(
+            "{} messages were lost here: this log did not take them",
+            self.untold
+        );
+        let message = Message {
+            priority: DAEMON_WARNING,
+            timestamp: None,
+            tag: "gaoler",
+            text: text.as_bytes(),
+            truncated: false,
+        };
+        let own = std::process::id().cast_signed();
+        let format = self.sink.format();
+        write(&message, format, &self.jail, own, &mut self.output);
+        if self.sink.send(&mut self.output) {
+            self.untold = 0;
         }
     }
 }

@@ -7,12 +7,15 @@ mod child;
 mod init;
 mod landlock;
 pub mod launch;
+pub mod leftover;
 pub mod log;
 mod output;
 pub mod pid_file;
 mod prepare;
+pub mod readiness;
+mod start_calls;
+mod start_helper;
 pub mod state;
 pub mod supervise;
 
 pub use launch::{Ended, Launched, Stdio, launch};
-pub use supervise::remove_rest;

@@ -16,9 +16,6 @@ const FILE: &str = "output";
 /// A longer line is passed on in parts.
 const LONGEST_LINE: usize = 1024;
 
-/// How many of its last bytes are kept for the error of a failed start.
-const LAST_WORDS: usize = 4096;
-
 /// How much is read at once, and how often before something else has its turn.
 const CHUNK: usize = 1024;
 const TURNS: usize = 64;
@@ -29,7 +26,6 @@ pub(super) struct Output {
     path: PathBuf,
     fifo: OwnedFd,
     line: Vec<u8>,
-    last: Vec<u8>,
 }
 
 impl Output {
@@ -44,7 +40,6 @@ impl Output {
             path,
             fifo,
             line: Vec::with_capacity(LONGEST_LINE),
-            last: Vec::new(),
         })
     }
 
@@ -76,19 +71,16 @@ impl Output {
                     self.line.push(*byte);
                 }
             }
-            self.remember(chunk.get(..count).unwrap_or_default());
         }
     }
 
-    fn remember(&mut self, bytes: &[u8]) {
-        self.last.extend_from_slice(bytes);
-        let surplus = self.last.len().saturating_sub(LAST_WORDS);
-        self.last.drain(..surplus);
-    }
-
-    /// The last of what the service printed.
-    pub(super) fn last_words(&self) -> String {
-        crate::host::command::last_lines(&String::from_utf8_lossy(&self.last), 12)
+    /// Passes on the beginning of a line whose end will not come.
+    pub(super) fn end(&mut self, relay: &mut Relay, service: &str, pid: i32) {
+        self.pump(relay, service, pid);
+        if !self.line.is_empty() {
+            relay.printed(&self.line, service, pid);
+            self.line.clear();
+        }
     }
 
     /// Removes the FIFO from the jail's directory, if it is there.

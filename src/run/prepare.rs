@@ -17,7 +17,7 @@ use super::{cgroup, landlock};
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
-use crate::sys::fork;
+use crate::sys::fork::{self, Stack};
 use crate::sys::mount::MountAttributes;
 use crate::sys::seccomp::Instruction;
 use crate::{Doing, Error, Result};
@@ -93,6 +93,7 @@ pub(super) enum Operation {
     Landlock,
     Seccomp {
         program: Vec<Instruction>,
+        listener: bool,
     },
     Execute {
         arguments: StringArray,
@@ -109,6 +110,8 @@ pub(super) struct Service {
     pub first_filter: Vec<Instruction>,
     /// What the service's process does.
     pub operations: Vec<(u32, Operation)>,
+    /// What it runs on until it is executed.
+    pub stack: Stack,
 }
 
 /// A plan, ready to be executed.
@@ -143,7 +146,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ClearEnvironment
             | Step::ResetSignals
             | Step::ResolveIds { .. }
-            | Step::OpenLogSocket { .. } => None,
+            | Step::OpenLogSocket { .. }
+            | Step::EndStart { .. } => None,
             Step::JoinCgroup {
                 directories,
                 limits,
@@ -171,6 +175,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                     step: index,
                     first_filter: program.clone(),
                     operations: Vec::new(),
+                    stack: Stack::new().doing(doing)?,
                 });
                 None
             }
@@ -287,8 +292,9 @@ fn direct(step: &Step) -> Result<Operation> {
             ambient: *ambient,
         },
         Step::NoNewPrivs => Operation::NoNewPrivs,
-        Step::Seccomp { program } => Operation::Seccomp {
+        Step::Seccomp { program, listener } => Operation::Seccomp {
             program: program.clone(),
+            listener: *listener,
         },
         Step::Execute {
             arguments,

@@ -60,6 +60,8 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// The system calls that only starting needs have come to their end, if there are any.
+    pub serving: bool,
 }
 
 impl State {
@@ -151,7 +153,7 @@ impl Handle {
 pub struct Last {
     /// How the service ended.
     pub ended: Ended,
-    /// The last lines that it printed.
+    /// The last lines that it printed or logged.
     pub words: String,
 }
 
@@ -199,7 +201,8 @@ pub fn lock(directory: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(doing)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        // Above the numbers that a launch gives, so that it lasts until execve.
+        Ok(()) => super::prepare::high(file),
         Err(Errno::WOULDBLOCK) => Err(Error::setup(doing(), "another supervisor has this jail")
             .hint(
                 "see what runs: gaoler status NAME; if it hangs in its start, stop that process",

@@ -2,18 +2,20 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch};
-use super::log::{LogSocket, Relay, Sink};
+use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
+use super::readiness::is_ready;
 use super::state::{self, Last, ProcessName, State};
+use super::{cgroup, leftover};
 use crate::host::process;
-use crate::plan::Plan;
+use crate::plan::{LogSigns, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -31,6 +33,13 @@ const A_MOMENT: Timespec = Timespec {
     tv_nsec: 1_000_000,
 };
 
+/// How long a service must live before the supervisor makes itself small for it: what it needed
+/// to start it needs again to clean up.
+const SETTLED: Duration = Duration::from_millis(50);
+
+/// How often a service that starts is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
 pub struct Supervision<'a> {
@@ -45,16 +54,18 @@ pub struct Supervision<'a> {
     pub log_file: &'a Path,
 }
 
-/// Starts the jail and stays until it has ended. `started` is called once the service runs.
+/// Starts the jail and stays until it has ended. `started` is called once the service runs. What it
+/// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
 ///
 /// # Errors
-/// As [`launch`]; another supervisor has this jail. Then nothing is left behind.
+/// As [`launch`]; another supervisor has this jail, or it runs. Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
+    listener: Option<OwnedFd>,
     started: &mut dyn FnMut() -> Result<()>,
 ) -> Result<Ended> {
-    let lock = state::lock(supervision.directory)?;
-    let ended = live(supervision, started);
+    let lock = leftover::lock_and_clear(supervision.directory)?;
+    let ended = live(supervision, listener, started);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     drop(lock);
@@ -63,10 +74,16 @@ pub fn supervise(
     removed.map(|()| ended)
 }
 
-fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) -> Result<Ended> {
+fn live(
+    supervision: &Supervision<'_>,
+    listener: Option<OwnedFd>,
+    started: &mut dyn FnMut() -> Result<()>,
+) -> Result<Ended> {
     let plan = supervision.plan;
+    let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
+    let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
-    let relay = open_relay(plan, supervision.log_file)?;
+    let relay = open_relay(plan, supervision.log_file, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -77,20 +94,26 @@ fn live(supervision: &Supervision<'_>, started: &mut dyn FnMut() -> Result<()>) 
     let mut signals = sys::signals::FORWARDED.to_vec();
     signals.push(SIGCHLD);
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
-    let launched = launch(plan, &stdio, &mut |launched| record(supervision, launched))?;
+    let serving = plan.start_ends_with().is_none();
+    let launched = launch(plan, &stdio, &mut |launched| {
+        record(supervision, launched, serving)
+    })?;
     drop(stdio);
     let mut jail = Jail {
         supervision,
         launched,
         relay,
         output,
+        release_at: Some(Instant::now() + SETTLED),
+        begun: Instant::now(),
+        look_at: Instant::now(),
     };
     let ended = started().and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
 }
 
 /// Writes down who runs, for the other commands.
-fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
+fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> Result<()> {
     let plan = supervision.plan;
     let pid = launched.service_pid.unwrap_or(launched.child_pid);
     let init = launched
@@ -105,12 +128,13 @@ fn record(supervision: &Supervision<'_>, launched: &Launched) -> Result<()> {
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
+        serving,
     };
     state.save(supervision.directory)
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
+fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -123,7 +147,8 @@ fn open_relay(plan: &Plan, log_file: &Path) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    Ok(Relay::new(socket, Sink::choose(log_file), &plan.name))
+    let sink = Sink::choose(log_file);
+    Ok(Relay::new(socket, sink, &plan.name, words))
 }
 
 fn remove_log(directory: &Path) -> Result<()> {
@@ -148,19 +173,10 @@ fn remove_log(directory: &Path) -> Result<()> {
 }
 
 /// Removes what a running jail has on the host beside cgroups: log socket, FIFO, state.
-fn remove_files(directory: &Path) -> Result<()> {
+pub(super) fn remove_files(directory: &Path) -> Result<()> {
     remove_log(&directory.join(LOG_DIRECTORY))?;
     Output::remove(directory)?;
     State::remove(directory)
-}
-
-/// What a jail leaves on the host when its supervisor was killed.
-///
-/// # Errors
-/// Something cannot be removed.
-pub fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    remove_files(directory)?;
-    cgroup::remove(&state.cgroups)
 }
 
 /// A jail that runs.
@@ -169,15 +185,20 @@ struct Jail<'a> {
     launched: Launched,
     relay: Relay,
     output: Option<Output>,
+    /// When the memory that only the start needed is given back; `None`: it has been.
+    release_at: Option<Instant>,
+    begun: Instant,
+    /// While it starts: when it is looked whether it is ready.
+    look_at: Instant,
 }
 
 impl Jail<'_> {
     /// Until the service, and a daemon that it left behind, has ended.
     fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
-        sys::memory::release_program();
         loop {
             let [ended, _] = self.wait(self.launched.end(), None, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if ended {
                 break;
             }
@@ -193,12 +214,13 @@ impl Jail<'_> {
     fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
         if let Ok(ended) = &ended {
             while self.relay.pump()? {}
-            self.pump_output();
-            if let Some(output) = &self.output {
-                let words = output.last_words();
+            self.relay.tell_dropped();
+            if let Some(output) = &mut self.output {
+                let pid = self.launched.service_pid.unwrap_or(self.launched.child_pid);
+                output.end(&mut self.relay, &self.supervision.plan.name, pid);
                 Last {
                     ended: *ended,
-                    words,
+                    words: self.relay.words().text(),
                 }
                 .save(self.supervision.directory)?;
             }
@@ -216,6 +238,7 @@ impl Jail<'_> {
             let (end, service) = (self.launched.child.as_fd(), self.launched.service());
             let [empty, ended] = self.wait(end, service, signals)?;
             self.handle(signals)?;
+            self.release_when_settled();
             if empty {
                 return Ok(Ended::Exited(0));
             }
@@ -225,7 +248,16 @@ impl Jail<'_> {
         }
     }
 
-    /// Waits for anything; answers whether `end` and `service` are readable.
+    /// Gives memory back once the service has lived for a while.
+    fn release_when_settled(&mut self) {
+        if self.release_at.is_some_and(|at| Instant::now() >= at) {
+            self.release_at = None;
+            sys::memory::release_program();
+        }
+    }
+
+    /// Waits for anything, also for the time to give memory back; answers whether `end` and
+    /// `service` are readable.
     fn wait(
         &self,
         end: BorrowedFd<'_>,
@@ -242,7 +274,16 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        match poll(&mut watched, None) {
+        let look_at = self.launched.start.as_ref().map(|start| {
+            watched.push(PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN));
+            self.look_at
+        });
+        let timeout = [self.release_at, look_at]
+            .into_iter()
+            .flatten()
+            .min()
+            .and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
+        match poll(&mut watched, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno).doing(|| "wait for the jail"),
         }
@@ -261,6 +302,26 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
+        self.attend_start()
+    }
+
+    /// Lets the calls of the start run, until the service is ready.
+    fn attend_start(&mut self) -> Result<()> {
+        let Some(start) = &self.launched.start else {
+            return Ok(());
+        };
+        let asks = start.answer()?;
+        if asks && Instant::now() < self.look_at {
+            return Ok(());
+        }
+        let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
+        let heard = |expression: &str| self.relay.words().has_seen(expression);
+        if !asks || is_ready(signs, self.launched.child_pid, self.begun, &heard) {
+            self.launched.start = None;
+            return record(self.supervision, &self.launched, true);
+        }
+        // From the end of the look: one that takes long must not keep the calls waiting.
+        self.look_at = Instant::now() + LOOK;
         Ok(())
     }
 
@@ -281,7 +342,8 @@ impl Jail<'_> {
             match eldest(self.launched.child_pid) {
                 Ok(Some(pid)) => {
                     self.launched.follow_process(pid);
-                    record(self.supervision, &self.launched)?;
+                    let serving = self.launched.start.is_none();
+                    record(self.supervision, &self.launched, serving)?;
                     return Ok(true);
                 }
                 // One that was forked while the others were listed is missed, and its parent

@@ -3,6 +3,7 @@
 mod allow;
 mod network;
 mod paths;
+mod pid_file;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         protections: Protections::default(),
     };
     spec.service.ready = ready;
+    spec.service.pid_file = pid_file::pid_file(trace, knowledge, &spec.binds);
     notes.sort();
     notes.dedup();
     Derived { spec, notes }
@@ -159,7 +161,7 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
             .map(|known| known.stop.clone())
             .unwrap_or_default(),
         stop_timeout_s: STOP_TIMEOUT_S,
-        pid_file: knowledge.and_then(|known| known.pid_file.clone()),
+        pid_file: None,
         forks: trace.certificate.forked,
         writable_executable: trace.writable_executable,
     }

@@ -5,12 +5,14 @@
 mod derive;
 mod names;
 mod parse;
+mod pattern;
 mod service;
 mod types;
 mod write;
 
 pub use derive::{Derived, DirectoryFacts, Facts, derive};
 pub use parse::parse;
+pub use pattern::LogSigns;
 pub use service::{
     ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, Resolved, config_paths, config_port,
     peer_ports, shipped, shipped_program,
@@ -19,14 +21,17 @@ pub use types::*;
 pub use write::to_toml;
 
 /// Reads a sign of readiness as `--ready` takes it: `tcp:80`, `udp:53`, `file:/run/x`,
-/// `quiet:500`.
+/// `log:REGEX`, `quiet:500`.
 ///
 /// # Errors
-/// It is none of these.
+/// It is none of these, or the regular expression is none.
 pub fn ready(text: &str) -> crate::Result<Ready> {
+    if let Some(expression) = text.strip_prefix("log:") {
+        pattern::pattern(expression)?;
+    }
     names::ready(text).ok_or_else(|| {
         crate::Error::usage(format!("use {text:?} as a sign of readiness"), "it is none")
-            .hint("tcp:PORT, udp:PORT, file:PATH (absolute) or quiet:MILLISECONDS")
+            .hint(names::SIGNS)
     })
 }
 

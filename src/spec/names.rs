@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Ready;
+use super::pattern::pattern;
 
 /// Signals that a service is told something with, by the numbers that x86 and ARM share
 /// (`signal(7)`). KILL and STOP are missing: no service can handle them.
@@ -60,13 +61,18 @@ pub(super) fn signal_names() -> impl Iterator<Item = &'static str> {
     SIGNALS.iter().map(|(name, _)| *name)
 }
 
-/// A sign of readiness: `tcp:80`, `udp:53`, `file:/run/x.sock`, `quiet:500`.
+/// The signs of readiness that there are.
+pub(super) const SIGNS: &str =
+    "tcp:PORT, udp:PORT, file:PATH (absolute), log:REGEX or quiet:MILLISECONDS";
+
+/// A sign of readiness: `tcp:80`, `udp:53`, `file:/run/x.sock`, `log:ready$`, `quiet:500`.
 pub(super) fn ready(text: &str) -> Option<Ready> {
     let (kind, value) = text.split_once(':')?;
     match kind {
         "tcp" => value.parse().ok().filter(|port| *port != 0).map(Ready::Tcp),
         "udp" => value.parse().ok().filter(|port| *port != 0).map(Ready::Udp),
         "file" => is_plain_absolute(Path::new(value)).then(|| Ready::File(PathBuf::from(value))),
+        "log" => pattern(value).ok().map(|_| Ready::Log(value.to_owned())),
         "quiet" => value.parse().ok().map(Ready::Quiet),
         _ => None,
     }
@@ -78,6 +84,7 @@ pub(super) fn ready_text(ready: &Ready) -> String {
         Ready::Tcp(port) => format!("tcp:{port}"),
         Ready::Udp(port) => format!("udp:{port}"),
         Ready::File(path) => format!("file:{}", path.display()),
+        Ready::Log(expression) => format!("log:{expression}"),
         Ready::Quiet(milliseconds) => format!("quiet:{milliseconds}"),
     }
 }

@@ -73,8 +73,13 @@ pub struct Service {
     pub writable_executable: bool,
 }
 
+/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
+/// a datagram port is one that somebody picked at random.
+pub const FIRST_EPHEMERAL: u16 = 32768;
+
 /// A sign that the service is ready.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ready {
     /// Something in the jail listens on this TCP port: `tcp:80`.
     Tcp(u16),
@@ -82,8 +87,22 @@ pub enum Ready {
     Udp(u16),
     /// This file or socket exists on the host: `file:/run/x/y.sock`.
     File(PathBuf),
+    /// A line that it prints or logs matches this regular expression: `log:ready$`. See
+    /// [`super::LogSigns`].
+    Log(String),
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
+}
+
+impl Ready {
+    /// The port that it is about, if it is about one.
+    pub fn port(&self) -> Option<(Protocol, u16)> {
+        match self {
+            Ready::Tcp(port) => Some((Protocol::Tcp, *port)),
+            Ready::Udp(port) => Some((Protocol::Udp, *port)),
+            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+        }
+    }
 }
 
 /// How a service re-reads its configuration.
@@ -224,6 +243,8 @@ pub struct CapabilityRule {
 pub struct CallRule {
     /// Its number on this machine's architecture.
     pub number: u32,
+    /// Only until the service is ready; from then on the kernel answers ENOSYS.
+    pub start_only: bool,
     /// What needs it.
     pub because: String,
 }

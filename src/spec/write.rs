@@ -166,9 +166,16 @@ impl File {
         self.rules("capabilities", "Kept; all others leave every set.", lines);
         let lines = spec.calls.iter().map(|rule| {
             let name = named(calls::name(rule.number), rule.number);
-            with_reason(format!("call = {name}"), &rule.because)
+            let phase = if rule.start_only {
+                ", phase = \"start\""
+            } else {
+                ""
+            };
+            with_reason(format!("call = {name}{phase}"), &rule.because)
         });
-        self.rules("calls", "System calls that the filter lets through.", lines);
+        let comment = "System calls that the filter lets through; with phase = \"start\" until the \
+             service is ready.";
+        self.rules("calls", comment, lines);
         let lines = spec.families.iter().map(|rule| {
             let name = named(families::name(rule.family), rule.family);
             with_reason(format!("family = {name}"), &rule.because)

@@ -4,6 +4,21 @@
 
 use syscalls::Sysno;
 
+/// Calls that change who a thread is, by which a service that starts as root becomes its user
+/// (`credentials(7)`).
+pub const CHANGE_IDS: [&str; 10] = [
+    "capset",
+    "setfsgid",
+    "setfsuid",
+    "setgid",
+    "setgroups",
+    "setregid",
+    "setresgid",
+    "setresuid",
+    "setreuid",
+    "setuid",
+];
+
 /// The number of the call with this name.
 pub fn number(name: &str) -> Option<u32> {
     let call: Sysno = name.parse().ok()?;

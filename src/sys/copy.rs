@@ -2,8 +2,10 @@
 //! SHA-256 of what arrived.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::Stat;
 use rustix::io::Errno;
@@ -11,8 +13,11 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Doing, Error, Result};
 
-/// Bytes read at once: large enough that system calls do not count, small enough for the cache.
+/// Bytes moved and hashed at once: large enough that system calls do not count, small enough that
+/// what was just copied is still in the processor's cache when it is read back.
 const CHUNK: usize = 256 * 1024;
+/// The smallest buffer: files without a size of their own, as in /proc, are read too.
+const LEAST: usize = 4096;
 /// Bytes copied before the disk is set to work on them.
 const STEP: u64 = 4 * 1024 * 1024;
 
@@ -59,9 +64,9 @@ pub fn copy(
     name: &str,
 ) -> Result<String> {
     check_unchanged(source, identity, name)?;
-    transfer(source, target, identity.size).doing(|| format!("copy {name}"))?;
+    let digest = transfer(source, target, identity.size).doing(|| format!("copy {name}"))?;
     check_unchanged(source, identity, name)?;
-    hash(target).doing(|| format!("read back the copy of {name}"))
+    Ok(digest)
 }
 
 /// The SHA-256 of a whole file, in hexadecimal.
@@ -69,17 +74,57 @@ pub fn copy(
 /// # Errors
 /// `read(2)`'s.
 pub fn hash(file: &mut File) -> io::Result<String> {
-    file.seek(SeekFrom::Start(0))?;
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = buffer_for(file)?;
+    file.seek(SeekFrom::Start(0))?;
     loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hexadecimal(&digest.finalize())),
-            Ok(count) => digest.update(buffer.get(..count).unwrap_or_default()),
+        let read = read_full(file, &mut buffer)?;
+        if read.is_empty() {
+            return Ok(hexadecimal(&digest.finalize()));
+        }
+        digest.update(read);
+    }
+}
+
+/// The SHA-256 of two files, in hexadecimal, if they hold the same; `None` if they do not.
+///
+/// # Errors
+/// `read(2)`'s.
+pub fn hash_if_equal(one: &mut File, other: &mut File) -> io::Result<Option<String>> {
+    let mut digest = Sha256::new();
+    let (mut buffer, mut compared) = (buffer_for(one)?, buffer_for(one)?);
+    one.seek(SeekFrom::Start(0))?;
+    other.seek(SeekFrom::Start(0))?;
+    loop {
+        let read = read_full(one, &mut buffer)?;
+        if read != read_full(other, &mut compared)? {
+            return Ok(None);
+        }
+        if read.is_empty() {
+            return Ok(Some(hexadecimal(&digest.finalize())));
+        }
+        digest.update(read);
+    }
+}
+
+/// Room for a piece of `file`, and no more than it needs.
+fn buffer_for(file: &File) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(CHUNK);
+    Ok(vec![0; size.clamp(LEAST, CHUNK)])
+}
+
+/// The next bytes of `file`: as many as `buffer` has room for, fewer only at the end.
+fn read_full<'a>(file: &mut File, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(count) => length += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(buffer.get(..length).unwrap_or_default())
 }
 
 /// The SHA-256 of `bytes`, in hexadecimal.
@@ -106,34 +151,43 @@ fn check_unchanged(file: &File, identity: &Identity, name: &str) -> Result<()> {
     .hint("wait until the package manager or editor is done, then build again"))
 }
 
-/// Moves `size` bytes and fails if there were fewer.
-fn transfer(source: &mut File, target: &mut File, size: u64) -> io::Result<()> {
+/// Moves `size` bytes and fails if there were fewer; gives the SHA-256 of the copy.
+fn transfer(source: &File, target: &mut File, size: u64) -> io::Result<String> {
     if size > 0 && rustix::fs::ioctl_ficlone(target.as_fd(), source.as_fd()).is_ok() {
-        return Ok(());
+        return hash(target);
     }
-    let copied = transfer_in_kernel(source, target, size)?;
-    source.seek(SeekFrom::Start(copied))?;
-    target.seek(SeekFrom::Start(copied))?;
-    let rest = size.saturating_sub(copied);
-    if rest > 0 && transfer_by_hand(source, target, rest)? != rest {
-        return Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "it became shorter",
-        ));
+    let mut digest = Sha256::new();
+    let mut buffer = buffer_for(source)?;
+    let copied = transfer_in_kernel(source, target, size, &mut buffer, &mut digest)?;
+    transfer_by_hand(source, target, copied..size, &mut buffer, &mut digest)?;
+    if size > 0 {
+        start_writing(target)?;
     }
-    Ok(())
+    Ok(hexadecimal(&digest.finalize()))
 }
 
 /// As much as `copy_file_range(2)` does. Some file systems refuse it (EXDEV, EINVAL,
 /// EOPNOTSUPP), and files without a size of their own, as in /proc, give nothing: the rest is
-/// for [`transfer_by_hand`].
-fn transfer_in_kernel(source: &File, target: &File, size: u64) -> io::Result<u64> {
+/// for [`transfer_by_hand`]. What has arrived is read back at once, for the digest.
+fn transfer_in_kernel(
+    source: &File,
+    target: &File,
+    size: u64,
+    buffer: &mut [u8],
+    digest: &mut Sha256,
+) -> io::Result<u64> {
     let (mut from, mut to) = (0, 0);
     while to < size {
-        let step = usize::try_from(STEP.min(size - to)).unwrap_or(CHUNK);
+        let begun = to;
+        let step = usize::try_from(size - to).map_or(buffer.len(), |rest| rest.min(buffer.len()));
         match rustix::fs::copy_file_range(source, Some(&mut from), target, Some(&mut to), step) {
             Ok(0) => break,
-            Ok(_) => start_writing(target)?,
+            Ok(count) => {
+                let arrived = buffer.get_mut(..count).unwrap_or_default();
+                target.read_exact_at(arrived, begun)?;
+                digest.update(arrived);
+                start_writing_steps(target, begun, to)?;
+            }
             Err(Errno::INTR) => {}
             Err(Errno::XDEV | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM) => {
                 break;
@@ -144,22 +198,43 @@ fn transfer_in_kernel(source: &File, target: &File, size: u64) -> io::Result<u64
     Ok(to)
 }
 
-/// `read(2)` and `write(2)`, at most `limit` bytes.
-fn transfer_by_hand(source: &mut File, target: &mut File, limit: u64) -> io::Result<u64> {
-    let mut buffer = vec![0; CHUNK];
-    let mut copied = 0;
-    let mut source = source.take(limit);
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
+/// `pread(2)` and `pwrite(2)`, all of `range`.
+fn transfer_by_hand(
+    source: &File,
+    target: &File,
+    range: Range<u64>,
+    buffer: &mut [u8],
+    digest: &mut Sha256,
+) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let rest = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        let most = rest.min(buffer.len());
+        match source.read_at(buffer.get_mut(..most).unwrap_or_default(), at) {
+            Ok(0) => {
+                let why = "it became shorter";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
+            }
             Ok(count) => {
-                target.write_all(buffer.get(..count).unwrap_or_default())?;
-                copied += count as u64;
+                let read = buffer.get(..count).unwrap_or_default();
+                target.write_all_at(read, at)?;
+                digest.update(read);
+                start_writing_steps(target, at, at + count as u64)?;
+                at += count as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// Sets the disk to work each time that another [`STEP`] has been written.
+fn start_writing_steps(file: &File, before: u64, now: u64) -> io::Result<()> {
+    if before / STEP == now / STEP {
+        return Ok(());
+    }
+    start_writing(file)
 }
 
 /// Starts writing `file` to the disk without waiting for it (`sync_file_range(2)`), so that the
@@ -213,12 +288,34 @@ mod tests {
 
     #[test]
     fn copying_by_hand_gives_the_same() {
-        let (directory, mut source, mut target, _) = pair(b"by hand");
-        assert_eq!(transfer_by_hand(&mut source, &mut target, 100).unwrap(), 7);
-        assert_eq!(
-            std::fs::read(directory.path().join("b")).unwrap(),
-            b"by hand"
-        );
+        let content: Vec<u8> = (0..CHUNK * 2 + 5).map(|i| (i % 251) as u8).collect();
+        let (directory, source, target, identity) = pair(&content);
+        let (mut buffer, mut digest) = (vec![0; 1000], Sha256::new());
+        let all = 0..identity.size;
+        transfer_by_hand(&source, &target, all, &mut buffer, &mut digest).unwrap();
+        assert_eq!(std::fs::read(directory.path().join("b")).unwrap(), content);
+        assert_eq!(hexadecimal(&digest.finalize()), hash_bytes(&content));
+        let more = 0..identity.size + 1;
+        let error = transfer_by_hand(&source, &target, more, &mut buffer, &mut Sha256::new());
+        assert_eq!(error.unwrap_err().to_string(), "it became shorter");
+    }
+
+    #[test]
+    fn only_equal_files_have_a_common_digest() {
+        let content: Vec<u8> = (0..CHUNK * 2 + 5).map(|i| (i % 251) as u8).collect();
+        let (_directory, mut source, mut target, _) = pair(&content);
+        target.write_all_at(&content, 0).unwrap();
+        let digest = hash_if_equal(&mut target, &mut source).unwrap();
+        assert_eq!(digest, Some(hash_bytes(&content)));
+        target.set_len(content.len() as u64 - 1).unwrap();
+        assert_eq!(hash_if_equal(&mut target, &mut source).unwrap(), None);
+        assert_eq!(hash_if_equal(&mut source, &mut target).unwrap(), None);
+        target.write_all_at(b"!", content.len() as u64 - 1).unwrap();
+        assert_eq!(hash_if_equal(&mut target, &mut source).unwrap(), None);
+        target.write_all_at(&content, 0).unwrap();
+        target.write_all_at(b"!", content.len() as u64).unwrap();
+        assert_eq!(hash_if_equal(&mut target, &mut source).unwrap(), None);
+        assert_eq!(hash_if_equal(&mut source, &mut target).unwrap(), None);
     }
 
     #[test]

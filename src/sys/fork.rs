@@ -1,18 +1,13 @@
-//! `clone3(2)`: a child in new namespaces, with a chosen pid, and a pidfd for it.
+//! `clone3(2)`: a child in new namespaces with a pidfd for it, or one with a chosen pid that
+//! borrows its parent's memory until it executes a program.
+
+mod borrowing;
 
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
 
-/// What the child of [`fork`] gets.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options<'a> {
-    /// `CLONE_NEW*` flags.
-    pub namespaces: Namespaces,
-    /// Pids that the child shall have, innermost pid namespace first (`clone3(2)`, set_tid,
-    /// Linux 5.5). Empty: the kernel chooses.
-    pub pids: &'a [i32],
-}
+pub use borrowing::{Stack, fork_borrowing};
 
 /// New namespaces for a child or for the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,32 +46,27 @@ pub enum Side {
     },
 }
 
-/// Forks. The child is a copy of the calling process with a signal of SIGCHLD at its end.
+/// Forks into new namespaces. The child is a copy of the calling process with a signal of
+/// SIGCHLD at its end.
 ///
 /// # Errors
 /// `EDEADLK` if the process has more than one thread: a copy of one thread could find locks
-/// that nobody will ever release (`fork(2)`, NOTES). Else as `clone3(2)`: `EEXIST` if a chosen
-/// pid is taken, `EPERM` without CAP_SYS_ADMIN.
-pub fn fork(options: Options<'_>) -> Result<Side> {
+/// that nobody will ever release (`fork(2)`, NOTES). Else as `clone3(2)`: `EPERM` without
+/// CAP_SYS_ADMIN.
+pub fn fork(namespaces: Namespaces) -> Result<Side> {
     if !single_threaded()? {
         return Err(Errno::DEADLK);
     }
     let mut pidfd: libc::c_int = -1;
-    let flags = i64::from(libc::CLONE_PIDFD) | i64::from(options.namespaces.flags());
+    let flags = i64::from(libc::CLONE_PIDFD) | i64::from(namespaces.flags());
     // SAFETY: clone_args is plain integers, for which all zeroes is a valid value.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = flags.unsigned_abs();
     arguments.pidfd = (&raw mut pidfd).addr() as u64;
     arguments.exit_signal = u64::from(libc::SIGCHLD.unsigned_abs());
-    arguments.set_tid = if options.pids.is_empty() {
-        0
-    } else {
-        options.pids.as_ptr().addr() as u64
-    };
-    arguments.set_tid_size = options.pids.len() as u64;
     // SAFETY: no CLONE_VM and no new stack, so the child gets a copy of this stack and returns
-    // here as from fork(2); `arguments`, `pidfd` and `pids` outlive the call. The process has
-    // one thread, so the copied heap and locks are in a consistent state.
+    // here as from fork(2); `arguments` and `pidfd` outlive the call. The process has one
+    // thread, so the copied heap and locks are in a consistent state.
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,

@@ -16,6 +16,7 @@ pub mod ids;
 pub mod landlock;
 pub mod memory;
 pub mod mount;
+pub mod notify;
 pub mod peek_socket;
 pub mod perf;
 pub mod process_memory;

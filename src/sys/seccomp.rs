@@ -4,10 +4,9 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
-use serde::{Deserialize, Serialize};
 
 /// One instruction of classic BPF: the kernel's `struct sock_filter` (`linux/filter.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Instruction {
     /// Operation.

@@ -1,6 +1,7 @@
 //! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
 //! have them.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
+use super::listening::Listening;
 use super::preflight::Copies;
 use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
 use crate::error::Kind;
@@ -16,8 +18,8 @@ use crate::host::{command, process};
 use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Supervision};
-use crate::run::{Ended, launch};
-use crate::spec::Reload;
+use crate::run::{Ended, launch, leftover};
+use crate::spec::{Ready, Reload};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -68,8 +70,9 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    announce_start(places, name).map_err(Error::nothing_started)?;
-    let state = readiness::wait(&jail.spec, &directory)?;
+    let listening = announce_start(places, name, &service.ready);
+    let mut listening = listening.map_err(Error::nothing_started)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -100,10 +103,10 @@ fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     state::make_directory(&places.runtime(name))
 }
 
-/// Leaves a supervisor running, and waits for its word.
-fn announce_start(places: &Places, name: &str) -> Result<()> {
+/// Leaves a supervisor running, waits for its word, and from then on hears what the jail says.
+fn announce_start(places: &Places, name: &str, signs: &[Ready]) -> Result<Listening> {
     let doing = || format!("start the supervisor of {name}");
-    let child = Command::new("/proc/self/exe")
+    let mut child = Command::new("/proc/self/exe")
         .arg("--etc")
         .arg(&places.etc)
         .arg("--state")
@@ -118,13 +121,12 @@ fn announce_start(places: &Places, name: &str) -> Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .doing(doing)?;
-    let mut word = String::new();
-    if let Some(output) = child.stdout {
-        use std::io::{BufRead, BufReader};
-        BufReader::new(output).read_line(&mut word).doing(doing)?;
-    }
+    let Some(output) = child.stdout.take() else {
+        return Err(Error::setup(doing(), "it has no standard output"));
+    };
+    let (word, listening) = Listening::begin(output, signs)?;
     match serde_json::from_str(&word) {
-        Ok(Announcement::Started) => Ok(()),
+        Ok(Announcement::Started) => Ok(listening),
         Ok(Announcement::Failed(doing, why, hint)) => {
             let error = Error::setup(doing, why);
             Err(hint.into_iter().fold(error, Error::hint))
@@ -133,16 +135,18 @@ fn announce_start(places: &Places, name: &str) -> Result<()> {
     }
 }
 
-/// What the supervisor does. `announce` gets the one line that `start` waits for.
+/// What the supervisor does. `announce` gets the one line that `start` waits for; what the jail
+/// says goes to `listener`, as in [`supervise::supervise`].
 ///
 /// # Errors
 /// As [`supervise::supervise`].
 pub fn supervise(
     places: &Places,
     name: &str,
+    listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
-    let result = supervise_announced(places, name, announce);
+    let result = supervise_announced(places, name, listener, announce);
     if let Err(error) = &result {
         let (what, why, hint) = error.parts();
         announce(&Announcement::Failed(
@@ -157,6 +161,7 @@ pub fn supervise(
 fn supervise_announced(
     places: &Places,
     name: &str,
+    listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
@@ -168,7 +173,7 @@ fn supervise_announced(
         foreground: false,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut || {
+    supervise::supervise(&supervision, listener, &mut || {
         announce(&Announcement::Started);
         Ok(())
     })?;
@@ -177,12 +182,10 @@ fn supervise_announced(
 
 /// The compiled plan if it still holds, else a new one.
 fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
-    if mode == Mode::Supervised
-        && let Some(plan) = jail::compiled(places, name)?
-    {
-        return Ok(plan);
+    match jail::compiled(places, name, mode)? {
+        Some(plan) => Ok(plan),
+        None => Ok(jail::plan(places, name, mode, &|_| ())?.plan),
     }
-    Ok(jail::plan(places, name, mode, &|_| ())?.plan)
 }
 
 fn log_file(name: &str) -> std::path::PathBuf {
@@ -204,29 +207,11 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
     if let Some(state) = State::running(&directory)? {
-        let why = format!("it runs already, as process {}", state.service.pid);
-        return Err(Error::setup(format!("run {name}"), why)
-            .hint(format!("stop it first: gaoler stop {name}")));
+        return Err(leftover::runs_already(&state));
     }
     state::make_directory(&directory)?;
     if exec {
-        let own = ProcessName::of(std::process::id().cast_signed())?;
-        let state = State {
-            name: name.to_owned(),
-            generation: plan.generation,
-            service: own,
-            init: None,
-            supervisor: None,
-            cgroups: plan.cgroups(),
-        };
-        state.save(&directory)?;
-        let saved = state::Handle::open(&directory)?;
-        let error = launch::execute(&plan);
-        // One with cgroups stays: this process is still in them, and `stop` finds them by it.
-        if state.cgroups.is_empty() {
-            saved.forget();
-        }
-        return Err(error);
+        return Err(execute(&plan, &directory)?);
     }
     let supervision = Supervision {
         plan: &plan,
@@ -234,7 +219,31 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         foreground: true,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, &mut || Ok(()))
+    supervise::supervise(&supervision, None, &mut || Ok(()))
+}
+
+/// Becomes the service. Comes back only on failure.
+fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
+    let lock = leftover::lock_and_clear(directory)?;
+    let state = State {
+        name: plan.name.clone(),
+        generation: plan.generation,
+        service: ProcessName::of(std::process::id().cast_signed())?,
+        init: None,
+        supervisor: None,
+        cgroups: plan.cgroups(),
+        serving: plan.start_ends_with().is_none(),
+    };
+    state.save(directory)?;
+    let saved = state::Handle::open(directory)?;
+    let error = launch::execute(plan, directory);
+    // One with cgroups stays: this process is still in them, and whoever looks next finds them
+    // by it.
+    if state.cgroups.is_empty() {
+        saved.forget();
+    }
+    drop(lock);
+    Ok(error)
 }
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.
@@ -247,7 +256,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     let directory = places.runtime(name);
     let Some(state) = State::running(&directory)? else {
         if let Some(state) = State::load(&directory)? {
-            remove_rest(&directory, &state)?;
+            leftover::remove(&directory, &state)?;
         }
         return Ok(false);
     };
@@ -277,7 +286,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     match state.supervisor.filter(|supervisor| supervisor.is_alive()) {
         Some(supervisor) if wait_for_end(supervisor, CLEAN_UP_TIMEOUT) => Ok(true),
         Some(_) => Err(Error::new(doing(), "its supervisor does not end")),
-        None => remove_rest(&directory, &state).map(|()| true),
+        None => leftover::remove(&directory, &state).map(|()| true),
     }
 }
 
@@ -290,22 +299,6 @@ fn wait_for_end(process: ProcessName, patience: Duration) -> bool {
         std::thread::sleep(POLL);
     }
     true
-}
-
-/// After a supervisor that was killed: what it would have removed.
-fn remove_rest(directory: &Path, state: &State) -> Result<()> {
-    if let Some(init) = state.init.filter(|init| init.is_alive())
-        && let Some(pid) = Pid::from_raw(init.pid)
-    {
-        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty())
-            .doing(|| "find the jail's first process")?;
-        match sys::signals::send(&handle, SIGKILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
-        }
-        wait_for_end(init, CLEAN_UP_TIMEOUT);
-    }
-    crate::run::remove_rest(directory, state)
 }
 
 /// Tests the configuration, then has the service read it again.
@@ -349,13 +342,14 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     }
 }
 
-/// Whether the jail runs.
+/// Whether the jail runs. What an ended one has left is removed, where that may be done.
 ///
 /// # Errors
 /// There is no such jail.
 pub fn status(places: &Places, name: &str) -> Result<Status> {
     jail::load_spec(places, name)?;
     let directory = places.runtime(name);
+    leftover::clear_if_free(&directory);
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     Ok(match State::running(&directory)? {

@@ -4,13 +4,16 @@
 
 mod check;
 mod closure;
+mod elsewhere;
 mod handover;
 mod jail;
 mod learn;
 mod lifecycle;
+mod listening;
 mod ports;
 mod preflight;
 mod readiness;
+mod stamp;
 mod up;
 mod user;
 
@@ -59,9 +62,9 @@ impl Places {
         self.state.join(name).join("trace.json")
     }
 
-    /// What a service that is being learned has done so far: left if gaoler is killed meanwhile.
+    /// What is kept of a run while it is learned, and left if gaoler is killed.
     pub fn unfinished_trace(&self, name: &str) -> PathBuf {
-        self.state.join(name).join("trace.json.unfinished")
+        self.state.join(name).join("trace.unfinished.json")
     }
 
     /// The directory of a running jail.
@@ -79,6 +82,8 @@ pub enum Event {
     Did(String),
     /// Something the user should know.
     Note(String),
+    /// Something that did not work, though the verb goes on.
+    Warning(String),
 }
 
 /// Where events go.

@@ -3,21 +3,32 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::elsewhere::{Elsewhere, learn_again};
 use super::lifecycle::POLL;
+use super::listening::Listening;
 use super::ports;
-use crate::host::{process, sockets};
+use crate::host::command::last_lines;
+use crate::host::process;
+use crate::run::readiness;
 use crate::run::state::{Last, State};
-use crate::spec::{Protocol, Ready, Spec};
+use crate::spec::Spec;
 use crate::{Error, Result};
 
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How many lines of what it said an error shows.
+const LAST_WORDS: usize = 20;
+
+/// How services say that they were denied something (`strerror(3)`), with or without a capital.
+const DENIED: [&str; 2] = ["ermission denied", "peration not permitted"];
+
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
-pub(super) fn wait(spec: &Spec, directory: &Path) -> Result<State> {
+pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> Result<State> {
     let begun = Instant::now();
-    let doing = || format!("start {}", spec.name);
+    let mut elsewhere = Elsewhere::new();
     loop {
+        listening.listen();
         let loaded = State::load(directory)?;
         let supervised = loaded
             .as_ref()
@@ -31,39 +42,59 @@ pub(super) fn wait(spec: &Spec, directory: &Path) -> Result<State> {
             continue;
         }
         let Some(state) = running else {
-            if supervised {
-                return Err(not_ready(spec));
-            }
-            let last = Last::load(directory);
-            let how = last
-                .as_ref()
-                .map_or("it has ended".to_owned(), |last| last.ended.to_string());
-            let words = last
-                .map(|last| last.words)
-                .filter(|words| !words.is_empty());
-            let error = Error::new(doing(), format!("before it was ready, {how}"));
-            let error = match words {
-                Some(words) => error.hint(format!("its last words:\n{words}")),
-                None => error,
-            };
-            return Err(ports::explain(&spec.name, &spec.service.ready, error));
+            return Err(match supervised {
+                true => not_ready(spec, listening),
+                false => has_ended(spec, directory),
+            });
         };
-        if is_ready(spec, &state, begun)? {
+        if is_ready(spec, &state, listening, begun)? {
             return Ok(state);
         }
+        elsewhere.look(spec, &state, listening.heard())?;
         if late {
-            return Err(not_ready(spec));
+            let elsewhere = elsewhere.error(spec);
+            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening)));
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn not_ready(spec: &Spec) -> Error {
+fn not_ready(spec: &Spec, listening: &Listening) -> Error {
+    let hint = "see what it says in the log; change service.ready if the sign is wrong";
+    let hint = match last_words(&listening.words()) {
+        Some(words) => format!("{hint}; {words}"),
+        None => hint.to_owned(),
+    };
     Error::new(
         format!("start {}", spec.name),
         "it runs but is not ready after 60 s",
     )
-    .hint("see what it says in the log; change service.ready if the sign is wrong")
+    .hint(hint)
+}
+
+fn has_ended(spec: &Spec, directory: &Path) -> Error {
+    let last = Last::load(directory);
+    let how = last
+        .as_ref()
+        .map_or("it has ended".to_owned(), |last| last.ended.to_string());
+    let doing = format!("start {}", spec.name);
+    let error = Error::new(doing, format!("before it was ready, {how}"));
+    let words = last.and_then(|last| last_words(&last.words));
+    let error = match words {
+        // A port that is not in the spec cannot be bound, and so on.
+        Some(words) if DENIED.iter().any(|denied| words.contains(denied)) => {
+            error.hint(format!("{}; {words}", learn_again(spec)))
+        }
+        Some(words) => error.hint(words),
+        None => error,
+    };
+    ports::explain(&spec.name, &spec.service.ready, error)
+}
+
+/// What it printed or logged last, as it may be shown.
+fn last_words(words: &str) -> Option<String> {
+    let shown = last_lines(words, LAST_WORDS);
+    (!shown.is_empty()).then(|| format!("its last words:\n{shown}"))
 }
 
 /// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
@@ -85,36 +116,11 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
 }
 
-fn is_ready(spec: &Spec, state: &State, begun: Instant) -> Result<bool> {
+fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {
     if !is_the_daemon(spec, state) {
         return Ok(false);
     }
     let first = state.init.map_or(state.service.pid, |init| init.pid);
-    let mut held: Option<Vec<u64>> = None;
-    for sign in &spec.service.ready {
-        let (protocol, port) = match sign {
-            Ready::Tcp(port) => (Protocol::Tcp, *port),
-            Ready::Udp(port) => (Protocol::Udp, *port),
-            Ready::File(path) if path.exists() => continue,
-            Ready::Quiet(limit) if begun.elapsed() >= Duration::from_millis((*limit).into()) => {
-                continue;
-            }
-            Ready::File(_) | Ready::Quiet(_) => return Ok(false),
-        };
-        let held = held.get_or_insert_with(|| {
-            let pids = process::companions(first).unwrap_or_default();
-            pids.into_iter().flat_map(sockets::held_by).collect()
-        });
-        // A process that has just ended is for the caller to notice.
-        let listening = sockets::listeners(first)
-            .unwrap_or_default()
-            .into_iter()
-            .any(|found| {
-                found.protocol == protocol && found.port == port && held.contains(&found.inode)
-            });
-        if !listening {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let heard = |expression: &str| listening.has_seen(expression);
+    Ok(state.serving && readiness::is_ready(&spec.service.ready, first, begun, &heard))
 }

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// ("never use an existing generic user like nobody", Chroot-BIND8 HOWTO).
 const GENERIC: [&str; 4] = ["root", "nobody", "daemon", "bin"];
 
-/// The same for groups: a spec may not name them.
+/// The same for groups: a spec may not name them (docs/decisions/0008-shared-groups.md).
 const GENERIC_GROUPS: [&str; 3] = ["root", "nobody", "nogroup"];
 
 /// `useradd(8)`, by its absolute path.
@@ -32,6 +32,8 @@ pub(super) struct Wish<'a> {
     pub name: &'a str,
     /// The user that was asked for, or that the service's knowledge names.
     pub asked: Option<&'a str>,
+    /// The group in place of the user's own.
+    pub group: Option<&'a str>,
     /// Make one if there is none.
     pub create: bool,
 }
@@ -40,7 +42,7 @@ pub(super) struct Wish<'a> {
 /// changed to by itself, else one of its own.
 pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
     if let Some(name) = wish.asked {
-        return named(name, wish.create);
+        return named(name, wish);
     }
     let changed_to = trace
         .ids
@@ -59,10 +61,10 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
         refuse_generic(&user.name)?;
         // The group that it took, which need not be the user's own.
         let gid = if gid == 0 { user.gid } else { gid };
-        return complete(User { gid, ..user });
+        return complete(User { gid, ..user }, wish);
     }
     if wish.create || users::user(wish.name)?.is_some() {
-        return named(wish.name, wish.create);
+        return named(wish.name, wish);
     }
     Err(Error::setup(
         format!("find the user of {}", wish.name),
@@ -74,19 +76,19 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
     )))
 }
 
-fn named(name: &str, create: bool) -> Result<Identity> {
+fn named(name: &str, wish: Wish<'_>) -> Result<Identity> {
     refuse_generic(name)?;
     match users::user(name)? {
-        Some(user) => complete(user),
-        None if create => {
+        Some(user) => complete(user, wish),
+        None if wish.create => {
             make(name)?;
-            let made = users::user(name)?;
-            complete(made.ok_or_else(|| {
+            let made = users::user(name)?.ok_or_else(|| {
                 Error::setup(
                     format!("make the user {name}"),
                     "useradd succeeded and it is not there",
                 )
-            })?)
+            })?;
+            complete(made, wish)
         }
         None => Err(
             Error::setup(format!("find the user {name}"), "there is no such user")
@@ -106,21 +108,30 @@ fn refuse_generic(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn complete(user: User) -> Result<Identity> {
-    let group = users::group_by_id(user.gid)?.ok_or_else(|| {
-        Error::setup(
-            format!("find the group of {}", user.name),
-            format!("its gid {} has no name on this host", user.gid),
-        )
-    })?;
+fn complete(user: User, wish: Wish<'_>) -> Result<Identity> {
+    let group = match wish.group {
+        Some(name) => users::group(name)?.ok_or_else(|| {
+            Error::setup(format!("find the group {name}"), "there is no such group")
+                .hint(format!("make it: groupadd --system {name}"))
+        })?,
+        None => users::group_by_id(user.gid)?.ok_or_else(|| {
+            Error::setup(
+                format!("find the group of {}", user.name),
+                format!("its gid {} has no name on this host", user.gid),
+            )
+            .hint("--group GROUP takes another one")
+        })?,
+    };
     if GENERIC_GROUPS.contains(&group.name.as_str()) {
         return Err(Error::setup(
             format!("run a service as {} in the group {}", user.name, group.name),
             "other services are in that group too: each could get at the other's files",
         )
-        .hint(
-            "give it a group of its own: in its configuration, or with --user a user that has one",
-        ));
+        .hint(format!(
+            "give it a group of its own: groupadd --system {0}; then --group {0}, and the same in \
+             its configuration if that names one",
+            user.name
+        )));
     }
     let groups = users::supplementary_groups(&user.name)?
         .into_iter()

@@ -127,6 +127,7 @@ impl Place {
                 account,
                 state: &state,
                 in_use: &[],
+                beside: &|_, _| Ok(Vec::new()),
             },
             &quiet,
         )

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use gaoler::build::{Progress, Request, build, state_of};
+use gaoler::Error;
+use gaoler::build::{Beside, Manifest, Progress, Request, build, state_of};
 use gaoler::spec::{FileKind, Spec};
 
 use crate::common::{Place, file, quiet, somebody, spec_of};
@@ -45,6 +46,7 @@ fn three_generations_are_kept_and_those_in_use() {
             account: &account,
             state: &state,
             in_use: &in_use,
+            beside: &|_, _| Ok(Vec::new()),
         };
         build(&request, &quiet).unwrap();
     }
@@ -89,6 +91,7 @@ fn the_second_of_two_builds_waits() {
                 account: &account,
                 state: &state,
                 in_use: &[],
+                beside: &|_, _| Ok(Vec::new()),
             };
             build(&request, &|progress| {
                 if let Progress::Waiting(pid) = progress {
@@ -117,4 +120,38 @@ fn a_build_that_waits_too_long_says_for_whom() {
         error.contains(&format!("process {}", std::process::id())),
         "{error}"
     );
+}
+
+#[test]
+fn what_lies_beside_the_manifest_comes_with_its_generation_or_not_at_all() {
+    let place = Place::new();
+    let (account, state) = (somebody(), place.state());
+    let build_with = |spec: &Spec, beside: &Beside<'_>| {
+        let request = Request {
+            spec,
+            account: &account,
+            state: &state,
+            in_use: &[],
+            beside,
+        };
+        build(&request, &quiet)
+    };
+    let directory = state.join("test/generations");
+    let told = |generation: u64, manifest: &Manifest| {
+        assert!(!directory.join(generation.to_string()).exists());
+        Ok(vec![("note", format!("{generation} {}", manifest.files()))])
+    };
+    let first = build_with(&with_data(&place, "one"), &told).unwrap();
+    let note = fs::read_to_string(directory.join("1/note")).unwrap();
+    assert_eq!(note, format!("1 {}", first.files));
+    let failing = |_, _: &Manifest| Err(Error::new("make a note", "there is no paper"));
+    let failed = build_with(&with_data(&place, "two"), &failing).unwrap_err();
+    assert_eq!(failed.why(), "there is no paper");
+    let names: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["1"]);
+    let again = build_with(&with_data(&place, "one"), &failing).unwrap();
+    assert!(!again.changed);
 }

@@ -10,6 +10,7 @@
 
 mod machine;
 
+mod background;
 mod chroot;
 mod debian;
 mod endings;

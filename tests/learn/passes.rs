@@ -197,7 +197,7 @@ fn killing_the_learner_kills_the_service_and_leaves_an_incomplete_trace() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let unfinished = base.join("state/it/trace.json.unfinished");
+    let unfinished = base.join("state/it/trace.unfinished.json");
     let deadline = Instant::now() + Duration::from_secs(60);
     while !unfinished.exists() {
         assert!(Instant::now() < deadline && learner.try_wait().unwrap().is_none());

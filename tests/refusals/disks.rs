@@ -24,15 +24,18 @@ fn on(place: &Place, options: &str, verb: &str) -> (Answer, String) {
     (answer, left)
 }
 
+/// The verbs that make a tree, and what they answer if they cannot.
+const BUILDING: [(&str, i32); 3] = [
+    ("build", FAILED),
+    ("start", NOT_SET_UP),
+    ("run", NOT_SET_UP),
+];
+
 #[test]
 fn a_full_disk() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
-    for (verb, code) in [
-        ("build", FAILED),
-        ("start", NOT_SET_UP),
-        ("run", NOT_SET_UP),
-    ] {
+    for (verb, code) in BUILDING {
         let (answer, left) = on(&place, "size=256k,mode=755", verb);
         answer.is(
             code,
@@ -62,11 +65,7 @@ fn a_disk_that_is_full_of_names() {
 fn a_read_only_disk() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
-    for (verb, code) in [
-        ("build", FAILED),
-        ("start", NOT_SET_UP),
-        ("run", NOT_SET_UP),
-    ] {
+    for (verb, code) in BUILDING {
         let (answer, left) = on(&place, "ro,mode=755", verb);
         answer.is(
             code,

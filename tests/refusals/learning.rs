@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, port};
+use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, USER, port};
 
 fn learned_nothing(place: &Place) {
     assert_eq!(
@@ -35,6 +36,43 @@ fn a_sign_that_means_nothing() {
         .gaoler(&["learn", "new", "--ready", "tpc:80", "--", program, "pause"])
         .is(USAGE, &["tpc:80", "tcp:PORT"]);
     learned_nothing(&place);
+}
+
+#[test]
+fn a_line_that_is_waited_for() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let learn = |sign: &str| {
+        let program = program.to_str().unwrap();
+        let words = [
+            "learn", "new", "--user", "games", "--for", "0", "--ready", sign, "--",
+        ];
+        let service = [
+            program,
+            "say",
+            "warming up",
+            "sleep",
+            "1",
+            "say",
+            "now ready",
+            "pause",
+        ];
+        place.gaoler(&[&words[..], &service[..]].concat())
+    };
+    learn("log:(").is(USAGE, &["as a pattern for log lines"]);
+    learn("log:.*").is(USAGE, &["matches an empty line"]);
+    learned_nothing(&place);
+    let begun = Instant::now();
+    learn("log:^now ready$").is(DONE, &["learned new"]);
+    assert!(begun.elapsed() > Duration::from_millis(900));
+    let spec = fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(spec.contains("ready = [\"log:^now ready$\"]"), "{spec}");
+    // What comes before the line belongs to the start.
+    let trace = fs::read_to_string(place.state().join("new/trace.json")).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let calls = trace["calls"].as_array().unwrap();
+    let slept = calls.iter().find(|call| call["name"] == "clock_nanosleep");
+    assert_eq!(slept.unwrap()["phase"], "start");
 }
 
 #[test]
@@ -76,7 +114,7 @@ fn an_exercise_that_fails() {
         "--ready",
         &format!("tcp:{port}"),
         "--exercise",
-        "/bin/false",
+        r#"sh -c 'printf "some reason\nand \033[2J another\n"; exit 4'"#,
         "--",
         program.to_str().unwrap(),
         "serve",
@@ -85,9 +123,33 @@ fn an_exercise_that_fails() {
     // The service was learned; that the exercise did not work is said, and counted.
     answer.is(
         DONE,
-        &["the exercise exercise-1 failed", "0 of 1 exercises passed"],
+        &[
+            "warning: the exercise exercise-1 failed",
+            "exit code 4 where 0 is expected\n    some reason\n    and #033[2J another",
+            "0 of 1 exercises passed",
+            "not passed   exercise-1 (exit code 4): ",
+        ],
     );
     assert_eq!(fs::read_dir(place.etc()).unwrap().count(), 1);
+    let trace = fs::read_to_string(place.state().join("new/trace.json")).unwrap();
+    let trace: serde_json::Value = serde_json::from_str(&trace).unwrap();
+    let run = &trace["certificate"]["exercises"][0];
+    assert_eq!((&run["passed"], &run["exit"]), (&false.into(), &4.into()));
+}
+
+#[test]
+fn an_exercise_that_is_no_command() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    for exercise in ["", " \t ", "''"] {
+        for verb in ["learn", "up"] {
+            place
+                .gaoler(&[verb, "new", "--exercise", exercise, "--", program, "pause"])
+                .is(USAGE, &["as an exercise", "it is no command", "--exercise"]);
+            learned_nothing(&place);
+        }
+    }
 }
 
 #[test]
@@ -129,7 +191,24 @@ fn users_that_are_refused() {
     }
     learn(&["--user", "no-such-user"]).is(NOT_SET_UP, &["no such user", "--create-user"]);
     learn(&[]).is(NOT_SET_UP, &["stays root", "--create-user", "--user"]);
+    // As dnsmasq's, which has Debian's nogroup as its own; _apt is everywhere.
+    let hint = "groupadd --system _apt; then --group _apt";
+    learn(&["--user", "_apt"]).is(NOT_SET_UP, &["as _apt in the group nogroup", hint]);
+    for group in ["nogroup", "root"] {
+        let refused = format!("as {USER} in the group {group}");
+        learn(&["--user", USER, "--group", group]).is(NOT_SET_UP, &[&refused]);
+    }
+    learn(&["--user", USER, "--group", "no-such-group"]).is(
+        NOT_SET_UP,
+        &["no such group", "groupadd --system no-such-group"],
+    );
     learned_nothing(&place);
+    learn(&["--user", "_apt", "--group", USER]).is(DONE, &["learned new"]);
+    let spec = fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(
+        spec.contains("\nuser = \"_apt\"\ngroup = \"games\"\n"),
+        "{spec}"
+    );
 }
 
 #[test]

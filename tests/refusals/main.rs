@@ -9,6 +9,7 @@ mod hostile;
 mod launch;
 mod learning;
 mod names;
+mod phases;
 mod planted;
 mod programs;
 mod running;

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use crate::common::{
     Answer, DONE, FAILED, FINDINGS, NOT_SET_UP, Place, answers, eventually, port, program,
@@ -121,6 +122,119 @@ fn a_service_that_ends_at_once() {
     place.nothing_runs();
 }
 
+const UNIX_SOCKETS: &str = "[[allow.families]]\nfamily = \"AF_UNIX\"\nbecause = \"the log\"\n";
+
+/// Many services say to the system's log only why they do not start.
+#[test]
+fn the_last_words_are_in_the_log() {
+    let long = "x".repeat(3000);
+    let mut words = vec!["say", "printed", "log", "cannot\rload", "log", &long];
+    words.extend(["exit", "9"]);
+    let mut place = Place::new(&words);
+    place.text.tables += UNIX_SOCKETS;
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    let answer = place.verb("start");
+    answer.is(FAILED, &["its last words", "  logger: cannot#015load\n"]);
+    let longest = answer.error.lines().map(str::len).max().unwrap();
+    assert!((1000..1100).contains(&longest), "{longest}: {answer:#?}");
+    assert!(answer.error.contains("printed"), "{answer:#?}");
+    place.nothing_runs();
+
+    // Of a storm, the end.
+    let mut words = Vec::new();
+    let lines: Vec<String> = (0..50).map(|number| format!("line {number}.")).collect();
+    for line in &lines {
+        words.extend(["log", line]);
+    }
+    words.extend(["exit", "9"]);
+    let mut place = Place::new(&words);
+    place.text.tables += UNIX_SOCKETS;
+    place.text.service = "ready = [\"quiet:2000\"]".into();
+    place.write();
+    let answer = place.verb("start");
+    answer.is(FAILED, &["logger: line 49."]);
+    assert!(answer.error.contains("line 30."), "{answer:#?}");
+    assert!(!answer.error.contains("line 29."), "{answer:#?}");
+}
+
+/// The port was changed in the configuration after the service was learned.
+#[test]
+fn a_service_that_waits_elsewhere() {
+    for (verb, protocol) in [("serve-datagrams", "udp"), ("serve", "tcp")] {
+        let (old, new) = (port(), port());
+        let mut place = Place::new(&["say", "serving", verb, &new.to_string()]);
+        place.text.service = format!("ready = [\"{protocol}:{old}\"]");
+        place.text.tables += "[protections]\nlandlock = \"off\"\n";
+        place.write();
+        let begun = Instant::now();
+        let answer = place.verb("start");
+        let took = begun.elapsed();
+        let shown = protocol.to_uppercase();
+        answer.is(
+            FAILED,
+            &[
+                &format!("it runs and waits on {shown} port {new}, which its spec does not have"),
+                &format!("and not on {shown} port {old}"),
+                &format!(
+                    "gaoler learn {} --again -- {}",
+                    place.name, place.text.command[0]
+                ),
+            ],
+        );
+        assert!(took > Duration::from_secs(5), "{took:?}: too early to tell");
+        assert!(took < Duration::from_secs(30), "{took:?}");
+        place.verb("status").is(DONE, &["is running"]);
+        place.verb("stop").is(DONE, &[]);
+        place.nothing_runs();
+    }
+}
+
+/// A TCP port that is not in the spec cannot be bound at all.
+#[test]
+fn a_port_that_was_changed_and_is_denied() {
+    let (mut place, _) = server("service");
+    place.text.command[2] = port().to_string();
+    place.write();
+    place.verb("start").is(
+        FAILED,
+        &[
+            "cannot listen: Permission denied",
+            "configuration was changed",
+            "--again",
+        ],
+    );
+    place.nothing_runs();
+}
+
+/// The sign is a line, on whichever way it comes.
+#[test]
+fn a_line_is_a_sign() {
+    let texts: [(&[&str], &str); 2] = [
+        (
+            &["say", "warming up", "sleep", "1", "say", "now ready"],
+            "^now\\s+ready$",
+        ),
+        (
+            &["say", "now ready", "sleep", "1", "log", "now ready"],
+            "^logger: now ready$",
+        ),
+    ];
+    for (words, sign) in texts {
+        let mut place = Place::new(&[words, &["pause"]].concat());
+        place.text.tables += UNIX_SOCKETS;
+        place.text.service = format!("ready = [{:?}]", format!("log:{sign}"));
+        place.write();
+        let begun = Instant::now();
+        place.verb("start").is(DONE, &["started"]);
+        let took = begun.elapsed();
+        assert!(took > Duration::from_millis(900), "{sign}: {took:?}");
+        assert!(took < Duration::from_secs(20), "{sign}: {took:?}");
+        place.verb("stop").is(DONE, &[]);
+        place.nothing_runs();
+    }
+}
+
 /// Whoever looks at it is not misled by the words of an earlier run.
 #[test]
 fn a_service_that_has_no_words_does_not_borrow_them() {
@@ -234,6 +348,46 @@ fn a_configuration_that_its_own_test_refuses() {
     place
         .verb("reload")
         .is(FAILED, &["it does not run", "gaoler start"]);
+    place.nothing_runs();
+}
+
+/// After `run --exec` nobody is there to clean up: whoever looks next does, and the next start.
+#[test]
+fn what_an_ended_exec_leaves_goes_by_itself() {
+    let mut place = Place::new(&["exit", "7"]);
+    place.text.tables += "[limits]\nmemory_bytes = 100000000\nprocesses = 20\n";
+    place.write();
+    let state = place.run().join(&place.name).join("state.json");
+    let exec = || {
+        place.gaoler(&["run", "--exec", &place.name]).is(7, &[]);
+        assert!(state.exists(), "nobody could have removed it yet");
+    };
+    exec();
+    place.verb("status").is(FINDINGS, &["is stopped"]);
+    place.nothing_runs();
+    // Twice, with nobody looking in between.
+    exec();
+    exec();
+    place.verb("run").is(7, &[]);
+    place.nothing_runs();
+    exec();
+    place.verb("start").is(FAILED, &["exited with code 7"]);
+    place.nothing_runs();
+}
+
+/// A state with the number of a process that is somebody else's by now is no running jail.
+#[test]
+fn a_number_that_is_used_again() {
+    let mut place = Place::new(&["exit", "7"]);
+    place.text.tables += "[limits]\nmemory_bytes = 100000000\nprocesses = 20\n";
+    place.write();
+    place.gaoler(&["run", "--exec", &place.name]).is(7, &[]);
+    let path = place.run().join(&place.name).join("state.json");
+    let mut state: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    state["service"]["pid"] = std::process::id().into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    place.verb("run").is(7, &[]);
     place.nothing_runs();
 }
 

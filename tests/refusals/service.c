@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,20 @@ static void serve(int port)
     }
 }
 
+/* The same for datagrams, of which it answers none. */
+static void serve_datagrams(int port)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port) };
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int receiver = socket(AF_INET, SOCK_DGRAM, 0);
+    if (receiver < 0)
+        die("make a socket");
+    if (bind(receiver, (struct sockaddr *)&address, sizeof address))
+        die("bind");
+    for (;;)
+        pause();
+}
+
 static volatile sig_atomic_t caught;
 static void catch(int signal) { caught = signal; }
 
@@ -64,6 +79,20 @@ static void print_signals(void)
         if (caught == SIGTERM)
             exit(7);
     }
+}
+
+/* A line for the system's log, in the words of syslog(3). */
+static void log_line(const char *text)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
+    char line[4096];
+    int length = snprintf(line, sizeof line, "<30>Nov 21 22:41:00 logger[1]: %s", text);
+    int log = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (log < 0 || connect(log, (struct sockaddr *)&address, sizeof address))
+        die("reach the log");
+    if (write(log, line, length) != length)
+        die("log");
+    close(log);
 }
 
 static void print_open(void)
@@ -155,8 +184,14 @@ int main(int count, char **words)
         const char *word = words[i];
         if (!strcmp(word, "serve"))
             serve(atoi(words[++i]));
+        else if (!strcmp(word, "serve-datagrams"))
+            serve_datagrams(atoi(words[++i]));
         else if (!strcmp(word, "say"))
             puts(words[++i]);
+        else if (!strcmp(word, "log"))
+            log_line(words[++i]);
+        else if (!strcmp(word, "sleep"))
+            sleep(atoi(words[++i]));
         else if (!strcmp(word, "exit"))
             exit(atoi(words[++i]));
         else if (!strcmp(word, "die"))

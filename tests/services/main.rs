@@ -16,14 +16,7 @@ use rows::{ROWS, Row};
 use serde_json::Value;
 
 /// Sends its second argument to a port and succeeds if the answer contains the third.
-const CLIENT: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
-printf "$2" >&3
-while IFS= read -r -t 5 line <&3 || [ -n "$line" ]; do
-    case $line in *"$3"*) exit 0 ;; esac
-done
-echo "no answer with $3"
-exit 1
-"#;
+const CLIENT: &str = include_str!("client.sh");
 
 /// The ports of the rows: these and those between them.
 const FIRST_PORT: u16 = 21100;
@@ -274,6 +267,7 @@ macro_rules! each {
 each! {
     apache = "t-apache",
     dnsmasq = "t-dnsmasq",
+    dnsmasq_as_its_own_user = "t-dnsmasq-own",
     double_fork = "t-fork",
     haproxy = "t-haproxy",
     httpd = "t-httpd",

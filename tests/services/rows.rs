@@ -253,6 +253,28 @@ pub const ROWS: &[Row] = &[
         client: DIG,
         ..NONE
     },
+    // Its own user, whose group in passwd is nogroup: it takes the group dip by itself.
+    Row {
+        name: "t-dnsmasq-own",
+        needs: &["/usr/sbin/dnsmasq", "/usr/bin/dig"],
+        package: "dnsmasq-base bind9-dnsutils",
+        command: &[
+            "/usr/sbin/dnsmasq",
+            "-k",
+            "-C",
+            "/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--port=@PORT@",
+            "--listen-address=127.0.0.1",
+            "--bind-interfaces",
+            "--address=/www.example.test/192.0.2.7",
+            "--user=dnsmasq",
+            "--pid-file=",
+        ],
+        client: DIG,
+        ..NONE
+    },
     Row {
         name: "t-haproxy",
         needs: &["/usr/sbin/haproxy"],

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Doing, Error, Result};
 
 use super::absolute_text;
+use super::blocks::Blocks;
 use super::machine::NATIVE;
 use super::object::{self, Contents, DependencyKind, ElfObject};
 use super::root::HostRoot;
@@ -91,9 +92,9 @@ pub(super) fn inspect(root: &HostRoot, path: &Path) -> Result<Inspected> {
         });
     }
     let damaged = |why| Error::new(what(), why);
-    match object::read(&file).map_err(damaged)? {
+    match object::read(Blocks::new(&file)).map_err(damaged)? {
         Contents::Native(object) => {
-            let imports = object::imports(&file).map_err(damaged)?;
+            let imports = object::imports(Blocks::new(&file)).map_err(damaged)?;
             Ok(Inspected::Elf(describe(object, imports)))
         }
         Contents::Foreign(machine) => Ok(Inspected::ForeignElf { machine }),
@@ -137,7 +138,8 @@ pub(super) fn script_interpreter(file: &File) -> Option<String> {
     script(file).map(|(interpreter, _)| interpreter)
 }
 
-fn script(file: &File) -> Option<(String, Option<String>)> {
+/// The interpreter of a script and the argument that its line gives to it.
+pub(super) fn script(file: &File) -> Option<(String, Option<String>)> {
     let mut start = [0; SCRIPT_LINE];
     let mut length = 0;
     while let Some(rest) = start.get_mut(length..).filter(|rest| !rest.is_empty()) {

@@ -4,22 +4,12 @@ use super::super::capabilities::{self, SETGID, SETPCAP};
 use super::super::process;
 use super::super::record::Event;
 use super::{After, Done};
-use crate::sys::abi;
+use crate::sys::{abi, calls};
 
 /// The ids are read again after these.
-pub const CHANGE_IDS: &[&str] = &[
-    "capset",
-    "prctl",
-    "setfsgid",
-    "setfsuid",
-    "setgid",
-    "setgroups",
-    "setregid",
-    "setresgid",
-    "setresuid",
-    "setreuid",
-    "setuid",
-];
+pub fn change_ids() -> impl Iterator<Item = &'static str> {
+    calls::CHANGE_IDS.into_iter().chain(["prctl"])
+}
 
 /// What they show.
 pub const AFTER: After = &[

@@ -290,16 +290,10 @@ fn table() -> HashMap<u64, Shape> {
     for (name, before) in resources::BEFORE {
         entry(name, &|shape| shape.before = Some(*before));
     }
-    for name in ids::CHANGE_IDS {
+    for name in ids::change_ids() {
         entry(name, &|shape| shape.changes_ids = true);
     }
-    for part in [
-        ids::AFTER,
-        memory::AFTER,
-        reach::AFTER,
-        resources::AFTER,
-        sockets::AFTER,
-    ] {
+    for part in AFTER {
         for (name, after) in part {
             entry(name, &|shape| shape.after = Some(*after));
         }
@@ -309,6 +303,15 @@ fn table() -> HashMap<u64, Shape> {
 
 /// Part of the table: what a call shows when it has returned.
 type After = &'static [(&'static str, fn(&mut Done<'_>))];
+
+/// All its parts.
+const AFTER: [After; 5] = [
+    ids::AFTER,
+    memory::AFTER,
+    reach::AFTER,
+    resources::AFTER,
+    sockets::AFTER,
+];
 
 /// Resolves the paths of a call that is being entered.
 pub fn prepare(shape: &Shape, caller: &Caller, call: &Call) -> Vec<Prepared> {

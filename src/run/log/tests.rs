@@ -56,7 +56,7 @@ impl Scene {
 
     fn relay(&self) -> Relay {
         let socket = LogSocket::bind(self.directory(), "log").unwrap();
-        Relay::new(socket, self.sink(), "dns")
+        Relay::new(socket, self.sink(), "dns", Words::default())
     }
 
     /// A jailed process that logs.
@@ -100,6 +100,20 @@ fn a_message_arrives_with_its_jail_and_process() {
 }
 
 #[test]
+fn the_last_words_are_those_of_both_ways() {
+    let scene = Scene::new();
+    let mut relay = scene.relay();
+    scene
+        .client()
+        .send(b"<30>Nov 21 22:41:00 named[1]: cannot load\nthis \x1b[2J\n")
+        .unwrap();
+    relay.pump().unwrap();
+    relay.printed(b"exiting", "named", 7);
+    let words = relay.words().text();
+    assert_eq!(words, "named: cannot load this \u{1b}[2J\nexiting");
+}
+
+#[test]
 fn another_process_is_told_apart() {
     let scene = Scene::new();
     let host = scene.host();
@@ -126,11 +140,17 @@ fn ten_thousand_messages_are_all_accounted_for() {
     let scene = Scene::new();
     let host = scene.host();
     let reader = std::thread::spawn(move || {
-        let mut read = 0;
-        while text(&host) != "end" {
-            read += 1;
+        let (mut read, mut told) = (0, 0);
+        loop {
+            let line = text(&host);
+            if line == "end" {
+                return (read, told);
+            }
+            match lost(&line) {
+                Some(lost) => told += lost,
+                None => read += 1,
+            }
         }
-        read
     });
     let mut relay = scene.relay();
     let client = scene.client();
@@ -160,6 +180,7 @@ fn ten_thousand_messages_are_all_accounted_for() {
     let rate = MESSAGES as f64 / start.elapsed().as_secs_f64();
     let grown = self::resident().saturating_sub(resident);
     writer.join().unwrap();
+    relay.tell_dropped();
     let end = UnixDatagram::unbound().unwrap();
     end.send_to(b"end", scene.path("host-log")).unwrap();
     let Counts {
@@ -171,8 +192,41 @@ fn ten_thousand_messages_are_all_accounted_for() {
     println!("{forwarded} forwarded, {dropped} dropped, {rate:.0}/s, {grown} KiB more resident");
     assert_eq!((received, truncated), (MESSAGES, 0));
     assert_eq!(forwarded + dropped, MESSAGES);
-    assert_eq!(reader.join().unwrap(), forwarded);
+    let (read, told) = reader.join().unwrap();
+    assert_eq!(read, forwarded);
+    // The last ones can be told only if there is room for that.
+    assert!(told <= dropped, "{told} of {dropped}");
     assert!(forwarded > 0);
+}
+
+/// How many messages were lost, if the line tells that.
+fn lost(line: &str) -> Option<u64> {
+    let (_, told) = line.split_once(&format!("dns/gaoler[{}]: ", me()))?;
+    told.split_once(" messages were lost")?.0.parse().ok()
+}
+
+#[test]
+fn the_log_is_told_how_much_it_has_lost() {
+    let scene = Scene::new();
+    let host = scene.host();
+    let mut relay = scene.relay();
+    for _ in 0..500 {
+        relay.printed(b"line", "named", 7);
+    }
+    let Counts {
+        forwarded, dropped, ..
+    } = relay.counts();
+    assert!(dropped > 0, "{forwarded} forwarded");
+    for _ in 0..forwarded {
+        assert_eq!(lost(&text(&host)), None);
+    }
+    relay.printed(b"again", "named", 7);
+    assert!(text(&host).ends_with(": again"));
+    let notice = text(&host);
+    assert!(notice.starts_with("<28>"), "{notice}");
+    assert_eq!(lost(&notice), Some(dropped));
+    relay.printed(b"and again", "named", 7);
+    assert!(text(&host).ends_with(": and again"), "told once");
 }
 
 /// Resident memory of the whole test process, KiB.
@@ -229,6 +283,7 @@ fn a_syslogd_that_restarts_is_found_again() {
     let host = scene.host();
     assert_eq!(log("four"), (2, 2));
     assert!(text(&host).ends_with(": four"));
+    assert_eq!(lost(&text(&host)), Some(2));
     // At once, without a message in between to notice it.
     std::fs::remove_file(scene.path("host-log")).unwrap();
     drop(host);

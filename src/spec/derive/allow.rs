@@ -16,19 +16,6 @@ const SYS_ADMIN: u8 = 21;
 /// children need none), SETGID, SETUID, SETPCAP, SYS_RESOURCE (limits are set before the
 /// start), MKNOD and SETFCAP (devices and files are made before the start).
 const NEEDED_BY_ROOT_ONLY: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 24, 27, 31];
-/// Calls by which a service that starts as root becomes its user (`credentials(7)`).
-const CHANGE_IDS: [&str; 10] = [
-    "capset",
-    "setfsgid",
-    "setfsuid",
-    "setgid",
-    "setgroups",
-    "setregid",
-    "setresgid",
-    "setresuid",
-    "setreuid",
-    "setuid",
-];
 /// What they are good for.
 const NO_CHANGE: &str = "to become its user, which it is already in the jail";
 /// "These functions are always successful" (`getuid(2)`, `getgid(2)`, `getpid(2)`, `gettid(2)`).
@@ -79,32 +66,39 @@ pub(super) fn calls(
         };
         *count = count.saturating_add(call.count);
     }
-    forget_the_launch(&mut seen);
+    forget_the_launch(&mut seen, trace.certificate.passes.max(1));
+    // Without an exercise nobody knows what serving takes.
+    let exercised = trace.certificate.exercises.iter().any(|run| run.passed);
     let observed = seen.iter().map(|(name, (number, start, serve))| CallRule {
         number: *number,
-        because: if CHANGE_IDS.contains(name) {
+        start_only: exercised && *serve == 0,
+        because: if calls::CHANGE_IDS.contains(name) {
             format!("{}, {NO_CHANGE}", counts(*start, *serve))
         } else {
             counts(*start, *serve)
         },
     });
     let known = knowledge.iter().flat_map(|known| &known.calls);
-    let rules = who_it_is().chain(by_timing());
-    let rules = rules.chain(clone_for_clone3(&seen)).chain(observed);
-    let mut rules: BTreeMap<u32, CallRule> = rules.map(|rule| (rule.number, rule)).collect();
-    for rare in known {
-        rules.entry(rare.number).or_insert_with(|| rare.clone());
+    let mut rules: BTreeMap<u32, CallRule> = observed.map(|rule| (rule.number, rule)).collect();
+    let others = who_it_is().chain(by_timing()).chain(known.cloned());
+    for rule in others {
+        let start_only = rule.start_only;
+        // What may come at any time is not over when the service is ready.
+        rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
+    let clone = clone_for_clone3(&rules);
+    rules.extend(clone.map(|rule| (rule.number, rule)));
     rules.into_values().collect()
 }
 
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
 /// ENOSYS, upon which the C library calls clone (`clone(2)`).
-fn clone_for_clone3(seen: &BTreeMap<&str, (u32, u64, u64)>) -> Option<CallRule> {
-    let missing = seen.contains_key("clone3") && !seen.contains_key("clone");
-    let number = calls::number("clone").filter(|_| missing)?;
+fn clone_for_clone3(rules: &BTreeMap<u32, CallRule>) -> Option<CallRule> {
+    let clone3 = rules.get(&calls::number("clone3")?)?;
+    let number = calls::number("clone").filter(|number| !rules.contains_key(number))?;
     Some(CallRule {
         number,
+        start_only: clone3.start_only,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
     })
 }
@@ -131,15 +125,16 @@ fn rules_for(names: &'static [&str], because: &'static str) -> impl Iterator<Ite
     let numbers = names.iter().filter_map(|name| calls::number(name));
     numbers.map(|number| CallRule {
         number,
+        start_only: false,
         because: because.to_owned(),
     })
 }
 
-/// The first execve is the launcher's: a jail has a way of its own to start the program, and a
+/// The first execve of each pass is the launcher's: a jail has a way of its own to start the program, and a
 /// service that executes nothing shall not be able to.
-fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, u64, u64)>) {
+fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, u64, u64)>, passes: u32) {
     if let Some((_, start, serve)) = seen.get_mut("execve") {
-        *start = start.saturating_sub(1);
+        *start = start.saturating_sub(passes.into());
         if (*start, *serve) == (0, 0) {
             seen.remove("execve");
         }

@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::learn::Trace;
 use crate::learn::trace::{Phase, SocketSeen, SocketUse, Use};
-use crate::spec::{Direction, FamilyRule, Knowledge, PortRule, Protocol, Ready};
+use crate::spec::{Direction, FIRST_EPHEMERAL, FamilyRule, Knowledge, PortRule, Protocol, Ready};
 use crate::sys::families as names;
 
 /// AF_INET (`ip(7)`).
@@ -14,9 +14,6 @@ const INET6: u16 = 10;
 const STREAM: u16 = 1;
 /// SOCK_DGRAM.
 const DATAGRAM: u16 = 2;
-/// The first port that the kernel gives out by itself (`ip_local_port_range`, ip(7)): above it,
-/// a datagram port is one that somebody picked at random.
-const FIRST_EPHEMERAL: u16 = 32768;
 /// More ports than this are not a list but a habit: one rule for all of them.
 const MOST_CONNECTED: usize = 16;
 /// Milliseconds without an end that stand for ready, if no port does.
@@ -180,7 +177,7 @@ pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> 
 fn port(ready: &Ready) -> Option<u16> {
     match ready {
         Ready::Tcp(port) | Ready::Udp(port) => Some(*port),
-        Ready::File(_) | Ready::Quiet(_) => None,
+        Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
     }
 }
 

@@ -130,7 +130,16 @@ pub(super) struct CapabilityTable {
 #[serde(deny_unknown_fields)]
 pub(in crate::spec) struct CallTable {
     pub call: Text,
+    pub phase: Option<CallPhase>,
     pub because: Text,
+}
+
+/// When a call is allowed, if not always.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::spec) enum CallPhase {
+    /// Until the service is ready.
+    Start,
 }
 
 #[derive(Deserialize)]

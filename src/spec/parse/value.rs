@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::document::{CallTable, ExerciseTable, PortTable, Text, Words};
+use super::document::{CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
 use super::problem::Problems;
-use crate::spec::names::{is_plain_absolute, nearest, ready, signal_names, signal_number};
+use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
 use crate::spec::{CallRule, Exercise, PortRule, Ready};
 use crate::sys::calls;
 
@@ -140,8 +140,7 @@ impl Problems<'_> {
     pub fn ready(&mut self, text: &Text) -> Ready {
         ready(text.get_ref()).unwrap_or_else(|| {
             let title = format!("`{}` is no sign of readiness", shown(text.get_ref()));
-            let hint = "tcp:PORT, udp:PORT, file:/PATH or quiet:MILLISECONDS";
-            self.add_with_hint(text.span(), title, hint);
+            self.add_with_hint(text.span(), title, SIGNS);
             Ready::Quiet(0)
         })
     }
@@ -212,6 +211,7 @@ impl Problems<'_> {
         let known = numbers::<u32>().filter_map(calls::name);
         CallRule {
             number: self.look_up(&table.call, "system call", number, known),
+            start_only: matches!(table.phase, Some(CallPhase::Start)),
             because: self.because(&table.because),
         }
     }

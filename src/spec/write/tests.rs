@@ -36,6 +36,7 @@ fn numbers_without_names_are_refused_when_read_back() {
     let mut spec = named_like();
     spec.calls.push(CallRule {
         number: 99_999,
+        start_only: false,
         because: "new".to_owned(),
     });
     let error = parse(&to_toml(&spec), "x.toml").unwrap_err();
@@ -120,6 +121,7 @@ fn named_like() -> Spec {
         }],
         calls: vec![CallRule {
             number: calls::number("openat").unwrap(),
+            start_only: true,
             because: because("observed: start 120, serve 3"),
         }],
         families: vec![FamilyRule {

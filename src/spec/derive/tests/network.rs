@@ -35,6 +35,7 @@ fn calls_with_counts_and_rare_ones() {
     ];
     let rule = |name: &str| crate::spec::CallRule {
         number: number(name),
+        start_only: false,
         because: "rare".to_owned(),
     };
     let knowledge = Knowledge {

@@ -43,6 +43,9 @@ fn ready() -> impl Strategy<Value = Vec<Ready>> {
         (1..=u16::MAX).prop_map(Ready::Tcp),
         (1..=u16::MAX).prop_map(Ready::Udp),
         path().prop_map(Ready::File),
+        "[a-z \"\\\\.]{1,9}x".prop_filter_map("no pattern", |text| {
+            crate::spec::ready(&format!("log:{text}")).ok()
+        }),
         any::<u32>().prop_map(Ready::Quiet),
     ];
     btree_set(sign, 0..4).prop_map(|signs| signs.into_iter().collect())
@@ -202,6 +205,7 @@ fn allow() -> impl Strategy<Value = Spec> {
                 .into_iter()
                 .map(|number| CallRule {
                     number,
+                    start_only: number % 3 == 0,
                     because: because(),
                 })
                 .collect(),

@@ -1,6 +1,9 @@
 //! A machine of a test's own: mounts, network, processes and cgroups are private, so that
 //! `gaoler up named` works on the real default paths and nothing of it outlives the test.
 
+mod cgroups;
+mod facts;
+
 use std::any::type_name;
 use std::fs;
 use std::io::Read;
@@ -12,19 +15,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use cgroups::{Cgroups, HIERARCHIES};
+pub use facts::{bind_ids, eventually, field, state_of, zone_file};
+
 /// Set for the test that runs inside.
 const INSIDE: &str = "GAOLER_TEST_MACHINE";
 
 /// Longer than any scenario takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
-
-/// The cgroup hierarchies in which a machine gets a directory of its own.
-const HIERARCHIES: [&str; 4] = [
-    "/sys/fs/cgroup/pids",
-    "/sys/fs/cgroup/memory",
-    "/sys/fs/cgroup/unified",
-    "/sys/fs/cgroup",
-];
 
 /// The inside of a machine.
 pub struct Machine;
@@ -81,7 +79,7 @@ pub fn machine<F: FnOnce(&Machine)>(scenario: F) {
             "private",
             "sh",
             "-c",
-            include_str!("setup.sh"),
+            include_str!("../setup.sh"),
             "machine",
         ])
         .arg(scratch.path())
@@ -126,43 +124,6 @@ fn read_in_background(
         stream.unwrap().read_to_end(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
     })
-}
-
-/// A machine's directories in the cgroup hierarchies, removed at its end.
-struct Cgroups(Vec<PathBuf>);
-
-impl Cgroups {
-    fn make(name: &str) -> Self {
-        let is_hierarchy = |mount: &&&str| Path::new(mount).join("cgroup.procs").exists();
-        let made = HIERARCHIES
-            .iter()
-            .filter(is_hierarchy)
-            .map(|mount| Path::new(mount).join(name))
-            .filter(|directory| fs::create_dir(directory).is_ok())
-            .collect();
-        Self(made)
-    }
-}
-
-impl Drop for Cgroups {
-    fn drop(&mut self) {
-        for directory in &self.0 {
-            // The kernel counts a killed process out a little later.
-            let deadline = Instant::now() + Duration::from_secs(5);
-            while remove_cgroup(directory).is_err() && Instant::now() < deadline {
-                sleep(Duration::from_millis(20));
-            }
-        }
-    }
-}
-
-fn remove_cgroup(directory: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)?.flatten() {
-        if entry.file_type()?.is_dir() {
-            remove_cgroup(&entry.path())?;
-        }
-    }
-    fs::remove_dir(directory)
 }
 
 /// A process of the test's own, killed when the test is done with it.
@@ -382,48 +343,4 @@ impl Machine {
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
         assert!(!mounts.contains("gaoler/"), "{mounts}");
     }
-}
-
-/// uid and gid of `bind`.
-pub fn bind_ids() -> (u32, u32) {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap();
-    let line = passwd.lines().find(|line| line.starts_with("bind:"));
-    let fields: Vec<&str> = line.expect("bind9 is installed").split(':').collect();
-    (fields[2].parse().unwrap(), fields[3].parse().unwrap())
-}
-
-/// The letter of a process's state, or nothing.
-pub fn state_of(pid: i32) -> String {
-    field(pid, "State").chars().take(1).collect()
-}
-
-/// A line of `/proc/PID/status`, its blanks made single.
-pub fn field(pid: i32, name: &str) -> String {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
-    words.join(" ")
-}
-
-/// Asks until `wanted` holds; fails with the last answer if it never does.
-#[track_caller]
-pub fn eventually<T: std::fmt::Debug>(ask: impl Fn() -> T, wanted: impl Fn(&T) -> bool) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let answer = ask();
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "still {answer:?}");
-        sleep(Duration::from_millis(50));
-    }
-}
-
-/// A zone file with one address at `www`.
-pub fn zone_file(serial: u32, address: &str) -> String {
-    format!(
-        "$TTL 60\n@ SOA ns root {serial} 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\nwww A {address}\n"
-    )
 }

@@ -1,0 +1,152 @@
+//! What stays beside a service that took this process over, until it is ready: somebody has to
+//! say yes to the calls of its start. Neither its parent nor its child, so that nothing of it
+//! reaches the service; it ends by itself.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
+
+use super::child::Word;
+use super::launch::{pipe, read_message};
+use super::prepare::{high, null};
+use super::readiness::is_ready;
+use super::start_calls::StartCalls;
+use super::state::{ProcessName, State};
+use crate::plan::Plan;
+use crate::sys::fork::{Namespaces, Side};
+use crate::{Doing, Error, Result, sys};
+
+/// How often the service is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Starts it. Answers with the pipe on which this process tells the number of its filter's
+/// listener.
+///
+/// # Errors
+/// As `pipe2(2)`, `pidfd_open(2)` and `clone3(2)`.
+pub(super) fn start(plan: &Plan, directory: &Path) -> Result<OwnedFd> {
+    let doing = || "start what attends to the service's start";
+    let (words, told) = pipe()?;
+    let own = ProcessName::of(std::process::id().cast_signed())?;
+    let service = Pid::from_raw(own.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
+    let service = rustix::process::pidfd_open(service, PidfdFlags::empty()).doing(doing)?;
+    match sys::fork::fork(Namespaces::default()).doing(doing)? {
+        Side::Parent { pid, .. } => {
+            // The one in between has ended by now, or is about to.
+            rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty()).doing(doing)?;
+            high(told)
+        }
+        Side::Child => {
+            drop(told);
+            let helper = Helper {
+                plan,
+                directory,
+                own,
+                service,
+                words,
+            };
+            helper.leave_and_attend()
+        }
+    }
+}
+
+struct Helper<'a> {
+    plan: &'a Plan,
+    directory: &'a Path,
+    /// Who becomes the service.
+    own: ProcessName,
+    service: OwnedFd,
+    words: OwnedFd,
+}
+
+impl Helper<'_> {
+    /// Forks once more, so that the service has no child that it did not make.
+    fn leave_and_attend(&self) -> ! {
+        let attended = match sys::fork::fork(Namespaces::default()) {
+            Ok(Side::Parent { .. }) => Ok(()),
+            Ok(Side::Child) => self
+                .settle()
+                .and_then(|(service, words)| self.attend(service, words)),
+            Err(errno) => Err(errno).doing(|| "fork"),
+        };
+        // Nobody is there to be told: without a listener the service's start fails, and says so.
+        sys::fork::exit_now(i32::from(attended.is_err()))
+    }
+
+    /// A session of its own and nothing open but what it needs: not the terminal, not the lock.
+    fn settle(&self) -> Result<(BorrowedFd<'static>, BorrowedFd<'static>)> {
+        let doing = || "close what was inherited";
+        rustix::process::setsid().doing(doing)?;
+        let null = null()?;
+        for standard in 0..3 {
+            sys::close::place(&null, standard, true).doing(doing)?;
+        }
+        // Out of the way of the numbers that they get; all others are closed by number.
+        let raised = |descriptor: &OwnedFd| high(descriptor.try_clone().doing(doing)?);
+        let (service, words) = (raised(&self.service)?, raised(&self.words)?);
+        let placed = (
+            sys::close::place(&service, 3, false).doing(doing)?,
+            sys::close::place(&words, 4, false).doing(doing)?,
+        );
+        std::mem::forget((null, service, words));
+        sys::close::close_from(5).doing(doing)?;
+        Ok(placed)
+    }
+
+    fn attend(&self, service: BorrowedFd<'_>, words: BorrowedFd<'_>) -> Result<()> {
+        let mut word = [0; Word::SIZE];
+        let told = read_message(words, &mut word).doing(|| "hear of the service's filter")?;
+        let Word::Listener(number) = Word::from_bytes(word) else {
+            return Ok(());
+        };
+        if !told {
+            return Ok(());
+        }
+        let start = StartCalls::take(service, number)?;
+        let begun = Instant::now();
+        let mut look_at = begun;
+        let signs = self.plan.start_ends_with().unwrap_or_default();
+        while start.answer()? && !wait(service, &start, look_at)? {
+            if Instant::now() < look_at {
+                continue;
+            }
+            if is_ready(signs, self.own.pid, begun, &|_| false) {
+                break;
+            }
+            look_at = Instant::now() + LOOK;
+        }
+        drop(start);
+        self.record()
+    }
+
+    /// Writes down that the start is over, if it is still this service's jail.
+    fn record(&self) -> Result<()> {
+        match State::load(self.directory)? {
+            Some(state) if state.service == self.own => State {
+                serving: true,
+                ..state
+            }
+            .save(self.directory),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Waits until a call asks or it is time to look. Answers whether the service has ended.
+fn wait(service: BorrowedFd<'_>, start: &StartCalls, until: Instant) -> Result<bool> {
+    let mut watched = [
+        PollFd::from_borrowed_fd(service, PollFlags::IN),
+        PollFd::new(start, PollFlags::IN),
+    ];
+    let left = until.saturating_duration_since(Instant::now());
+    match poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(errno).doing(|| "wait for the service"),
+    }
+    let [service, _] = watched;
+    Ok(!service.revents().is_empty())
+}

@@ -1,0 +1,199 @@
+//! A service that is about to be learned: what is known of it, or was said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::preflight::{self, Copies};
+use super::super::{Event, Report};
+use super::LearnOptions;
+use crate::host::command::PATH;
+use crate::spec::{self, Exercise, Knowledge, Ready, Resolved};
+use crate::{Error, Result};
+
+/// How long printing a configuration may take.
+const CONFIG_LIMIT: Duration = Duration::from_secs(60);
+
+/// A service that is about to be learned.
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) command: Vec<String>,
+    pub(super) user: Option<String>,
+    pub(super) ready: Vec<Ready>,
+    pub(super) exercises: Vec<Exercise>,
+    copies: Copies,
+    pub(super) known: Option<Resolved>,
+    /// The whole configuration in its printed form; empty if there is no way to print it.
+    pub(super) configuration: String,
+}
+
+impl Service {
+    /// From gaoler's own knowledge, or from what the user said.
+    pub(super) fn find(options: &LearnOptions) -> Result<Self> {
+        let exercises = own_exercises(&options.exercises)?;
+        let ready = options
+            .ready
+            .iter()
+            .map(|text| spec::ready(text))
+            .collect::<Result<_>>()?;
+        let known = known(options)?;
+        let command = match &known {
+            Some(known) => absolute_program(&known.knowledge.command)?,
+            None => absolute_program(&options.command)?,
+        };
+        let user = known.as_ref().map(|known| &known.knowledge.user);
+        Ok(Self {
+            name: options.name.clone(),
+            command,
+            user: options.user.as_ref().or(user).cloned(),
+            ready,
+            exercises,
+            copies: if options.command.is_empty() {
+                Copies::SameProgram
+            } else {
+                Copies::SameCommand
+            },
+            known,
+            configuration: String::new(),
+        })
+    }
+
+    pub(super) fn knowledge(&self) -> Option<&Knowledge> {
+        self.known.as_ref().map(|known| &known.knowledge)
+    }
+
+    pub(super) fn preflight(&self, report: &Report<'_>) -> Result<()> {
+        preflight::host_copy_is_stopped(&self.name, &self.command, self.copies)?;
+        if let Some(knowledge) = self.knowledge() {
+            report(Event::Doing("testing the configuration".to_owned()));
+            preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the configuration of a known service, which must be good, and with it where the
+    /// service waits for its clients and where it connects to: signs of readiness, exercises and
+    /// port rules follow from that.
+    pub(super) fn settle_ports(&mut self, options: &LearnOptions) -> Result<()> {
+        let Some(known) = &mut self.known else {
+            return Ok(());
+        };
+        if let Some(paths) = &known.knowledge.config_paths {
+            self.configuration = printed(&self.name, &paths.command)?;
+        }
+        let fallback = known.knowledge.port_default;
+        let port = match &known.knowledge.config_ports {
+            Some(ports) => spec::config_port(&self.configuration, ports, known.port, fallback),
+            None => known.port.or(fallback),
+        };
+        if let Some(ports) = &known.knowledge.config_ports {
+            let peers = spec::peer_ports(&self.configuration, ports);
+            known.knowledge.ports.extend(peers);
+        }
+        known.knowledge = std::mem::take(&mut known.knowledge).on_port(port);
+        if options.ready.is_empty() {
+            self.ready.clone_from(&known.knowledge.ready);
+        }
+        if let Some(port) = port {
+            self.exercises.extend(known.knowledge.exercises_on(port));
+        }
+        Ok(())
+    }
+}
+
+/// What gaoler itself knows: about the service of that name, or about the program of a command.
+fn known(options: &LearnOptions) -> Result<Option<Resolved>> {
+    if !options.command.is_empty() {
+        let command = absolute_program(&options.command)?;
+        let Some(Ok(program)) = command.first().map(fs::canonicalize) else {
+            return Ok(None);
+        };
+        return spec::shipped_program(&program)?
+            .map(|knowledge| knowledge.resolve_command(&command))
+            .transpose();
+    }
+    let Some(knowledge) = spec::shipped(&options.name)? else {
+        return Err(Error::usage(
+            format!("learn {}", options.name),
+            "gaoler knows no service of that name",
+        )
+        .hint(format!(
+            "say how it is started: gaoler learn {} -- COMMAND...",
+            options.name
+        )));
+    };
+    knowledge
+        .resolve(&|path| fs::read_to_string(path).ok())
+        .map(Some)
+}
+
+/// The configuration as the service's own tool prints it.
+fn printed(name: &str, command: &[String]) -> Result<String> {
+    let outcome = crate::host::command::run(command, CONFIG_LIMIT)?;
+    if outcome.succeeded() {
+        return Ok(outcome.output);
+    }
+    Err(Error::setup(
+        format!("read the configuration of {name}"),
+        outcome.last_lines(5),
+    ))
+}
+
+/// The whole environment of a jailed service.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    [("PATH", PATH), ("LC_ALL", "C.UTF-8")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn own_exercises(commands: &[String]) -> Result<Vec<Exercise>> {
+    commands
+        .iter()
+        .zip(1..)
+        .map(|(text, number)| {
+            let command = spec::words(text)?;
+            if command.first().is_none_or(String::is_empty) {
+                return Err(Error::usage(
+                    format!("use {text:?} as an exercise"),
+                    "it is no command",
+                )
+                .hint("give a program and its arguments: --exercise 'curl -sf URL'"));
+            }
+            Ok(Exercise {
+                name: format!("exercise-{number}"),
+                command,
+                expect: 0,
+                output: String::new(),
+                because: "given on the command line".to_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The program by its absolute path: a jail has no search path.
+fn absolute_program(command: &[String]) -> Result<Vec<String>> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Error::usage("learn a service", "its command is empty"));
+    };
+    let found = if program.contains('/') {
+        std::path::absolute(program)
+            .ok()
+            .filter(|path| path.exists())
+    } else {
+        PATH.split(':')
+            .map(|directory| Path::new(directory).join(program))
+            .find(|path| path.exists())
+    };
+    let found = found.ok_or_else(|| {
+        Error::usage(
+            format!("find the program {program}"),
+            "there is no such file",
+        )
+        .hint("install it, or give its whole path")
+    })?;
+    Ok(std::iter::once(found.display().to_string())
+        .chain(arguments.iter().cloned())
+        .collect())
+}
