@@ -14,6 +14,12 @@ pub(super) const CHECKS: &[Check] = &[
         look: root,
     },
     Check {
+        id: "spec.incomplete",
+        about: "a spec of a trace that lacks something lacks it, too: the service may fail where \
+                nobody looked",
+        look: incomplete,
+    },
+    Check {
         id: "spec.group",
         about: "some groups can do on the host what root can",
         look: groups,
@@ -143,6 +149,19 @@ fn root(subject: &Subject<'_>) -> Vec<Finding> {
         "let gaoler change the ids: start_as_root = false, and give the capability that it \
          needed root for",
     )]
+}
+
+fn incomplete(subject: &Subject<'_>) -> Vec<Finding> {
+    let spec = subject.spec;
+    let found = spec.incomplete.iter().map(|why| {
+        Finding::new(
+            Severity::Medium,
+            "incomplete",
+            format!("it was made from an incomplete trace: {why}"),
+            format!("learn it again: gaoler learn {} --again", spec.name),
+        )
+    });
+    found.collect()
 }
 
 fn groups(subject: &Subject<'_>) -> Vec<Finding> {

@@ -49,7 +49,8 @@ pub enum Verb {
     Up(Up),
     /// Run a service under a tracer and write the spec of what it needs.
     #[command(after_help = "Examples:\n  gaoler learn named\n  \
-        gaoler learn web --ready tcp:8080 --exercise 'curl -sf http://127.0.0.1:8080/' -- /opt/web/httpd -f")]
+        gaoler learn web --ready tcp:8080 --exercise 'curl -sf http://127.0.0.1:8080/' -- /opt/web/httpd -f\n  \
+        gaoler learn web --merge --exercise 'curl -sf http://127.0.0.1:8080/search?q=x'")]
     Learn(Learn),
     /// Build the root tree of a spec.
     #[command(after_help = "Examples:\n  gaoler build named\n  \
@@ -75,6 +76,9 @@ pub enum Verb {
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --live --json --fail-above 2")]
     Check(Check),
+    /// Show specs, and what differs between two.
+    #[command(subcommand)]
+    Spec(Spec),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -142,6 +146,14 @@ pub struct Learn {
     /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
     #[arg(long)]
     pub again: bool,
+    /// Learn more: unite what is seen now with what was seen before. What you wrote, changed or
+    /// took out of the spec stays so (the old one is kept as NAME.toml.old).
+    #[arg(long, conflicts_with = "again")]
+    pub merge: bool,
+    /// Make a spec of an incomplete trace, too: something may be missing from it, and `check` says
+    /// so.
+    #[arg(long)]
+    pub accept_incomplete: bool,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
@@ -158,6 +170,9 @@ pub struct Build {
     /// Make a tree that is complete in itself, for plain chroot, in this empty directory.
     #[arg(long, value_name = "DIR")]
     pub standalone: Option<PathBuf>,
+    /// Build a spec that was made from an incomplete trace, too.
+    #[arg(long)]
+    pub accept_incomplete: bool,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
@@ -184,6 +199,40 @@ pub struct Check {
     /// Exit with 3 if the score is above this.
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub fail_above: Option<f64>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with specs.
+#[derive(Debug, Subcommand)]
+pub enum Spec {
+    /// Show what differs between two specs, by meaning: the most costly first. Exit code 0 if
+    /// nothing does, 1 if something does, 2 if that cannot be told, as of diff(1).
+    #[command(
+        after_help = "Examples:\n  gaoler spec diff named              what learning again has changed\n  \
+        gaoler spec diff named ./named.toml  a jail's spec and a file\n  \
+        gaoler spec diff --verbose a b       with the reasons"
+    )]
+    Diff(Diff),
+    /// Print a spec as it is understood.
+    Show {
+        /// The jail's name, or a file.
+        name: String,
+    },
+}
+
+/// What `spec diff` can be told.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// A jail's name or, with a slash or the ending .toml or .old, a file.
+    pub one: String,
+    /// Another; without it, the jail's spec from before it was learned again (NAME.toml.old) is
+    /// compared with the present one.
+    pub other: Option<String>,
+    /// Show the reasons, and how they are known.
+    #[arg(long)]
+    pub verbose: bool,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@ mod completions;
 mod direct;
 mod output;
 mod screen;
+mod specs;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -13,16 +14,20 @@ use std::process::ExitCode;
 use clap::Parser;
 use rustix::fs::Mode;
 
+use crate::error::Kind;
 use crate::run::Ended;
-use crate::verbs::{self, Event, LearnOptions, Places};
+use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
 use crate::{Error, Result, sys};
-use args::{Arguments, Learn, Named, Verb};
+use args::{Arguments, Learn, Named, Spec, Verb};
 use direct::Direct;
 use output::Output;
 
 /// Exit code for findings above the threshold, and, as LSB has it, for a service that does not
 /// run.
 const FINDINGS: u8 = 3;
+
+/// Exit code of `spec diff` for specs that differ (`diff(1)`).
+const DIFFERENT: u8 = 1;
 
 /// Added to a signal's number, as shells do.
 const KILLED_BY: i32 = 128;
@@ -87,24 +92,28 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let learned = verbs::learn(&places, &options(learn), &report)?;
             output.show(json, &learned.trace, || screen::learned(&learned))
         }
-        Verb::Build(build) => match build.standalone {
-            Some(directory) => {
-                let made = verbs::standalone(&places, &build.name, &directory, &report)?;
-                output.show(build.json, &screen::built_json(&made), || {
-                    screen::standalone(&made, &directory)
-                })
+        Verb::Build(build) => {
+            let incomplete = Incomplete::accept_if(build.accept_incomplete);
+            match build.standalone {
+                Some(directory) => {
+                    let made =
+                        verbs::standalone(&places, &build.name, &directory, incomplete, &report)?;
+                    output.show(build.json, &screen::built_json(&made), || {
+                        screen::standalone(&made, &directory)
+                    })
+                }
+                None => {
+                    report(Event::Doing(format!(
+                        "building the root tree of {}",
+                        build.name
+                    )));
+                    let (jail, built) = verbs::build(&places, &build.name, incomplete, &report)?;
+                    output.show(build.json, &screen::built_json(&built), || {
+                        screen::built(&jail, &built)
+                    })
+                }
             }
-            None => {
-                report(Event::Doing(format!(
-                    "building the root tree of {}",
-                    build.name
-                )));
-                let (jail, built) = verbs::build(&places, &build.name, &report)?;
-                output.show(build.json, &screen::built_json(&built), || {
-                    screen::built(&jail, &built)
-                })
-            }
-        },
+        }
         Verb::Plan(Named { name, json }) => {
             let jail = verbs::plan(&places, &name, crate::plan::Mode::Supervised, &report)?;
             output.show(json, &screen::plan_json(&jail.plan), || {
@@ -150,6 +159,17 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let above = check.fail_above.is_some_and(|limit| found.score > limit);
             Ok(if above { FINDINGS } else { 0 })
         }
+        Verb::Spec(Spec::Diff(diff)) => {
+            // Of diff(1): what differs is told from what could not be compared.
+            let other = diff.other.as_deref();
+            let changes = verbs::spec_diff(&places, &diff.one, other)
+                .map_err(|error| error.kind(Kind::Usage))?;
+            output.show(diff.json, &specs::diff_json(&changes), || {
+                specs::diff(&changes, diff.verbose)
+            })?;
+            Ok(if changes.is_empty() { 0 } else { DIFFERENT })
+        }
+        Verb::Spec(Spec::Show { name }) => output.print(&verbs::spec_show(&places, &name)?),
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Supervise(Named { name, .. }) => supervise(&places, &name),
@@ -194,6 +214,8 @@ fn options(learn: Learn) -> LearnOptions {
         group: learn.group,
         create_user: false,
         again: learn.again,
+        merge: learn.merge,
+        incomplete: Incomplete::accept_if(learn.accept_incomplete),
         passes: learn.passes,
     }
 }

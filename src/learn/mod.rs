@@ -8,6 +8,7 @@ pub mod calls;
 pub mod capabilities;
 mod exercises;
 mod heard;
+mod merge;
 mod names;
 mod passes;
 pub mod paths;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
+pub use merge::merge;
 pub use trace::{ExerciseRun, Trace};
 
 /// Where programs are looked for when the environment has no `PATH`.

@@ -11,10 +11,10 @@ use super::trace::{
 
 /// More different things of one kind than this are a gap, not a bigger trace: names that a
 /// service makes up without end must not fill the memory.
-const MOST: usize = 200_000;
+pub(super) const MOST: usize = 200_000;
 
 /// As many names of one thing are kept.
-const MOST_NAMES: usize = 256;
+pub(super) const MOST_NAMES: usize = 256;
 
 /// As many different arguments of one call in one phase are kept; with more, they decide nothing.
 pub const MOST_ARGUMENTS: usize = 64;
@@ -75,18 +75,26 @@ pub enum Event {
 /// How often something was seen, and by whom.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    count: u64,
+    start: u64,
+    serve: u64,
     programs: BTreeSet<u16>,
     exercises: BTreeSet<u16>,
 }
 
 impl Tally {
     fn add(&mut self, when: When) {
-        self.count += 1;
+        match when.phase {
+            Phase::Start => self.start += 1,
+            Phase::Serve => self.serve += 1,
+        }
         self.programs.insert(when.program);
         if when.exercise != 0 {
             self.exercises.insert(when.exercise);
         }
+    }
+
+    fn count(&self) -> u64 {
+        self.start + self.serve
     }
 }
 
@@ -259,7 +267,7 @@ impl Recorder {
                     number,
                     name: name(number),
                     phase,
-                    count: tally.count,
+                    count: tally.count(),
                     witness: names.witness(&tally),
                 })
                 .collect(),
@@ -269,7 +277,7 @@ impl Recorder {
                 .paths
                 .into_values()
                 .map(|(seen, tally)| PathSeen {
-                    count: tally.count,
+                    count: tally.count(),
                     witness: names.witness(&tally),
                     ..seen
                 })
@@ -287,7 +295,7 @@ impl Recorder {
                     capability,
                     call,
                     phase,
-                    count: tally.count,
+                    count: tally.count(),
                     witness: names.witness(&tally),
                 })
                 .collect(),
@@ -378,6 +386,9 @@ impl Numbered<'_> {
         Witness {
             programs: tally.programs.iter().filter_map(program).collect(),
             exercises: tally.exercises.iter().filter_map(exercise).collect(),
+            start: tally.start,
+            serve: tally.serve,
+            ..Witness::default()
         }
     }
 }

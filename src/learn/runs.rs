@@ -212,6 +212,7 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
         gaps,
         processes: counted.processes,
         threads: counted.threads,
+        runs: 1,
         passes: counted.passes,
         one_pass: counted.one_pass,
         free: counted.free,

@@ -15,13 +15,39 @@ pub enum Phase {
     Serve,
 }
 
-/// In which programs something was seen, and during which exercises.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// In which programs something was seen, during which exercises, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Witness {
     /// The file names of the programs.
     pub programs: BTreeSet<String>,
     /// The names of the exercises; without any it was seen between them, or at start.
     pub exercises: BTreeSet<String>,
+    /// How often before the service was ready.
+    #[serde(default)]
+    pub start: u64,
+    /// How often afterwards.
+    #[serde(default)]
+    pub serve: u64,
+    /// In how many runs: more than one in a trace that was merged of several.
+    #[serde(default = "one")]
+    pub runs: u32,
+}
+
+/// What is not merged comes from one run.
+fn one() -> u32 {
+    1
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self {
+            programs: BTreeSet::new(),
+            exercises: BTreeSet::new(),
+            start: 0,
+            serve: 0,
+            runs: one(),
+        }
+    }
 }
 
 /// A whole run.
@@ -70,6 +96,9 @@ pub struct Certificate {
     pub processes: u64,
     /// Threads seen, the processes' first ones included.
     pub threads: u64,
+    /// How many runs were merged into this trace; 1 for one that is just what was seen.
+    #[serde(default = "one")]
+    pub runs: u32,
     /// How many passes over the service: in the first every call stopped, in the second those
     /// that the first had not shown.
     pub passes: u32,
@@ -173,7 +202,7 @@ pub enum Use {
 }
 
 /// What a path is on the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PathKind {
     /// Block device.

@@ -15,7 +15,7 @@ use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
-use super::record::{Event, Recorder, When};
+use super::record::{Event, Recorder};
 use super::trace::{Phase, Use};
 use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
@@ -23,7 +23,7 @@ use crate::sys::ptrace::{self, Change, Report, Stop, Until};
 use crate::sys::seccomp::{self, Instruction, answers};
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
-use in_call::{Pending, event};
+use in_call::Pending;
 
 /// How often a wait without events ends, so that deadlines are seen.
 const TICK: Duration = Duration::from_millis(20);
@@ -291,12 +291,25 @@ impl<'a> Tracer<'a> {
             Change::Exited(_) | Change::Killed(_) => self.ended(tid, report.change),
             Change::Stopped(stop) => {
                 self.meet(tid);
+                if stop != Stop::Exit {
+                    self.settle(tid);
+                }
                 if let Some(task) = self.tasks.get_mut(&tid) {
                     task.stopped = matches!(stop, Stop::Group(_));
+                    // Between the stops of a call any other shows that it was made, as does the
+                    // second one, even if the thread is killed before that can be looked at.
+                    let tells = !matches!(stop, Stop::Seccomp | Stop::Exit);
+                    if let Some(pending) = task.pending.as_mut().filter(|_| tells) {
+                        pending.begun = true;
+                    }
                 }
                 match stop {
                     Stop::Child => self.child(tid)?,
                     Stop::Exec => self.executed(tid)?,
+                    Stop::Exit => {
+                        self.ending(tid)?;
+                        return alive(ptrace::resume(tid, Until::Event, 0));
+                    }
                     Stop::Group(_) => return alive(ptrace::listen(tid)),
                     Stop::Idle => {}
                     Stop::Seccomp | Stop::Syscall => self.called(tid)?,
@@ -315,8 +328,9 @@ impl<'a> Tracer<'a> {
     /// A thread goes on to the end of its call, if it is in one, or to its next call.
     fn resume(&self, tid: i32, signal: i32) -> io::Result<()> {
         let task = self.tasks.get(&tid);
-        let steps = self.halts == Halts::Steps
-            || task.is_some_and(|task| task.steps || task.pending.is_some());
+        let waits = |task: &Task| task.pending.as_ref().is_some_and(|call| call.waits);
+        let steps =
+            self.halts == Halts::Steps || task.is_some_and(|task| task.steps || waits(task));
         let until = if steps { Until::Syscall } else { Until::Event };
         alive(ptrace::resume(tid, until, signal))
     }
@@ -393,22 +407,16 @@ impl<'a> Tracer<'a> {
         if let Some(file) = &file {
             task.program = self.recorder.program(file);
         }
-        let Some(pending) = &task.pending else {
+        let Some(pending) = &mut task.pending else {
             return Ok(());
         };
-        let when = if self.recording {
-            pending.when
-        } else {
+        if !self.recording {
             // The launcher's own calls end here; the execve is the service's first.
             self.recording = true;
             self.stops += 1;
-            let when = When {
-                program: task.program,
-                ..pending.when
-            };
-            self.recorder.record(when, event(&pending.call));
-            when
-        };
+            pending.when.program = task.program;
+        }
+        let when = pending.when;
         self.recorder.executed(process);
         // The program itself, where what was asked for is a script.
         if let Some(file) = file

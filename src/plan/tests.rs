@@ -46,20 +46,24 @@ fn spec() -> Spec {
             path: "/var/lib/service".into(),
             writable: true,
             because: "its data".to_owned(),
+            evidence: crate::spec::Evidence::Person,
         }],
         scratch: vec![ScratchRule {
             path: "/tmp".into(),
             size_kib: 64,
             because: "temporary files".to_owned(),
+            evidence: crate::spec::Evidence::Person,
         }],
         capabilities: vec![CapabilityRule {
             capability: 10,
             because: "port 53".to_owned(),
+            evidence: crate::spec::Evidence::Person,
         }],
         calls: vec![CallRule {
             number: 0,
             start_only: false,
             because: "read".to_owned(),
+            evidence: crate::spec::Evidence::Person,
         }],
         ..Spec::default()
     }

@@ -1,8 +1,10 @@
 //! From what was observed to a spec. Pure: what has to be known about the host comes in as
 //! [`Facts`].
 mod allow;
+mod evidence;
 mod network;
 mod paths;
+mod patterns;
 mod pid_file;
 mod shared;
 #[cfg(test)]
@@ -85,6 +87,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
     let ready = network::ready(trace, knowledge);
     let mut spec = Spec {
         name: facts.name.clone(),
+        incomplete: incomplete(trace),
         service: service(trace, knowledge, facts),
         exercises: exercises(
             trace,
@@ -110,11 +113,20 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
     Derived { spec, notes }
 }
 
+/// Why the trace is incomplete, if it is.
+fn incomplete(trace: &Trace) -> Option<String> {
+    let gaps = &trace.certificate.gaps;
+    match (trace.certificate.complete, gaps.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some("it does not say why".to_owned()),
+        (false, false) => Some(gaps.join("; ")),
+    }
+}
+
 /// Why the trace may not be the whole truth.
 fn doubts(trace: &Trace) -> Vec<String> {
     let mut notes = Vec::new();
-    if !trace.certificate.complete {
-        let gaps = trace.certificate.gaps.join("; ");
+    if let Some(gaps) = incomplete(trace) {
         notes.push(format!("the trace is incomplete: {gaps}"));
     }
     if trace.blind {

@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod derive;
+mod diff;
+mod evidence;
+mod keep;
 mod names;
 mod parse;
 mod pattern;
@@ -11,6 +14,8 @@ mod types;
 mod write;
 
 pub use derive::{Derived, DirectoryFacts, Facts, derive};
+pub use diff::{Change, Cost, Difference, Field, diff};
+pub use keep::keep;
 pub use parse::parse;
 pub use pattern::LogSigns;
 pub use service::{
@@ -18,7 +23,7 @@ pub use service::{
     peer_ports, shipped, shipped_program,
 };
 pub use types::*;
-pub use write::to_toml;
+pub use write::{to_toml, turns_writing};
 
 /// Reads a sign of readiness as `--ready` takes it: `tcp:80`, `udp:53`, `file:/run/x`,
 /// `log:REGEX`, `quiet:500`.

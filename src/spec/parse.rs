@@ -52,6 +52,7 @@ impl Problems<'_> {
         let protections = &document.protections;
         Spec {
             name: self.name(&document.name),
+            incomplete: document.incomplete.as_ref().map(|why| self.because(why)),
             service: self.service(&document.service),
             exercises: self.exercises(&document.exercise),
             files: tree.files,

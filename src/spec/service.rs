@@ -30,6 +30,8 @@ const SHIPPED: [(&str, &str); 1] = [(
 /// `[-t $ROOT]`, stands for several words, and for none if a variable in it has no value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Knowledge {
+    /// The file that it was read from: the evidence for what it adds to a spec.
+    pub file: String,
     /// Its name, as in `gaoler up NAME`.
     pub name: String,
     /// Other names it goes by.

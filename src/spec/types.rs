@@ -5,11 +5,15 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::evidence::{Evidence, Names, Observed};
+
 /// The policy of one jail. Written by `learn`, owned by a person, read by everything else.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec {
     /// The jail's name: letters, digits, `-`, `_`, `.`, at most 64 bytes.
     pub name: String,
+    /// Why the trace that it was made from is incomplete, if it is: something may be missing.
+    pub incomplete: Option<String>,
     /// The program and how to live with it.
     pub service: Service,
     /// What to run to show that it works.
@@ -138,6 +142,8 @@ pub struct FileRule {
     pub kind: FileKind,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// What a [`FileRule`] asks for.
@@ -163,6 +169,8 @@ pub struct BindRule {
     pub writable: bool,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// An empty tmpfs.
@@ -174,6 +182,8 @@ pub struct ScratchRule {
     pub size_kib: u32,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One device node.
@@ -185,6 +195,8 @@ pub struct DeviceRule {
     pub device: Device,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// The devices that a jail can have.
@@ -236,6 +248,8 @@ pub struct CapabilityRule {
     pub capability: u8,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One system call that is allowed.
@@ -247,6 +261,8 @@ pub struct CallRule {
     pub start_only: bool,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// One socket family that is allowed.
@@ -256,6 +272,8 @@ pub struct FamilyRule {
     pub family: u16,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// What is done with a port.
@@ -289,6 +307,8 @@ pub struct PortRule {
     pub port: u16,
     /// What needs it.
     pub because: String,
+    /// How that is known.
+    pub evidence: Evidence,
 }
 
 /// Resource limits: `[limits]`. `None` leaves the host's.

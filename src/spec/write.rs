@@ -1,6 +1,6 @@
 //! [`Spec`] to TOML.
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fmt::Display;
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::path::Path;
 use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
-    BindRule, Demand, Device, DeviceRule, Direction, Exercise, FileKind, FileRule, Limits,
-    PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
+    BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise, FileKind, FileRule,
+    Limits, PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
 };
 use crate::sys::{calls, caps, families};
 
@@ -23,9 +23,16 @@ pub fn to_toml(spec: &Spec) -> String {
         "The jail of {}: what it may touch, and why. This file is yours.",
         spec.name
     ));
-    file.comment("Every allowance has its reason in `because`; what is not here is denied.");
+    file.comment("Every allowance has its reason in `because`; what is not here is denied. `evidence` is how");
+    file.comment("gaoler knows it: leave it out of what you write yourself.");
     file.key("format", FORMAT);
     file.key("name", quoted(&spec.name));
+    if let Some(why) = &spec.incomplete {
+        file.comment(
+            "What it was made from is incomplete. Learn the service again, or take this line out.",
+        );
+        file.key("incomplete", quoted(why));
+    }
     file.service(&spec.service);
     file.exercises(&spec.exercises);
     file.tree(spec);
@@ -161,7 +168,11 @@ impl File {
         self.section("[allow]", &["What the service may ask of the kernel."]);
         let lines = spec.capabilities.iter().map(|rule| {
             let name = named(caps::name(rule.capability), rule.capability);
-            with_reason(format!("capability = {name}"), &rule.because)
+            with_reason(
+                format!("capability = {name}"),
+                &rule.because,
+                &rule.evidence,
+            )
         });
         self.rules("capabilities", "Kept; all others leave every set.", lines);
         let lines = spec.calls.iter().map(|rule| {
@@ -171,14 +182,18 @@ impl File {
             } else {
                 ""
             };
-            with_reason(format!("call = {name}{phase}"), &rule.because)
+            with_reason(
+                format!("call = {name}{phase}"),
+                &rule.because,
+                &rule.evidence,
+            )
         });
         let comment = "System calls that the filter lets through; with phase = \"start\" until the \
              service is ready.";
         self.rules("calls", comment, lines);
         let lines = spec.families.iter().map(|rule| {
             let name = named(families::name(rule.family), rule.family);
-            with_reason(format!("family = {name}"), &rule.because)
+            with_reason(format!("family = {name}"), &rule.because, &rule.evidence)
         });
         self.rules("families", "Address families of its sockets.", lines);
         let comment = "Ports; 0 is any ephemeral port (bind) or any port at all (connect).";
@@ -234,17 +249,18 @@ fn file(rule: &FileRule) -> String {
     with_reason(
         format!("path = {}, kind = \"{kind}\"", path(&rule.path)),
         &rule.because,
+        &rule.evidence,
     )
 }
 
 fn bind(rule: &BindRule) -> String {
     let fields = format!("path = {}, writable = {}", path(&rule.path), rule.writable);
-    with_reason(fields, &rule.because)
+    with_reason(fields, &rule.because, &rule.evidence)
 }
 
 fn scratch(rule: &ScratchRule) -> String {
     let fields = format!("path = {}, size_kib = {}", path(&rule.path), rule.size_kib);
-    with_reason(fields, &rule.because)
+    with_reason(fields, &rule.because, &rule.evidence)
 }
 
 fn device(rule: &DeviceRule) -> String {
@@ -258,6 +274,7 @@ fn device(rule: &DeviceRule) -> String {
     with_reason(
         format!("path = {}, device = \"{device}\"", path(&rule.path)),
         &rule.because,
+        &rule.evidence,
     )
 }
 
@@ -274,11 +291,19 @@ fn port(rule: &PortRule) -> String {
         "direction = \"{direction}\", protocol = \"{protocol}\", port = {}",
         rule.port
     );
-    with_reason(fields, &rule.because)
+    with_reason(fields, &rule.because, &rule.evidence)
 }
 
-fn with_reason(fields: String, because: &str) -> String {
-    format!("{fields}, because = {}", quoted(because))
+/// What a person says needs no evidence.
+fn with_reason(fields: String, because: &str, evidence: &Evidence) -> String {
+    let because = quoted(because);
+    match evidence {
+        Evidence::Person => format!("{fields}, because = {because}"),
+        known => {
+            let known = quoted(&known.to_string());
+            format!("{fields}, because = {because}, evidence = {known}")
+        }
+    }
 }
 
 /// A name, or the bare number, which `parse` does not know.
@@ -328,6 +353,6 @@ fn quoted(text: &str) -> String {
 }
 
 /// Unicode's marks, embeddings, overrides and isolates of direction, and its line breaks.
-fn turns_writing(character: char) -> bool {
+pub fn turns_writing(character: char) -> bool {
     matches!(character, '\u{061c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

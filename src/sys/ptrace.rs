@@ -1,20 +1,25 @@
 //! `ptrace(2)` and the `waitpid(2)` that belongs to it. All of it works only on the thread
 //! that seized the process.
 
+mod registers;
+
 use std::io;
+
+pub use registers::*;
 
 /// The options that every seized process has. Its children are seized with it and inherit them.
 ///
 /// `PTRACE_O_EXITKILL`: what is learned is not jailed, and under a filter that answers TRACE every
 /// call would fail with `ENOSYS` from the moment that nobody traces (`seccomp(2)`). So it does not
 /// outlive its tracer.
-/// `PTRACE_O_TRACEEXIT` is left out: a death is reported by `waitpid(2)` anyway, and the extra
-/// stop would have to be answered for a process that is being killed.
+/// `PTRACE_O_TRACEEXIT`: a thread that is killed while it is stopped at the entry of a call never
+/// makes that call, and only its registers at its end tell ([`result_register`]).
 const OPTIONS: libc::c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEEXIT
     | libc::PTRACE_O_EXITKILL;
 
 /// `PTRACE_EVENT_STOP` of `linux/ptrace.h`.
@@ -49,6 +54,8 @@ pub enum Stop {
     Child,
     /// `execve(2)` succeeded; [`event_message`] is the thread's former id.
     Exec,
+    /// It is ending, whatever ends it.
+    Exit,
     /// The whole process is stopped by this signal. Answered by [`listen`].
     Group(i32),
     /// A new thread that has not run yet, one that was interrupted, or the end of a group stop.
@@ -83,15 +90,6 @@ pub struct Call {
     pub number: u64,
     /// Its arguments.
     pub arguments: [u64; 6],
-}
-
-/// The signal of a [`Watch`](super::perf::Watch), of which a thread is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WatchSignal {
-    /// The watch's own mark.
-    pub mark: u64,
-    /// The thread had blocked it, and has gone on meanwhile.
-    pub late: bool,
 }
 
 /// How a stopped thread goes on.
@@ -200,58 +198,6 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
     })
 }
 
-/// Whether the signal that a thread is told of is that of a watch.
-///
-/// # Errors
-/// As [`resume`].
-pub fn watch_signal(tid: i32) -> io::Result<Option<WatchSignal>> {
-    /// `TRAP_PERF` of `asm-generic/siginfo.h`.
-    const TRAP_PERF: i32 = 6;
-    let mut info = [0u32; 32];
-    const _: () = assert!(size_of::<[u32; 32]>() == size_of::<libc::siginfo_t>());
-    request(libc::PTRACE_GETSIGINFO, tid, 0, (&raw mut info) as usize)?;
-    // signo, errno, code, padding, address, data (two words), type, flags.
-    let [signal, _, code, _, _, _, low, high, _, flags, ..] = info;
-    if (signal.cast_signed(), code.cast_signed()) != (libc::SIGTRAP, TRAP_PERF) {
-        return Ok(None);
-    }
-    Ok(Some(WatchSignal {
-        mark: u64::from(high) << 32 | u64::from(low),
-        late: flags & 1 != 0,
-    }))
-}
-
-/// The call from which a thread is about to go back to its program, and the value that it
-/// returned. Right only for a thread that is stopped for a signal between the two.
-///
-/// # Errors
-/// As [`resume`]; `ENOSYS` where the registers no longer hold the arguments.
-#[cfg(target_arch = "x86_64")]
-pub fn returned_call(tid: i32) -> io::Result<(Call, i64)> {
-    // SAFETY: the structure is plain integers; all zeroes is a value of it.
-    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    request(libc::PTRACE_GETREGS, tid, 0, (&raw mut registers) as usize)?;
-    let r = registers;
-    let call = Call {
-        arch: NATIVE_ARCH,
-        number: r.orig_rax,
-        arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
-    };
-    Ok((call, r.rax.cast_signed()))
-}
-
-/// The call from which a thread is about to go back: its first argument is overwritten here.
-///
-/// # Errors
-/// `ENOSYS`, always.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn returned_call(_tid: i32) -> io::Result<(Call, i64)> {
-    Err(io::Error::from_raw_os_error(libc::ENOSYS))
-}
-
-/// Whether [`returned_call`] can tell.
-pub const TELLS_RETURNED_CALL: bool = cfg!(target_arch = "x86_64");
-
 /// Waits for a change of any thread seized by, or child of, the calling thread; children of
 /// other threads are left to them (`__WNOTHREAD`).
 ///
@@ -301,6 +247,7 @@ fn decode(status: i32) -> Change {
             Stop::Child
         }
         libc::PTRACE_EVENT_EXEC => Stop::Exec,
+        libc::PTRACE_EVENT_EXIT => Stop::Exit,
         libc::PTRACE_EVENT_SECCOMP => Stop::Seccomp,
         EVENT_STOP if signal == libc::SIGTRAP => Stop::Idle,
         EVENT_STOP => Stop::Group(signal),

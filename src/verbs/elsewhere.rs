@@ -174,6 +174,7 @@ mod tests {
             protocol: Protocol::Tcp,
             port: 953,
             because: String::new(),
+            evidence: crate::spec::Evidence::Person,
         });
         spec
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::stamp::{Compiled, Stamp};
-use super::{Event, Places, Report, must_be_ours, must_be_root, valid_name};
+use super::{Event, Incomplete, Places, Report, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
 use crate::plan::{Inputs, Mode, Plan, assemble};
@@ -77,10 +77,17 @@ fn read_spec(places: &Places, name: &str) -> Result<(Spec, String)> {
 /// Builds the jail's tree if it would differ from the current one.
 ///
 /// # Errors
-/// As [`build::build`].
-pub fn build(places: &Places, name: &str, report: &Report<'_>) -> Result<(Jail, Built)> {
+/// As [`build::build`]; the spec is incomplete, and that is refused.
+pub fn build(
+    places: &Places,
+    name: &str,
+    incomplete: Incomplete,
+    report: &Report<'_>,
+) -> Result<(Jail, Built)> {
     must_be_root(&format!("build the jail {name}"))?;
-    build_spec(places, Source::of(places, name)?, Mode::Supervised, report)
+    let source = Source::of(places, name)?;
+    incomplete.judge_spec(&source.spec)?;
+    build_spec(places, source, Mode::Supervised, report)
 }
 
 /// What a jail is built from.
@@ -246,6 +253,7 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
             compile(places, source, account, generation, mode)
         }
         _ => {
+            Incomplete::Refuse.judge_spec(&source.spec)?;
             report(Event::Doing(format!("building the jail {name}")));
             build_spec(places, source, mode, report).map(|(jail, _)| jail)
         }
@@ -354,10 +362,12 @@ pub fn standalone(
     places: &Places,
     name: &str,
     directory: &Path,
+    incomplete: Incomplete,
     report: &Report<'_>,
 ) -> Result<Built> {
     must_be_root(&format!("build the jail {name}"))?;
     let spec = load_spec(places, name)?;
+    incomplete.judge_spec(&spec)?;
     let account = Account::of(&spec)?;
     report(Event::Doing(format!("building {}", directory.display())));
     let made = build::standalone(&spec, &account, directory, &|_| ())?;

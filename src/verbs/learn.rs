@@ -8,6 +8,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::incomplete::Incomplete;
+use super::merge::Before;
 use super::user::{self, Wish};
 use super::{Event, Places, Report, handover, jail, must_be_root, ports, valid_name};
 use crate::build::{GENERATIONS, State};
@@ -37,6 +39,10 @@ pub struct LearnOptions {
     pub create_user: bool,
     /// Replace a spec that is there.
     pub again: bool,
+    /// Unite what is seen now with what was seen before.
+    pub merge: bool,
+    /// Whether a spec is made of an incomplete trace.
+    pub incomplete: Incomplete,
     /// How often the service is run: 1 or 2.
     pub passes: u32,
 }
@@ -58,27 +64,36 @@ pub struct Learned {
 ///
 /// # Errors
 /// A spec is there already; the host's copy runs; the configuration is bad; the service does
-/// not start; the trace is incomplete. Nothing is written then.
+/// not start; the trace is incomplete and that was not accepted: then it is kept for looking into.
+/// No spec is written then.
 pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     valid_name(&options.name)?;
     must_be_root(&format!("learn {}", options.name))?;
     let path = places.spec(&options.name);
-    if path.exists() && !options.again {
-        return Err(Error::usage(
-            format!("learn {}", options.name),
-            format!(
-                "{} is there already and belongs to a person",
-                path.display()
-            ),
-        )
-        .hint("--again learns anew and keeps the old spec beside it"));
+    if path.exists() && !options.again && !options.merge {
+        return Err(is_there_already(&options.name, &path));
     }
+    let before = Before::load(places, options)?;
+    let options = &match &before {
+        Some(before) => before.complete(options)?,
+        None => options.clone(),
+    };
     let mut subject = Service::find(options)?;
     subject.preflight(report)?;
     subject.settle_ports(options)?;
+    if let Some(before) = &before {
+        let ready = options.ready.is_empty().then_some(&mut subject.ready);
+        before.prepare(&subject.command, &mut subject.exercises, ready)?;
+    }
     ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
-    let trace = watched(places, &subject, options, report)?;
+    let judge = |trace: &Trace| options.incomplete.judge_trace(places, &options.name, trace);
+    let mut trace = watched(places, &subject, options, report)?;
+    judge(&trace)?;
+    if let Some(before) = &before {
+        trace = before.unite(trace)?;
+        judge(&trace)?;
+    }
     let wish = Wish {
         name: &options.name,
         asked: subject.user.as_deref(),
@@ -89,8 +104,14 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     for note in handover::hand_over(&trace, &identity, began)? {
         report(Event::Note(note));
     }
-    let facts = subject.facts(&trace, &identity)?;
-    let mut derived = spec::derive(&trace, subject.knowledge(), &facts);
+    let derive = |trace: &Trace| {
+        let facts = subject.facts(trace, &identity)?;
+        Ok(spec::derive(trace, subject.knowledge(), &facts))
+    };
+    let mut derived = derive(&trace)?;
+    if let Some(before) = &before {
+        derived = before.keep(derived, derive)?;
+    }
     if !options.ready.is_empty() {
         // The person knows better than the trace what to wait for.
         derived.spec.service.ready.clone_from(&subject.ready);
@@ -104,6 +125,18 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         trace,
         notes: derived.notes,
     })
+}
+
+fn is_there_already(name: &str, path: &Path) -> Error {
+    let path = path.display();
+    Error::usage(
+        format!("learn {name}"),
+        format!("{path} is there already and belongs to a person"),
+    )
+    .hint(
+        "--again learns anew, --merge adds to what was learned; both keep the old spec beside the \
+         new one",
+    )
 }
 
 /// Runs the service. What was seen is kept beside the generations meanwhile; of a run that

@@ -6,13 +6,16 @@ mod check;
 mod closure;
 mod elsewhere;
 mod handover;
+mod incomplete;
 mod jail;
 mod learn;
 mod lifecycle;
 mod listening;
+mod merge;
 mod ports;
 mod preflight;
 mod readiness;
+mod spec;
 mod stamp;
 mod up;
 mod user;
@@ -20,9 +23,11 @@ mod user;
 use std::path::{Path, PathBuf};
 
 pub use check::{Report as CheckReport, check};
+pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use spec::{spec_diff, spec_show};
 pub use up::{Up, UpOptions, up};
 
 use crate::{Error, Result};

@@ -17,6 +17,10 @@ use crate::{Error, Result};
 /// How long a started service may take to become ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long a service that has no sign of readiness must live: one that ends at once has not
+/// started.
+const LIFE: Duration = Duration::from_millis(200);
+
 /// How many lines of what it said an error shows.
 const LAST_WORDS: usize = 20;
 
@@ -118,6 +122,9 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
 
 fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {
     if !is_the_daemon(spec, state) {
+        return Ok(false);
+    }
+    if spec.service.ready.is_empty() && begun.elapsed() < LIFE {
         return Ok(false);
     }
     let first = state.init.map_or(state.service.pid, |init| init.pid);

@@ -40,7 +40,7 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
     valid_name(&options.name)?;
     must_be_root(&format!("jail {}", options.name))?;
     let name = &options.name;
-    let (trace, notes) = if places.spec(name).exists() && !options.again {
+    let (trace, notes) = if places.spec(name).exists() && !options.again && !options.merge {
         same_command(places, options)?;
         (None, Vec::new())
     } else {
@@ -56,7 +56,7 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         }
     }
     report(Event::Doing(format!("building the root tree of {name}")));
-    let (jail, built) = jail::build(places, name, report)?;
+    let (jail, built) = jail::build(places, name, options.incomplete, report)?;
     let stale = running.is_some_and(|state| state.generation != built.generation);
     if stale {
         report(Event::Note(

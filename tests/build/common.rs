@@ -15,6 +15,7 @@ pub fn file(path: impl Into<PathBuf>, kind: FileKind) -> FileRule {
         path: path.into(),
         kind,
         because: "a test".into(),
+        evidence: gaoler::spec::Evidence::Person,
     }
 }
 
@@ -23,6 +24,7 @@ pub fn bind(path: impl Into<PathBuf>, writable: bool) -> BindRule {
         path: path.into(),
         writable,
         because: "a test".into(),
+        evidence: gaoler::spec::Evidence::Person,
     }
 }
 
@@ -59,6 +61,7 @@ pub fn named() -> Spec {
         path: "/run/named".into(),
         size_kib: 64,
         because: "its pid file".into(),
+        evidence: gaoler::spec::Evidence::Person,
     }];
     for (path, device) in [
         ("/dev/null", Device::Null),
@@ -68,6 +71,7 @@ pub fn named() -> Spec {
             path: path.into(),
             device,
             because: "a test".into(),
+            evidence: gaoler::spec::Evidence::Person,
         });
     }
     spec

@@ -24,6 +24,7 @@ fn each_kind_of_drift_is_found_and_no_link_followed() {
             path: path.into(),
             device,
             because: "a test".into(),
+            evidence: gaoler::spec::Evidence::Person,
         });
     }
     let tree = place.build(&spec, &somebody());

@@ -140,6 +140,7 @@ fn code_under_a_mount_and_two_things_at_one_path_are_refused() {
         path: "/bin/true".into(),
         size_kib: 4,
         because: "s".into(),
+        evidence: gaoler::spec::Evidence::Person,
     };
     spec.scratch = vec![scratch];
     let text = place.refused(&spec, &somebody());

@@ -79,6 +79,14 @@ fn the_documented_keys_are_those_that_are_printed() {
     let spec = spec.replace("devices = []", &format!("devices = [{null}]"));
     std::fs::write(jail.spec(), spec).unwrap();
     see("up", &jail.json(&["up", "nap", "--json"]));
+    let spec = jail.spec();
+    let changed = std::fs::read_to_string(&spec).unwrap().replace(null, "");
+    let other = jail.places.path().join("other.toml");
+    std::fs::write(&other, changed).unwrap();
+    let (spec, other) = (spec.to_str().unwrap(), other.to_str().unwrap());
+    let (code, text) = jail.command(&["spec", "diff", spec, other, "--json"]);
+    assert_eq!(code, Some(1));
+    see("spec diff", &serde_json::from_str(&text).unwrap());
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));

@@ -47,6 +47,16 @@ pub fn with_kernel(trace: &Trace, kernel: &BTreeMap<String, u64>) {
     assert_eq!(different, [""; 0], "ours, the kernel's");
 }
 
+/// Every call that the kernel saw in one of the passes is in the trace of both.
+pub fn names_with_kernel(trace: &Trace, kernel: &BTreeMap<String, u64>) {
+    let ours = counts(trace);
+    let missing: Vec<&String> = kernel
+        .keys()
+        .filter(|name| !ours.contains_key(*name))
+        .collect();
+    assert!(missing.is_empty(), "only the kernel saw {missing:?}");
+}
+
 /// What may differ between two runs of a daemon.
 pub struct Varying<'a> {
     /// Calls that depend on timing in this daemon, with the reason.

@@ -5,8 +5,12 @@ use std::process::Command;
 
 use gaoler::learn::{Trace, load};
 
-/// The ways of learning that every row and every storm is tried with: further options of `learn`.
-pub const WAYS: &[&[&str]] = &[&[]];
+/// Every call stops, so that each is counted: what storms are tried with, which are known call by
+/// call.
+pub const EVERY_CALL: &[&[&str]] = &[&["--passes", "1"]];
+
+/// The ways of learning that every daemon is tried with: further options of `learn`.
+pub const WAYS: &[&[&str]] = &[&["--passes", "1"], &["--passes", "2"]];
 
 /// What is learned, beside the options of the way.
 pub struct Subject<'a> {

@@ -34,6 +34,21 @@ pub struct Seen {
     pub sockets: BTreeSet<Socket>,
 }
 
+impl Seen {
+    /// Adds what another run showed.
+    pub fn add(&mut self, other: Self) {
+        for (call, count) in other.calls {
+            *self.calls.entry(call).or_default() += count;
+        }
+        for (path, effects) in other.paths {
+            let seen = self.paths.entry(path).or_default();
+            seen.must.extend(effects.must);
+            seen.may.extend(effects.may);
+        }
+        self.sockets.extend(other.sockets);
+    }
+}
+
 /// Calls whose arguments are strings that begin with a slash and yet no paths, or paths that the
 /// kernel wrote.
 const NO_PATHS: &[&str] = &[

@@ -273,6 +273,8 @@ Require all granted
         exercises: &[
             "/bin/bash @DIR@/client 6379 'SET a b\\r\\nQUIT\\r\\n' +OK",
             "/bin/bash @DIR@/client 6379 'BGSAVE\\r\\nQUIT\\r\\n' started",
+            // One that is still being written when it ends is killed and removed.
+            "/bin/bash -c 'until /bin/bash @DIR@/client 6379 \"INFO persistence\\r\\nQUIT\\r\\n\" rdb_bgsave_in_progress:0; do sleep 0.1; done'",
         ],
         made_up: &["temp-*.rdb", "temp-rewriteaof-*.aof"],
         ..NONE
@@ -341,7 +343,8 @@ allow 127.0.0.1
             "@DIR@/chrony.conf",
         ],
         exercises: &[
-            "chronyc -h @DIR@/own/socket tracking",
+            // Its port is there before its socket.
+            "/bin/bash -c 'for i in 1 2 3 4 5 6 7 8 9; do chronyc -h @DIR@/own/socket tracking && exit; sleep 0.3; done; exit 1'",
             "chronyc -h @DIR@/own/socket sources",
             "/bin/bash -c 'exec 3<>/dev/udp/127.0.0.1/123; cat @DIR@/question >&3; read -t 5 -N 1 <&3; test $? -lt 2'",
             "chronyc -h @DIR@/own/socket dump",

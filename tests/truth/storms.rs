@@ -12,7 +12,7 @@ use gaoler::learn::Trace;
 use gaoler::learn::trace::Use;
 
 use crate::compare;
-use crate::learner::{self, Subject, WAYS};
+use crate::learner::{self, EVERY_CALL, Subject};
 use crate::machine::machine;
 use crate::witness::witnessed;
 
@@ -131,7 +131,7 @@ fn assert_all_recorded(trace: &Trace, expected: &Expected) {
 fn runs(what: &str, rounds: u64, paths: &[&str], expected: &Expected, check: impl Fn(&Trace)) {
     let storm = Storm::compile();
     let begun = Instant::now();
-    for way in WAYS {
+    for way in EVERY_CALL {
         for run in 1..=RUNS {
             let trace = storm.learn(way, what, rounds, paths);
             let seen = Expected::of(&trace);
@@ -151,7 +151,7 @@ fn a_million_calls() {
     let mut expected = Expected::frame().many_threads();
     expected.add(THREADS * ROUNDS, &["getppid", "getuid", "umask"]);
     let storm = Storm::compile();
-    for way in WAYS {
+    for way in EVERY_CALL {
         let begun = Instant::now();
         let trace = storm.learn(way, "calls", ROUNDS, &[]);
         assert_eq!(Expected::of(&trace), expected, "{way:?}");
@@ -320,7 +320,7 @@ fn threads_that_are_killed_as_they_ask_for_a_call() {
         let storm = Storm::compile();
         let tracefs = storm.directory.path().join("tracefs");
         fs::create_dir(&tracefs).unwrap();
-        for way in WAYS {
+        for way in EVERY_CALL {
             for _ in 0..RUNS {
                 let program = storm.program.to_str().unwrap();
                 let (trace, kernel) = witnessed(&tracefs, "storm", program, || {

@@ -82,6 +82,7 @@ fn data(path: &str) -> FileRule {
         path: path.into(),
         kind: FileKind::Data,
         because: "a test".into(),
+        evidence: crate::spec::Evidence::Person,
     }
 }
 
@@ -134,6 +135,7 @@ fn what_a_mount_hides_is_not_made() {
         path: path.into(),
         writable: true,
         because: "b".into(),
+        evidence: crate::spec::Evidence::Person,
     };
     let mut spec = spec();
     spec.binds = vec![bind("/srv"), bind("/srv/inner")];
@@ -142,6 +144,7 @@ fn what_a_mount_hides_is_not_made() {
         path: "/tmp".into(),
         size_kib: 4,
         because: "scratch".into(),
+        evidence: crate::spec::Evidence::Person,
     }];
     let jail = take(&host, &spec, Layout::Jail).unwrap();
     let has = |inventory: &Inventory, path: &str| inventory.wanted.contains_key(Path::new(path));
@@ -167,6 +170,7 @@ fn a_device_elsewhere_gets_its_directories() {
         path: path.clone(),
         device: Device::Null,
         because: "d".into(),
+        evidence: crate::spec::Evidence::Person,
     }];
     let inventory = take(&host("libc.so.6"), &spec, Layout::Jail).unwrap();
     assert_eq!(inventory.wanted[&path].what, What::Device(Device::Null));

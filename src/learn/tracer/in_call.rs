@@ -20,14 +20,28 @@ const I386: u32 = 0x4000_0003;
 /// `EINTR` after the signal (`linux/errno.h`).
 const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 
+/// What the result's register holds before anything has been made of a call: `-ENOSYS`.
+const UNTOUCHED: i64 = -38;
+
+/// What that register is made to hold of a call whose end is not waited for: no result is like it,
+/// and it tells the call from the next one.
+const MARK: i64 = i64::MIN + 0x676a_6f6c;
+
 /// A call between its stops.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) call: Call,
     pub(super) when: When,
-    shape: &'static Shape,
+    /// What its end shows; `None` if that is nothing.
+    shape: Option<&'static Shape>,
+    /// Its end is waited for.
+    pub(super) waits: bool,
     pub(super) paths: Vec<Prepared>,
     note: Option<u64>,
+    /// Something has shown that the kernel went on with it.
+    pub(super) begun: bool,
+    /// What the result's register holds as long as it has not.
+    untouched: i64,
 }
 
 impl Tracer<'_> {
@@ -36,7 +50,11 @@ impl Tracer<'_> {
         match gone(ptrace::syscall_info(tid))? {
             // Of one that goes from step to step, the entry was seen before its filters ran.
             Some(SyscallInfo::Asked(_)) if self.tasks.get(&tid).is_some_and(|task| task.steps) => {}
-            Some(SyscallInfo::Asked(call) | SyscallInfo::Entered(call)) => self.asked(tid, call),
+            Some(SyscallInfo::Asked(call)) => {
+                self.asked(tid, call);
+                self.mark(tid)?;
+            }
+            Some(SyscallInfo::Entered(call)) => self.asked(tid, call),
             Some(SyscallInfo::Returned(value)) => self.returned(tid, value),
             // Killed while it was stopped: the kernel then skips the call, so there is none.
             Some(SyscallInfo::Nothing) | None => {}
@@ -82,46 +100,58 @@ impl Tracer<'_> {
         };
         if self.recording {
             self.stops += 1;
-            self.recorder.record(when, event(&call));
         }
         if task.pending.is_some() {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));
         }
-        let native = is_native(&call);
-        if self.recording
-            && native
-            && let Some(deciding) = calls::deciding(call.number)
-        {
-            let values = calls::deciding::values(deciding, &call);
-            let event = Event::Arguments(number(call.number), values);
-            self.recorder.record(when, event);
-        }
-        let shape = native.then(|| calls::shape(call.number)).flatten();
+        let shape = is_native(&call)
+            .then(|| calls::shape(call.number))
+            .flatten();
         let mut caller = Caller {
             tid,
             process: task.process,
             credentials: task.credentials.take(),
         };
-        task.pending = shape.and_then(|shape| {
-            let paths = calls::prepare(shape, &caller, &call);
-            if shape.changes_ids || !paths.is_empty() {
-                caller.credentials();
-            }
-            let note = shape.before.and_then(|before| before(&caller, &call));
-            shape.shows_at_end(&paths).then_some(Pending {
-                call,
-                when,
-                shape,
-                paths,
-                note,
-            })
-        });
-        task.credentials = caller.credentials;
-        // Of any other call, there is nothing more to come.
-        if self.recording && task.pending.is_none() {
-            self.records += 1;
+        let paths = shape.map_or_else(Vec::new, |shape| calls::prepare(shape, &caller, &call));
+        if shape.is_some_and(|shape| shape.changes_ids) || !paths.is_empty() {
+            caller.credentials();
         }
+        let note = shape.and_then(|shape| shape.before?(&caller, &call));
+        task.credentials = caller.credentials;
+        let shape = shape.filter(|shape| shape.shows_at_end(&paths));
+        let steps = task.steps || self.halts == Halts::Steps;
+        task.pending = Some(Pending {
+            call,
+            when,
+            shape,
+            waits: shape.is_some() || steps || !ptrace::MARKS_RESULT,
+            paths,
+            note,
+            begun: false,
+            untouched: UNTOUCHED,
+        });
+    }
+
+    /// A call whose end is not waited for was made, or its thread would not be elsewhere by now.
+    pub(super) fn settle(&mut self, tid: i32) {
+        let task = self.tasks.get_mut(&tid);
+        if let Some(former) = task.and_then(|task| task.pending.take_if(|former| !former.waits)) {
+            self.made(&former);
+        }
+    }
+
+    /// Sees to it that the thread's end will tell whether it made the call that it is stopped at,
+    /// where the end of the call itself is not waited for.
+    fn mark(&mut self, tid: i32) -> io::Result<()> {
+        let task = self.tasks.get_mut(&tid);
+        let pending = task.and_then(|task| task.pending.as_mut());
+        if let Some(pending) = pending.filter(|pending| !pending.waits)
+            && gone(ptrace::mark_result(tid, MARK))?.is_some()
+        {
+            pending.untouched = MARK;
+        }
+        Ok(())
     }
 
     /// A thread with a filter of its own goes from step to step, where that does not come too late.
@@ -156,8 +186,13 @@ impl Tracer<'_> {
         if !self.recording {
             return;
         }
-        self.records += 1;
-        let shape = pending.shape;
+        self.made(&pending);
+        let Some(shape) = pending.shape else {
+            return;
+        };
+        let Some(task) = self.tasks.get_mut(&tid) else {
+            return;
+        };
         let result = match value {
             -4095..0 if RESTARTS.contains(&-value) => return,
             -4095..0 => Err(i32::try_from(-value).unwrap_or_default()),
@@ -189,14 +224,48 @@ impl Tracer<'_> {
         }
     }
 
+    /// Records a call that the kernel has begun.
+    fn made(&mut self, pending: &Pending) {
+        let Pending { call, when, .. } = pending;
+        self.records += 1;
+        self.recorder.record(*when, event(call));
+        if is_native(call)
+            && let Some(deciding) = calls::deciding(call.number)
+        {
+            let values = calls::deciding::values(deciding, call);
+            let event = Event::Arguments(number(call.number), values);
+            self.recorder.record(*when, event);
+        }
+    }
+
+    /// A thread is about to end, perhaps in the middle of a call.
+    pub(super) fn ending(&mut self, tid: i32) -> io::Result<()> {
+        let result = gone(ptrace::result_register(tid))?;
+        if let Some(pending) = self
+            .tasks
+            .get_mut(&tid)
+            .and_then(|task| task.pending.as_mut())
+        {
+            let name = calls::name(pending.call.number);
+            let ends = matches!(name.as_str(), "exit" | "exit_group");
+            pending.begun |= ends || result != Some(pending.untouched);
+        }
+        Ok(())
+    }
+
     /// The thread is gone in the middle of a call: one that never returns, or one that was
-    /// cut short by a signal that killed it.
+    /// cut short by a signal that killed it. One that was killed at its very entry is none: the
+    /// kernel skips it then (`ptrace_report_syscall_entry` of the kernel).
     pub(super) fn unfinished(&mut self, task: Task) {
         let Some(pending) = task.pending else { return };
         if !self.recording {
             return;
         }
-        self.records += 1;
+        if !pending.begun {
+            self.stops -= 1;
+            return;
+        }
+        self.made(&pending);
         for Prepared { found, uses } in pending.paths {
             let event = Event::Path {
                 found,
@@ -228,7 +297,7 @@ fn used(recorder: &mut Recorder, watches: &mut Watches, pending: &Pending) {
 }
 
 /// The event of a call.
-pub(super) fn event(call: &Call) -> Event {
+fn event(call: &Call) -> Event {
     if is_native(call) {
         return Event::Call(number(call.number));
     }

@@ -1,10 +1,11 @@
 //! System calls and capabilities.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
+use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
 use crate::learn::Trace;
-use crate::learn::trace::{Phase, SocketUse};
-use crate::spec::{CallRule, CapabilityRule, Knowledge};
+use crate::learn::trace::SocketUse;
+use crate::spec::{CallRule, CapabilityRule, Evidence, Knowledge, Observed};
 use crate::sys::{calls, caps};
 
 /// CAP_NET_BIND_SERVICE (`capabilities(7)`).
@@ -49,7 +50,7 @@ pub(super) fn calls(
     knowledge: Option<&Knowledge>,
     notes: &mut Vec<String>,
 ) -> Vec<CallRule> {
-    let mut seen: BTreeMap<&str, (u32, u64, u64)> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, (u32, Observed)> = BTreeMap::new();
     for call in &trace.calls {
         let Some(name) = calls::name(call.number) else {
             notes.push(format!(
@@ -58,29 +59,28 @@ pub(super) fn calls(
             ));
             continue;
         };
-        let (_, start, serve) = seen.entry(name).or_insert((call.number, 0, 0));
-        let count = if call.phase == Phase::Start {
-            start
-        } else {
-            serve
-        };
-        *count = count.saturating_add(call.count);
+        let more = observed(trace, &call.witness);
+        let known = seen.remove(name).map(|(_, known)| known);
+        let both = known.map_or(more.clone(), |known| known.and(more));
+        seen.insert(name, (call.number, both));
     }
-    forget_the_launch(&mut seen, trace.certificate.passes.max(1));
+    forget_the_launch(&mut seen, trace.certificate.passes);
     // Without an exercise nobody knows what serving takes.
     let exercised = trace.certificate.exercises.iter().any(|run| run.passed);
-    let observed = seen.iter().map(|(name, (number, start, serve))| CallRule {
-        number: *number,
-        start_only: exercised && *serve == 0,
-        because: if calls::CHANGE_IDS.contains(name) {
-            format!("{}, {NO_CHANGE}", counts(*start, *serve))
-        } else {
-            counts(*start, *serve)
-        },
+    let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
+        number,
+        start_only: exercised && seen.serve == 0,
+        because: reason(name, &seen),
+        evidence: Evidence::Observed(seen),
     });
-    let known = knowledge.iter().flat_map(|known| &known.calls);
+    let known = knowledge.into_iter().flat_map(|known| {
+        known.calls.iter().map(|rule| CallRule {
+            evidence: or_rule(None, &known.file),
+            ..rule.clone()
+        })
+    });
     let mut rules: BTreeMap<u32, CallRule> = observed.map(|rule| (rule.number, rule)).collect();
-    let others = who_it_is().chain(by_timing()).chain(known.cloned());
+    let others = who_it_is().chain(by_timing()).chain(known);
     for rule in others {
         let start_only = rule.start_only;
         // What may come at any time is not over when the service is ready.
@@ -89,6 +89,15 @@ pub(super) fn calls(
     let clone = clone_for_clone3(&rules);
     rules.extend(clone.map(|rule| (rule.number, rule)));
     rules.into_values().collect()
+}
+
+fn reason(name: &str, seen: &Observed) -> String {
+    let called = format!("called{}", by_whom_and_when(seen));
+    if calls::CHANGE_IDS.contains(&name) {
+        format!("{called}, {NO_CHANGE}")
+    } else {
+        called
+    }
 }
 
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
@@ -100,6 +109,7 @@ fn clone_for_clone3(rules: &BTreeMap<u32, CallRule>) -> Option<CallRule> {
         number,
         start_only: clone3.start_only,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
+        evidence: Evidence::built_in(),
     })
 }
 
@@ -127,25 +137,18 @@ fn rules_for(names: &'static [&str], because: &'static str) -> impl Iterator<Ite
         number,
         start_only: false,
         because: because.to_owned(),
+        evidence: Evidence::built_in(),
     })
 }
 
-/// The first execve of each pass is the launcher's: a jail has a way of its own to start the program, and a
-/// service that executes nothing shall not be able to.
-fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, u64, u64)>, passes: u32) {
-    if let Some((_, start, serve)) = seen.get_mut("execve") {
-        *start = start.saturating_sub(passes.into());
-        if (*start, *serve) == (0, 0) {
+/// The first execve is the launcher's: a jail has a way of its own to start the program, and a
+/// service that executes nothing shall not be able to. There is one in every pass.
+fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, Observed)>, passes: u32) {
+    if let Some((_, execve)) = seen.get_mut("execve") {
+        execve.start = execve.start.saturating_sub(u64::from(passes.max(1)));
+        if (execve.start, execve.serve) == (0, 0) {
             seen.remove("execve");
         }
-    }
-}
-
-fn counts(start: u64, serve: u64) -> String {
-    match (start, serve) {
-        (start, 0) => format!("observed: start {start}"),
-        (0, serve) => format!("observed: serve {serve}"),
-        (start, serve) => format!("observed: start {start}, serve {serve}"),
     }
 }
 
@@ -155,7 +158,7 @@ pub(super) fn capabilities(
     facts: &Facts,
     notes: &mut Vec<String>,
 ) -> Vec<CapabilityRule> {
-    let mut needed: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    let mut needed: BTreeMap<u8, Needed> = BTreeMap::new();
     for seen in &trace.capabilities {
         match caps::name(seen.capability) {
             None => notes.push(format!(
@@ -164,10 +167,9 @@ pub(super) fn capabilities(
             )),
             Some(_) if NEEDED_BY_ROOT_ONLY.contains(&seen.capability) => {}
             Some(_) => {
-                let calls = needed.entry(seen.capability).or_default();
-                if !calls.contains(&seen.call) {
-                    calls.push(seen.call.clone());
-                }
+                let needed = needed.entry(seen.capability).or_default();
+                needed.calls.insert(seen.call.clone());
+                add(&mut needed.seen, observed(trace, &seen.witness));
             }
         }
     }
@@ -177,18 +179,27 @@ pub(super) fn capabilities(
     }
     needed
         .into_iter()
-        .map(|(capability, calls)| {
-            let named: Vec<String> = calls.iter().take(CALLS_NAMED).cloned().collect();
+        .map(|(capability, needed)| {
+            let named: Vec<String> = needed.calls.into_iter().take(CALLS_NAMED).collect();
+            let when = needed.seen.as_ref().map_or("", when);
             CapabilityRule {
                 capability,
-                because: format!("observed: {}", named.join(", ")),
+                because: format!("{} {when}", named.join(", ")),
+                evidence: or_rule(needed.seen, Evidence::BUILT_IN),
             }
         })
         .collect()
 }
 
+/// The calls that need a capability.
+#[derive(Default)]
+struct Needed {
+    calls: BTreeSet<String>,
+    seen: Option<Observed>,
+}
+
 /// A low port needs CAP_NET_BIND_SERVICE whatever the traced user had, and no other port does.
-fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<String>>) {
+fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Needed>) {
     if facts.unprivileged_port_start == 0 {
         needed.remove(&NET_BIND_SERVICE);
     }
@@ -200,12 +211,13 @@ fn add_low_ports(trace: &Trace, facts: &Facts, needed: &mut BTreeMap<u8, Vec<Str
             && super::network::is_internet(socket.family)
             && (1..facts.unprivileged_port_start).contains(&socket.port)
     });
-    let mut binds: Vec<String> = low
-        .map(|socket| format!("bind({}:{})", socket.address, socket.port))
-        .collect();
-    binds.sort();
-    binds.dedup();
-    if !binds.is_empty() {
+    let mut binds = Needed::default();
+    for socket in low {
+        let call = format!("bind({}:{})", socket.address, socket.port);
+        binds.calls.insert(call);
+        add(&mut binds.seen, observed(trace, &socket.witness));
+    }
+    if !binds.calls.is_empty() {
         needed.insert(NET_BIND_SERVICE, binds);
     }
 }

@@ -1,9 +1,13 @@
 //! Sockets: families, ports, and how one sees that the service is ready.
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::evidence::{add, by_whom_and_when, observed, or_rule};
 use crate::learn::Trace;
 use crate::learn::trace::{Phase, SocketSeen, SocketUse, Use};
-use crate::spec::{Direction, FIRST_EPHEMERAL, FamilyRule, Knowledge, PortRule, Protocol, Ready};
+use crate::spec::{
+    Direction, Evidence, FIRST_EPHEMERAL, FamilyRule, Knowledge, Observed, PortRule, Protocol,
+    Ready,
+};
 use crate::sys::families as names;
 
 /// AF_INET (`ip(7)`).
@@ -34,14 +38,15 @@ fn protocol(socket: &SocketSeen) -> Option<Protocol> {
 
 /// The families of the sockets that were made.
 pub(super) fn families(trace: &Trace, notes: &mut Vec<String>) -> Vec<FamilyRule> {
-    let mut seen: BTreeMap<u16, BTreeSet<Phase>> = BTreeMap::new();
+    let mut seen: BTreeMap<u16, Option<Observed>> = BTreeMap::new();
     for socket in trace
         .sockets
         .iter()
         .filter(|socket| socket.action == SocketUse::Create)
     {
         if names::name(socket.family).is_some() {
-            seen.entry(socket.family).or_default().insert(socket.phase);
+            let known = seen.entry(socket.family).or_default();
+            add(known, observed(trace, &socket.witness));
         } else {
             notes.push(format!(
                 "made a socket of family {}, not given: no name",
@@ -49,27 +54,24 @@ pub(super) fn families(trace: &Trace, notes: &mut Vec<String>) -> Vec<FamilyRule
             ));
         }
     }
-    let rule = |(family, phases): (u16, BTreeSet<Phase>)| {
-        let phases: Vec<&str> = phases.into_iter().map(phase_name).collect();
-        FamilyRule {
-            family,
-            because: format!("observed: socket in {}", phases.join(" and ")),
-        }
+    let rule = |(family, seen): (u16, Option<Observed>)| FamilyRule {
+        family,
+        because: format!(
+            "sockets made{}",
+            seen.as_ref().map(by_whom_and_when).unwrap_or_default()
+        ),
+        evidence: or_rule(seen, Evidence::BUILT_IN),
     };
     seen.into_iter().map(rule).collect()
 }
 
-fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Start => "start",
-        Phase::Serve => "serve",
-    }
-}
+/// What was done with a port, in words, and how often.
+type Used = (String, Option<Observed>);
 
 /// The ports that were bound and connected to, and those that the service is known to need.
 pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRule> {
     let answers = has_fixed_datagram_port(trace);
-    let mut seen: BTreeMap<(Direction, Protocol, u16), String> = BTreeMap::new();
+    let mut seen: BTreeMap<(Direction, Protocol, u16), Used> = BTreeMap::new();
     for socket in &trace.sockets {
         let Some(protocol) = protocol(socket) else {
             continue;
@@ -84,13 +86,10 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
             SocketUse::Connect => (Direction::Connect, socket.port),
             SocketUse::Create | SocketUse::Listen | SocketUse::BindFailed(_) => continue,
         };
-        seen.entry((direction, protocol, port))
-            .or_insert_with(|| match (direction, port) {
-                (Direction::Bind, 0) => "observed: bound a port that the kernel picked".to_owned(),
-                (Direction::Bind, _) => format!("observed: bound {}", endpoint(socket)),
-                (Direction::Connect, 0) => "observed: sent to a port picked by the peer".to_owned(),
-                (Direction::Connect, _) => format!("observed: connected to {}", endpoint(socket)),
-            });
+        let (_, known) = seen
+            .entry((direction, protocol, port))
+            .or_insert_with(|| (in_words(direction, port, socket), None));
+        add(known, observed(trace, &socket.witness));
     }
     collapse_connects(&mut seen);
     let known = knowledge.iter().flat_map(|known| &known.ports);
@@ -99,15 +98,28 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
             !seen.contains_key(&(rule.direction, rule.protocol, rule.port))
                 && !seen.contains_key(&(rule.direction, rule.protocol, 0))
         })
-        .cloned()
+        .map(|rule| PortRule {
+            evidence: or_rule(None, knowledge.map_or("", |known| known.file.as_str())),
+            ..rule.clone()
+        })
         .collect();
-    let rule = |((direction, protocol, port), because)| PortRule {
+    let rule = |((direction, protocol, port), (because, seen))| PortRule {
         direction,
         protocol,
         port,
         because,
+        evidence: or_rule(seen, Evidence::BUILT_IN),
     };
     seen.into_iter().map(rule).chain(unseen).collect()
+}
+
+fn in_words(direction: Direction, port: u16, socket: &SocketSeen) -> String {
+    match (direction, port) {
+        (Direction::Bind, 0) => "bound a port that the kernel picked".to_owned(),
+        (Direction::Bind, _) => format!("bound {}", endpoint(socket)),
+        (Direction::Connect, 0) => "sent to a port picked by the peer".to_owned(),
+        (Direction::Connect, _) => format!("connected to {}", endpoint(socket)),
+    }
 }
 
 fn endpoint(socket: &SocketSeen) -> String {
@@ -128,15 +140,21 @@ fn has_fixed_datagram_port(trace: &Trace) -> bool {
 }
 
 /// Many different ports of one protocol become port 0, which is all of them.
-fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), String>) {
+fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), Used>) {
     for protocol in [Protocol::Tcp, Protocol::Udp] {
         let is_one =
             |key: &(Direction, Protocol, u16)| (key.0, key.1) == (Direction::Connect, protocol);
         let count = seen.keys().filter(|key| is_one(key)).count();
         if count > MOST_CONNECTED {
-            seen.retain(|key, _| !is_one(key));
-            let because = format!("observed: connected to {count} different ports");
-            seen.insert((Direction::Connect, protocol, 0), because);
+            let mut all = None;
+            seen.retain(|key, (_, used)| {
+                if is_one(key) {
+                    used.take().into_iter().for_each(|used| add(&mut all, used));
+                }
+                !is_one(key)
+            });
+            let because = format!("connected to {count} different ports");
+            seen.insert((Direction::Connect, protocol, 0), (because, all));
         }
     }
 }

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::learn::trace::{PathSeen, Phase, Use};
+use crate::learn::trace::{PathSeen, Use};
 
 /// Uses that change a directory or what is in it.
 const WRITES: [Use; 4] = [Use::Write, Use::Create, Use::Delete, Use::Change];
@@ -64,20 +64,8 @@ pub(super) fn is_utf8(path: &Path) -> bool {
     path.to_str().is_some_and(|text| !text.contains('\0'))
 }
 
-/// What was done, and how often, for a reason.
-pub(super) fn reason(seen: &PathSeen) -> String {
-    let phase = match seen.phase {
-        Phase::Start => "start",
-        Phase::Serve => "serve",
-    };
-    match seen.count {
-        1 => format!("observed: {} once in {phase}", verbs(seen)),
-        count => format!("observed: {} {count} times, first in {phase}", verbs(seen)),
-    }
-}
-
-/// What was done with it, most telling first.
-pub(super) fn verbs(seen: &PathSeen) -> String {
+/// What was done, most telling first.
+pub(super) fn verbs(uses: &BTreeSet<Use>) -> String {
     let known = [
         (Use::Execute, "executed"),
         (Use::Map, "loaded"),
@@ -92,7 +80,7 @@ pub(super) fn verbs(seen: &PathSeen) -> String {
         (Use::Root, "made root"),
         (Use::Look, "looked at"),
     ];
-    let done = known.iter().filter(|(kind, _)| seen.uses.contains(kind));
+    let done = known.iter().filter(|(kind, _)| uses.contains(kind));
     done.take(2)
         .map(|(_, verb)| *verb)
         .collect::<Vec<_>>()

@@ -63,6 +63,7 @@ mod tests {
             path: path.into(),
             writable,
             because: String::new(),
+            evidence: crate::spec::Evidence::Person,
         };
         let binds = [bind("/srv", true), bind("/etc/own", false)];
         pid_file(&trace, knowledge.as_ref(), &binds)

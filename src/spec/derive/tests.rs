@@ -1,3 +1,4 @@
+mod evidence;
 mod network;
 mod properties;
 mod tree;
@@ -14,6 +15,19 @@ use crate::spec::{
 };
 use crate::sys::calls;
 
+/// Seen so often, in one phase.
+fn counted(phase: Phase, count: u64) -> Witness {
+    let (start, serve) = match phase {
+        Phase::Start => (count, 0),
+        Phase::Serve => (0, count),
+    };
+    Witness {
+        start,
+        serve,
+        ..Witness::default()
+    }
+}
+
 /// An observed path that was asked for by its own name.
 pub(super) fn seen(path: &str, kind: PathKind, uses: &[Use]) -> PathSeen {
     PathSeen {
@@ -26,7 +40,7 @@ pub(super) fn seen(path: &str, kind: PathKind, uses: &[Use]) -> PathSeen {
         failures: BTreeSet::new(),
         phase: Phase::Start,
         count: 1,
-        witness: Witness::default(),
+        witness: counted(Phase::Start, 1),
     }
 }
 
@@ -39,7 +53,7 @@ fn socket(action: SocketUse, kind: u16, port: u16) -> SocketSeen {
         address: "127.0.0.1".to_owned(),
         port,
         phase: Phase::Start,
-        witness: Witness::default(),
+        witness: counted(Phase::Start, 1),
     }
 }
 

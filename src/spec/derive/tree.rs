@@ -1,21 +1,27 @@
 //! The file tree: what is copied, what is mounted, what is made in memory.
 mod binds;
 mod directories;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use binds::Bind;
+use used::Used;
 
 use super::Facts;
-use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, reason, verbs};
+use super::evidence::{by_whom_and_when, observed};
+use super::paths::{is_code, is_made_or_removed, is_utf8, is_written, names, verbs};
+use super::patterns::patterns;
 use super::shared::{
     is_kernel, is_ruling, is_scratch, is_secret, is_shared_place, is_sticky, name_service_module,
 };
 use crate::learn::Trace;
 use crate::learn::trace::{PathKind, PathSeen, Use};
-use crate::spec::{BindRule, Device, DeviceRule, FileKind, FileRule, Knowledge, ScratchRule};
+use crate::spec::{
+    BindRule, Device, DeviceRule, Evidence, FileKind, FileRule, Knowledge, Observed, ScratchRule,
+};
 
 /// Size of a private directory in memory, KiB.
 const SCRATCH_KIB: u32 = 16384;
@@ -60,6 +66,7 @@ pub(super) fn tree(
         grower.add(seen);
     }
     if let Some(knowledge) = knowledge {
+        grower.file.clone_from(&knowledge.file);
         grower.add_known(knowledge);
     }
     grower.into_tree()
@@ -67,14 +74,19 @@ pub(super) fn tree(
 
 /// The tree so far, by path.
 struct Grower<'a> {
+    trace: &'a Trace,
     facts: &'a Facts,
     notes: &'a mut Vec<String>,
+    /// What was seen and not given, by the reason and by what was done.
+    left_out: BTreeMap<(&'static str, String), BTreeSet<&'a Path>>,
     /// Observed host paths that exist.
     existing: BTreeSet<&'a Path>,
     /// Host paths of programs and libraries.
     code: Vec<&'a Path>,
     /// Directories that the service made where everybody may: private with all below them.
     made: Vec<&'a Path>,
+    /// The file of what is known about the service; empty without.
+    file: String,
     /// What the service made its root directory.
     own_root: Option<&'a Path>,
     /// Shared directories that it listed.
@@ -83,7 +95,7 @@ struct Grower<'a> {
     looked_at: Vec<&'a PathSeen>,
     files: BTreeMap<PathBuf, FileRule>,
     binds: BTreeMap<PathBuf, Bind>,
-    scratch: BTreeMap<PathBuf, ScratchRule>,
+    scratch: BTreeMap<PathBuf, Used>,
     devices: BTreeMap<PathBuf, DeviceRule>,
 }
 
@@ -97,14 +109,17 @@ impl<'a> Grower<'a> {
         };
         let host = |seen: &'a PathSeen| seen.host.as_path();
         Self {
+            trace,
             facts,
             notes,
+            left_out: BTreeMap::new(),
             existing: used()
                 .filter(|seen| seen.kind != PathKind::Missing)
                 .map(host)
                 .collect(),
             code: used().filter(|seen| is_code(seen)).map(host).collect(),
             made: used().filter(is_made).map(host).collect(),
+            file: String::new(),
             own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
             listed: Vec::new(),
             looked_at: Vec::new(),
@@ -145,35 +160,61 @@ impl<'a> Grower<'a> {
         }
     }
 
-    fn note(&mut self, seen: &PathSeen, why: &str) {
-        let path = seen.host.display();
-        self.notes
-            .push(format!("{path} ({}), not given: {why}", verbs(seen)));
+    fn note(&mut self, seen: &'a PathSeen, why: &'static str) {
+        let key = (why, verbs(&seen.uses));
+        self.left_out.entry(key).or_default().insert(&seen.host);
     }
 
-    fn add_device(&mut self, seen: &PathSeen) {
+    /// One sentence for names that differ only in what varies.
+    fn note_left_out(&mut self) {
+        for ((why, verbs), paths) in std::mem::take(&mut self.left_out) {
+            for pattern in patterns(paths) {
+                let paths = pattern.below(Path::new(""));
+                self.notes
+                    .push(format!("{paths} ({verbs}), not given: {why}"));
+            }
+        }
+    }
+
+    fn observed(&self, seen: &PathSeen) -> Observed {
+        observed(self.trace, &seen.witness)
+    }
+
+    fn add_device(&mut self, seen: &'a PathSeen) {
         match seen
             .device
             .and_then(|(major, minor)| Device::from_number(major, minor))
         {
             Some(device) => {
                 for path in names(seen, self.own_root) {
-                    let because = reason(seen);
-                    self.devices.insert(
-                        path.clone(),
-                        DeviceRule {
-                            path,
-                            device,
-                            because,
-                        },
-                    );
+                    let (because, evidence) =
+                        self.reason(seen, self.devices.get(&path).map(|rule| &rule.evidence));
+                    let rule = DeviceRule {
+                        path: path.clone(),
+                        device,
+                        because,
+                        evidence,
+                    };
+                    self.devices.insert(path, rule);
                 }
             }
             None => self.note(seen, "no jail has this device"),
         }
     }
 
-    fn add_code(&mut self, seen: &PathSeen) {
+    /// What was done with a path that is given by itself, and how that is known: also from what
+    /// was there before under the same name.
+    fn reason(&self, seen: &PathSeen, before: Option<&Evidence>) -> (String, Evidence) {
+        let now = self.observed(seen);
+        let because = format!("{}{}", verbs(&seen.uses), by_whom_and_when(&now));
+        let both = match before {
+            Some(Evidence::Observed(before)) => before.clone().and(now),
+            _ => now,
+        };
+        (because, Evidence::Observed(both))
+    }
+
+    fn add_code(&mut self, seen: &'a PathSeen) {
         let executed = seen.uses.contains(&Use::Execute);
         let kind = if executed {
             FileKind::Program
@@ -199,15 +240,15 @@ impl<'a> Grower<'a> {
 
     fn copy(&mut self, seen: &PathSeen, kind: FileKind) {
         for path in names(seen, self.own_root) {
-            let because = reason(seen);
-            self.files.insert(
-                path.clone(),
-                FileRule {
-                    path,
-                    kind,
-                    because,
-                },
-            );
+            let before = self.files.get(&path).map(|rule| &rule.evidence);
+            let (because, evidence) = self.reason(seen, before);
+            let rule = FileRule {
+                path: path.clone(),
+                kind,
+                because,
+                evidence,
+            };
+            self.files.insert(path, rule);
         }
     }
 
@@ -218,7 +259,7 @@ impl<'a> Grower<'a> {
             return;
         }
         if !self.is_shared(holder) {
-            self.bind(holder).see(seen, holder);
+            self.see_in(holder.to_owned(), seen);
         } else if is_made_or_removed(seen) && is_scratch(holder, self.facts) {
             self.add_scratch(seen);
         } else if is_written(seen) {
@@ -239,13 +280,13 @@ impl<'a> Grower<'a> {
                     "it can be written in the jail but neither removed nor renamed",
                 );
             }
-            self.bind(host).see(seen, host);
+            self.see_in(host.to_owned(), seen);
         } else {
             self.note(seen, "the directory is shared and the file does not exist");
         }
     }
 
-    fn add_shared_read(&mut self, seen: &PathSeen) {
+    fn add_shared_read(&mut self, seen: &'a PathSeen) {
         match seen.kind {
             PathKind::File => self.copy(seen, FileKind::Data),
             PathKind::Socket if !seen.uses.contains(&Use::Connect) => {}
@@ -255,7 +296,7 @@ impl<'a> Grower<'a> {
     }
 
     /// Memory in place of the shared directory that holds the path.
-    fn add_scratch(&mut self, seen: &PathSeen) {
+    fn add_scratch(&mut self, seen: &'a PathSeen) {
         let top = self.made.iter().find(|made| seen.host.starts_with(made));
         let place = self
             .holder(top.map_or(seen.host.as_path(), |top| top))
@@ -263,18 +304,8 @@ impl<'a> Grower<'a> {
         if seen.kind == PathKind::Socket {
             self.note(seen, "only the jail sees this socket");
         }
-        let name = seen
-            .host
-            .strip_prefix(&place)
-            .unwrap_or(&seen.host)
-            .display();
-        let because = format!("observed: {name} {}", verbs(seen));
-        let rule = ScratchRule {
-            path: place.clone(),
-            size_kib: SCRATCH_KIB,
-            because,
-        };
-        self.scratch.entry(place).or_insert(rule);
+        let observed = self.observed(seen);
+        self.scratch.entry(place).or_default().see(seen, observed);
     }
 
     /// The nearest directory above `path` that exists.
@@ -314,6 +345,12 @@ impl<'a> Grower<'a> {
         self.binds.entry(path.to_owned()).or_default()
     }
 
+    /// Something at or below `place` was used, which is to be mounted.
+    fn see_in(&mut self, place: PathBuf, seen: &'a PathSeen) {
+        let observed = self.observed(seen);
+        self.bind(&place).see(seen, observed);
+    }
+
     /// Whether the file is read from what the build puts in its place.
     fn is_written_by_the_build(&self, seen: &PathSeen) -> bool {
         let is = |path: &str| seen.host == Path::new(path) || seen.asked.contains(Path::new(path));
@@ -330,7 +367,8 @@ impl<'a> Grower<'a> {
     fn into_tree(mut self) -> Tree {
         self.add_looked_at();
         self.note_listed();
-        let binds = binds::collapsed(self.binds);
+        self.note_left_out();
+        let binds = binds::collapsed(self.binds, &self.file);
         let files = &mut self.files;
         for path in binds
             .iter()
@@ -342,8 +380,17 @@ impl<'a> Grower<'a> {
         Tree {
             files: self.files.into_values().collect(),
             binds,
-            scratch: self.scratch.into_values().collect(),
+            scratch: self.scratch.into_iter().map(scratch).collect(),
             devices: self.devices.into_values().collect(),
         }
+    }
+}
+
+fn scratch((path, used): (PathBuf, Used)) -> ScratchRule {
+    ScratchRule {
+        because: used.in_words(&path),
+        evidence: used.evidence(Evidence::BUILT_IN),
+        size_kib: SCRATCH_KIB,
+        path,
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::spec) type Words = Spanned<Vec<Text>>;
 pub(super) struct Document {
     pub format: Spanned<i64>,
     pub name: Text,
+    pub incomplete: Option<Text>,
     pub service: ServiceTable,
     #[serde(default)]
     pub exercise: Vec<ExerciseTable>,
@@ -83,6 +84,7 @@ pub(super) struct FileTable {
     pub path: Text,
     pub kind: FileKind,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +94,7 @@ pub(in crate::spec) struct BindTable {
     #[serde(default)]
     pub writable: bool,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -100,6 +103,7 @@ pub(super) struct ScratchTable {
     pub path: Text,
     pub size_kib: Spanned<u32>,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,7 @@ pub(super) struct DeviceTable {
     pub path: Text,
     pub device: Device,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]
@@ -124,6 +129,7 @@ pub(super) struct AllowTable {
 pub(super) struct CapabilityTable {
     pub capability: Text,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +138,7 @@ pub(in crate::spec) struct CallTable {
     pub call: Text,
     pub phase: Option<CallPhase>,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 /// When a call is allowed, if not always.
@@ -147,6 +154,7 @@ pub(in crate::spec) enum CallPhase {
 pub(super) struct FamilyTable {
     pub family: Text,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize)]
@@ -156,6 +164,7 @@ pub(in crate::spec) struct PortTable {
     pub protocol: Protocol,
     pub port: Spanned<u16>,
     pub because: Text,
+    pub evidence: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]

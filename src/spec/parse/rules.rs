@@ -31,10 +31,12 @@ impl Problems<'_> {
         for file in &table.files {
             let path = self.only_path(&file.path, &mut seen);
             let because = self.because(&file.because);
+            let evidence = self.evidence(file.evidence.as_ref());
             tree.files.push(FileRule {
                 path,
                 kind: file.kind,
                 because,
+                evidence,
             });
         }
         for bind in &table.binds {
@@ -50,20 +52,24 @@ impl Problems<'_> {
                 );
             }
             let because = self.because(&scratch.because);
+            let evidence = self.evidence(scratch.evidence.as_ref());
             let size_kib = *scratch.size_kib.get_ref();
             tree.scratch.push(ScratchRule {
                 path,
                 size_kib,
                 because,
+                evidence,
             });
         }
         for device in &table.devices {
             let path = self.only_path(&device.path, &mut seen);
             let because = self.because(&device.because);
+            let evidence = self.evidence(device.evidence.as_ref());
             tree.devices.push(DeviceRule {
                 path,
                 device: device.device,
                 because,
+                evidence,
             });
         }
         tree
@@ -74,6 +80,7 @@ impl Problems<'_> {
             path,
             writable: table.writable,
             because: self.because(&table.because),
+            evidence: self.evidence(table.evidence.as_ref()),
         }
     }
 
@@ -103,6 +110,7 @@ impl Problems<'_> {
             rules.push(CapabilityRule {
                 capability,
                 because: self.because(&table.because),
+                evidence: self.evidence(table.evidence.as_ref()),
             });
         }
         rules
@@ -138,6 +146,7 @@ impl Problems<'_> {
             rules.push(FamilyRule {
                 family,
                 because: self.because(&table.because),
+                evidence: self.evidence(table.evidence.as_ref()),
             });
         }
         rules

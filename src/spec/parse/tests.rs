@@ -44,7 +44,7 @@ devices = [{ path = "/dev/null", device = "null", because = "observed" }]
 
 [allow]
 capabilities = [{ capability = "CAP_NET_BIND_SERVICE", because = "port 80" }]
-calls = [{ call = "read", because = "observed" }]
+calls = [{ call = "read", because = "observed", evidence = "observed: start 3, serve 1" }]
 families = [{ family = "AF_INET", because = "observed" }]
 ports = [{ direction = "bind", protocol = "tcp", port = 80, because = "observed" }]
 
@@ -90,6 +90,7 @@ fn every_key_is_read() {
         path,
         device: Device::Null,
         because: "observed".to_owned(),
+        evidence: crate::spec::Evidence::Person,
     };
     assert_eq!(spec.devices, [null]);
     assert_eq!(spec.capabilities[0].capability, 10);
@@ -97,6 +98,12 @@ fn every_key_is_read() {
         spec.calls[0].number,
         crate::sys::calls::number("read").unwrap()
     );
+    assert_eq!(
+        spec.calls[0].evidence.to_string(),
+        "observed: start 3, serve 1"
+    );
+    assert_eq!(spec.files[0].evidence, crate::spec::Evidence::Person);
+    assert_eq!(spec.incomplete, None);
     assert_eq!(spec.families[0].family, 2);
     let port = &spec.ports[0];
     assert_eq!(
@@ -302,6 +309,18 @@ fn mistakes_are_shown_where_they_are() {
         ("kind = \"data\", ", "", "missing field `kind`", ""),
         ("\"-t\"]", "\"\\u0000\"]", "a NUL character", ""),
         ("format = 1", "format = ", "", ""),
+        (
+            "start 3, serve 1",
+            "serve 1, start 3",
+            "`observed: serve 1, start 3` is no evidence",
+            "leave it out",
+        ),
+        (
+            "name = \"web\"",
+            "name = \"web\"\nincomplete = \"\"",
+            "an empty reason",
+            "",
+        ),
     ];
     for (from, to, why, hint) in cases {
         let text = whole_with(from, to);
@@ -333,7 +352,7 @@ fn the_rendering_is_that_of_the_compiler() {
     cannot read web.toml: unknown system call `raed`
       --> web.toml:43:19
        |
-    43 | calls = [{ call = "raed", because = "observed" }]
+    43 | calls = [{ call = "raed", because = "observed", evidence = "observed: start 3, serve 1" }]
        |                   ^^^^^^ did you mean `read`?
     "#);
 }
@@ -352,7 +371,7 @@ fn all_mistakes_are_shown_at_once() {
 fn twice_the_same_rule_is_refused() {
     for (list, key) in [
         (
-            "calls = [{ call = \"read\", because = \"observed\" }",
+            "calls = [{ call = \"read\", because = \"observed\", evidence = \"observed: start 3, serve 1\" }",
             "system call `read`",
         ),
         (

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::document::{CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
 use super::problem::Problems;
 use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
-use crate::spec::{CallRule, Exercise, PortRule, Ready};
+use crate::spec::{CallRule, Evidence, Exercise, PortRule, Ready};
 use crate::sys::calls;
 
 /// The longest name of a jail or exercise, bytes.
@@ -37,6 +37,19 @@ impl Problems<'_> {
             self.add_with_hint(text.span(), "an empty reason", "say what needs it");
         }
         text.get_ref().clone()
+    }
+
+    /// How an allowance is known; if the file does not say, by a person.
+    pub fn evidence(&mut self, text: Option<&Text>) -> Evidence {
+        let Some(text) = text else {
+            return Evidence::Person;
+        };
+        Evidence::read(&self.text(text)).unwrap_or_else(|| {
+            let title = format!("`{}` is no evidence", shown(text.get_ref()));
+            let hint = "leave it out, or as gaoler writes it: \"person\", \"rule: FILE\", \"observed: start 1, serve 2, by PROGRAM\"";
+            self.add_with_hint(text.span(), title, hint);
+            Evidence::Person
+        })
     }
 
     /// A path that means the same to everybody.
@@ -213,6 +226,7 @@ impl Problems<'_> {
             number: self.look_up(&table.call, "system call", number, known),
             start_only: matches!(table.phase, Some(CallPhase::Start)),
             because: self.because(&table.because),
+            evidence: self.evidence(table.evidence.as_ref()),
         }
     }
 
@@ -223,6 +237,7 @@ impl Problems<'_> {
             protocol: table.protocol,
             port: *table.port.get_ref(),
             because: self.because(&table.because),
+            evidence: self.evidence(table.evidence.as_ref()),
         }
     }
 }

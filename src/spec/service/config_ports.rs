@@ -71,6 +71,7 @@ pub fn peer_ports(dump: &str, ports: &ConfigPorts) -> Vec<PortRule> {
             protocol,
             port,
             because: ports.because.clone(),
+            evidence: crate::spec::Evidence::Person,
         })
     };
     found.into_iter().flat_map(rules).collect()

@@ -72,7 +72,8 @@ struct ConfigPortsTable {
 pub(super) fn knowledge(text: &str, origin: &str) -> Result<Knowledge> {
     let mut problems = Problems::new(text, origin);
     let table: KnowledgeTable = problems.read()?;
-    let knowledge = problems.knowledge(table);
+    let mut knowledge = problems.knowledge(table);
+    knowledge.file = origin.to_owned();
     problems.finish(knowledge)
 }
 
@@ -84,6 +85,7 @@ impl Problems<'_> {
             (None, None) => None,
         };
         Knowledge {
+            file: String::new(),
             name: self.name(&table.name),
             aliases: table.aliases.iter().map(|alias| self.name(alias)).collect(),
             command: self.command(&table.command),

@@ -1,4 +1,4 @@
-mod generate;
+pub(in crate::spec) mod generate;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,6 +38,7 @@ fn numbers_without_names_are_refused_when_read_back() {
         number: 99_999,
         start_only: false,
         because: "new".to_owned(),
+        evidence: Evidence::Person,
     });
     let error = parse(&to_toml(&spec), "x.toml").unwrap_err();
     assert!(
@@ -52,14 +53,17 @@ fn named_like() -> Spec {
         path: path.into(),
         writable,
         because: because(why),
+        evidence: Evidence::Person,
     };
     let file = |path: &str, kind, why: &str| FileRule {
         path: path.into(),
         kind,
         because: because(why),
+        evidence: Evidence::Person,
     };
     Spec {
         name: "named".to_owned(),
+        incomplete: Some("2 stops were lost".to_owned()),
         service: Service {
             command: ["/usr/sbin/named", "-f", "-u", "bind"]
                 .map(str::to_owned)
@@ -86,53 +90,55 @@ fn named_like() -> Spec {
             ..Exercise::default_for_test()
         }],
         files: vec![
-            file(
-                "/etc/localtime",
-                FileKind::Data,
-                "observed: read once from start",
-            ),
+            file("/etc/localtime", FileKind::Data, "read by named at start"),
             file(
                 "/usr/sbin/named",
                 FileKind::Program,
-                "observed: executed once from start",
+                "executed by named at start",
             ),
         ],
         binds: vec![
-            bind("/etc/bind", false, "observed: named.conf read"),
+            bind("/etc/bind", false, "named.conf read"),
             bind(
                 "/var/cache/bind",
                 true,
-                "observed: managed-keys.bind made and written",
+                "managed-keys.bind made and written",
             ),
         ],
         scratch: vec![ScratchRule {
             path: "/tmp".into(),
             size_kib: 16384,
-            because: because("observed: \"x y\" made"),
+            because: because("\"x y\" made"),
+            evidence: Evidence::Person,
         }],
         devices: vec![DeviceRule {
             path: "/dev/null".into(),
             device: Device::Null,
-            because: because("observed: read once from start"),
+            because: because("read by named at start"),
+            evidence: Evidence::Person,
         }],
         capabilities: vec![CapabilityRule {
             capability: 10,
-            because: because("observed: bind(127.0.0.1:53)"),
+            because: because("bind(127.0.0.1:53) at start"),
+            evidence: Evidence::Person,
         }],
         calls: vec![CallRule {
             number: calls::number("openat").unwrap(),
             start_only: true,
-            because: because("observed: start 120, serve 3"),
+            because: because("called by named at start and while it serves"),
+            evidence: Evidence::read("observed: start 120, serve 3, by named, in soa-udp").unwrap(),
         }],
         families: vec![FamilyRule {
             family: 2,
-            because: because("observed: socket in start"),
+            because: because("sockets made by named at start"),
+            evidence: Evidence::Person,
         }],
         ports: vec![PortRule {
             direction: Direction::Bind,
             protocol: Protocol::Udp,
             port: 53,
-            because: because("observed: bound 127.0.0.1:53"),
+            because: because("bound 127.0.0.1:53"),
+            evidence: Evidence::Person,
         }],
         limits: Limits {
             core: Some(0),

@@ -110,16 +110,6 @@ impl Service {
         if trace.calls.is_empty() {
             return Err(Error::setup(doing(), "the trace is empty").hint(words));
         }
-        if !trace.certificate.complete {
-            return Err(Error::setup(
-                doing(),
-                format!(
-                    "the trace is incomplete: {}",
-                    trace.certificate.gaps.join("; ")
-                ),
-            )
-            .hint("run it again; if it stays so, report it"));
-        }
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ fn calls_with_counts_and_rare_ones() {
         name: name.to_owned(),
         phase,
         count,
-        witness: Witness::default(),
+        witness: counted(phase, count),
     };
     let mut trace = trace(Vec::new());
     trace.calls = vec![
@@ -37,19 +37,29 @@ fn calls_with_counts_and_rare_ones() {
         number: number(name),
         start_only: false,
         because: "rare".to_owned(),
+        evidence: crate::spec::Evidence::Person,
     };
     let knowledge = Knowledge {
+        file: "services/web.toml".to_owned(),
         calls: vec![rule("read"), rule("tgkill")],
         ..Knowledge::default()
     };
     let derived = derive(&trace, Some(&knowledge), &facts());
     let mut expected = vec![
-        (number("accept4"), "observed: serve 1"),
-        (number("read"), "observed: start 3, serve 17"),
+        (number("accept4"), "called while it serves"),
+        (number("read"), "called at start and while it serves"),
         (number("tgkill"), "rare"),
     ];
     expected.sort_unstable();
     assert_eq!(allowed(&derived), expected);
+    let evidence = |name| {
+        let rules = &derived.spec.calls;
+        let rule = rules.iter().find(|rule| rule.number == number(name));
+        rule.unwrap().evidence.to_string()
+    };
+    assert_eq!(evidence("read"), "observed: start 3, serve 17");
+    assert_eq!(evidence("tgkill"), "rule: services/web.toml");
+    assert_eq!(evidence("getpid"), "rule: built in");
     assert_noted(&derived, "99999");
 }
 
@@ -60,7 +70,7 @@ fn the_launch_is_no_reason_to_execute() {
         name: "execve".to_owned(),
         phase: Phase::Start,
         count,
-        witness: Witness::default(),
+        witness: counted(Phase::Start, count),
     };
     let mut trace = trace(Vec::new());
     trace.calls = vec![execve(1)];
@@ -68,7 +78,12 @@ fn the_launch_is_no_reason_to_execute() {
     trace.calls = vec![execve(3)];
     let number = calls::number("execve").unwrap();
     let derived = derive(&trace, None, &facts());
-    assert_eq!(allowed(&derived), [(number, "observed: start 2")]);
+    assert_eq!(allowed(&derived), [(number, "called at start")]);
+    let rule = derived.spec.calls.iter().find(|rule| rule.number == number);
+    assert_eq!(rule.unwrap().evidence.to_string(), "observed: start 2");
+    // Every pass over the service, in every run, is a launch.
+    trace.certificate.passes = 3;
+    assert_eq!(allowed(&derive(&trace, None, &facts())), []);
 }
 
 #[test]
@@ -121,7 +136,7 @@ fn capabilities_that_only_root_s_drop_needs_are_left_out() {
         call: call.to_owned(),
         phase: Phase::Start,
         count: 1,
-        witness: Witness::default(),
+        witness: counted(Phase::Start, 1),
     };
     let mut trace = trace(Vec::new());
     trace.capabilities = vec![
@@ -141,10 +156,12 @@ fn capabilities_that_only_root_s_drop_needs_are_left_out() {
         .map(|rule| (rule.capability, rule.because.as_str()))
         .collect();
     let expected = [
-        (10, "observed: bind(127.0.0.1:80)"),
-        (13, "observed: socket(AF_PACKET)"),
+        (10, "bind(127.0.0.1:80) at start"),
+        (13, "socket(AF_PACKET) at start"),
     ];
     assert_eq!(rules, expected);
+    let evidence = derived.spec.capabilities[1].evidence.to_string();
+    assert_eq!(evidence, "observed: start 1");
     let open = Facts {
         unprivileged_port_start: 0,
         ..facts()

@@ -10,7 +10,13 @@ fn programs_and_libraries_are_copied_as_asked_for() {
     );
     library.asked = BTreeSet::from(["/lib/libx.so.1".into()]);
     let mut program = seen("/usr/sbin/web", PathKind::File, &[Use::Execute, Use::Read]);
-    program.count = 2;
+    program.witness = Witness {
+        programs: BTreeSet::from(["web".to_owned()]),
+        exercises: BTreeSet::from(["page".to_owned()]),
+        start: 1,
+        serve: 4,
+        ..Witness::default()
+    };
     let derived = derived(vec![library, program]);
     let expected = [
         ("/lib/libx.so.1", FileKind::Library),
@@ -19,7 +25,11 @@ fn programs_and_libraries_are_copied_as_asked_for() {
     assert_eq!(files(&derived), expected);
     assert_eq!(
         derived.spec.files[1].because,
-        "observed: executed and read 2 times, first in start"
+        "executed and read by web at start and while it serves"
+    );
+    assert_eq!(
+        derived.spec.files[1].evidence.to_string(),
+        "observed: start 1, serve 4, by web, in page"
     );
 }
 
@@ -185,9 +195,10 @@ fn own_directories_are_mounted_and_writable_if_written() {
         ("/var/lib/web", true),
     ];
     assert_eq!(binds(&derived), expected);
+    assert_eq!(derived.spec.binds[2].because, "db written and read");
     assert_eq!(
-        derived.spec.binds[2].because,
-        "observed: db written and read"
+        derived.spec.binds[2].evidence.to_string(),
+        "observed: start 1"
     );
 }
 
@@ -314,6 +325,7 @@ pub(super) fn knowledge() -> Knowledge {
     };
     Knowledge {
         name: "web".to_owned(),
+        file: "services/web.toml".to_owned(),
         places: vec![
             place("/var/lib/web", false),
             place("/run/web", true),
@@ -337,6 +349,10 @@ fn known_places_are_mounted_if_they_exist() {
     assert_eq!(
         binds(&derived),
         [("/run/web", true), ("/var/lib/web", false)]
+    );
+    assert_eq!(
+        derived.spec.binds[0].evidence.to_string(),
+        "rule: services/web.toml"
     );
     assert_noted(&derived, "/opt/no");
 }

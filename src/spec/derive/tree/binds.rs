@@ -3,59 +3,35 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Grower;
+use super::used::Used;
 use crate::learn::trace::PathSeen;
-use crate::spec::derive::paths::{is_utf8, is_written, verbs};
+use crate::spec::derive::paths::{is_utf8, is_written};
 use crate::spec::derive::shared::user_may_write;
-use crate::spec::{BindRule, Knowledge};
+use crate::spec::{BindRule, Knowledge, Observed};
 
-/// Observations named in one reason.
+/// Paths of the configuration named in one reason.
 const NAMED: usize = 3;
 
 /// A mount to be, and why.
 #[derive(Default)]
 pub(super) struct Bind {
     writable: bool,
-    /// Observations that changed something: first in the reason.
-    changes: Vec<String>,
-    /// The others.
-    reads: Vec<String>,
+    used: Used,
     /// Reasons that no run showed.
     known: Vec<String>,
 }
 
 impl Bind {
-    /// Adds an observation of something at or below `path`.
-    pub(super) fn see(&mut self, seen: &PathSeen, path: &Path) {
-        let name = match seen.host.strip_prefix(path) {
-            Ok(name) if name != Path::new("") => format!("{} ", name.display()),
-            _ => String::new(),
-        };
-        let text = format!("{name}{}", verbs(seen));
-        let written = is_written(seen);
-        self.writable |= written;
-        if written {
-            self.changes.push(text)
-        } else {
-            self.reads.push(text)
-        }
+    /// Adds an observation of something at or below its place.
+    pub(super) fn see(&mut self, seen: &PathSeen, observed: Observed) {
+        self.writable |= is_written(seen);
+        self.used.see(seen, observed);
     }
 
-    fn because(&self) -> String {
-        let mut parts = Vec::new();
-        let observed: Vec<&String> = self.changes.iter().chain(&self.reads).collect();
-        if !observed.is_empty() {
-            let named: Vec<&str> = observed
-                .iter()
-                .take(NAMED)
-                .map(|text| text.as_str())
-                .collect();
-            let more = match observed.len().saturating_sub(NAMED) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            parts.push(format!("observed: {}{more}", named.join(", ")));
-        }
+    fn because(&self, path: &Path) -> String {
+        let mut parts = vec![self.used.in_words(path)];
         parts.extend(self.known.iter().cloned());
+        parts.retain(|part| !part.is_empty());
         parts.join("; ")
     }
 }
@@ -154,19 +130,21 @@ impl Grower<'_> {
     }
 }
 
-/// The rules, without those that a mount above them covers.
-pub(super) fn collapsed(binds: BTreeMap<PathBuf, Bind>) -> Vec<BindRule> {
+/// The rules, without those that a mount above them covers. What no run showed is known from
+/// `file`.
+pub(super) fn collapsed(binds: BTreeMap<PathBuf, Bind>, file: &str) -> Vec<BindRule> {
     let mut rules: Vec<BindRule> = Vec::new();
     for (path, bind) in binds {
         let covered = rules
             .iter()
             .any(|above| path.starts_with(&above.path) && (above.writable || !bind.writable));
         if !covered {
-            let because = bind.because();
+            let because = bind.because(&path);
             rules.push(BindRule {
                 path,
                 writable: bind.writable,
                 because,
+                evidence: bind.used.evidence(file),
             });
         }
     }

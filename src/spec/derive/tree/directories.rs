@@ -17,7 +17,7 @@ impl<'a> Grower<'a> {
                 self.looked_at.push(seen);
             }
         } else if !self.is_shared(host) {
-            self.bind(host).see(seen, host);
+            self.see_in(host.to_owned(), seen);
         } else if is_written(seen) {
             self.note(seen, "the directory is shared");
         } else if !host.starts_with("/dev") {
@@ -32,7 +32,7 @@ impl<'a> Grower<'a> {
     fn add_to_parent(&mut self, seen: &'a PathSeen) {
         let parent = self.holder(&seen.host);
         if !self.is_shared(parent) {
-            self.bind(parent).see(seen, parent);
+            self.see_in(parent.to_owned(), seen);
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
@@ -124,11 +125,11 @@ fn tree() -> impl Strategy<Value = Spec> {
         any::<bool>(),
         1..=u32::MAX,
         0..5usize,
-        reason(),
+        (reason(), evidence()),
     );
     btree_map(path(), rule, 0..12).prop_map(|rules| {
         let mut spec = Spec::default();
-        for (path, (list, kind, writable, size_kib, device, because)) in rules {
+        for (path, (list, kind, writable, size_kib, device, (because, evidence))) in rules {
             match list {
                 0 => {
                     let kind = [
@@ -141,17 +142,20 @@ fn tree() -> impl Strategy<Value = Spec> {
                         path,
                         kind,
                         because,
+                        evidence,
                     });
                 }
                 1 => spec.binds.push(BindRule {
                     path,
                     writable,
                     because,
+                    evidence,
                 }),
                 2 => spec.scratch.push(ScratchRule {
                     path,
                     size_kib,
                     because,
+                    evidence,
                 }),
                 _ => {
                     let device = [
@@ -165,6 +169,7 @@ fn tree() -> impl Strategy<Value = Spec> {
                         path,
                         device,
                         because,
+                        evidence,
                     });
                 }
             }
@@ -190,44 +195,52 @@ fn allow() -> impl Strategy<Value = Spec> {
         subsequence(known_families, 0..20),
         ports,
         reason(),
+        evidence(),
     );
-    lists.prop_map(|(capabilities, calls, families, ports, because)| {
-        let because = || because.clone();
-        Spec {
-            capabilities: capabilities
-                .into_iter()
-                .map(|capability| CapabilityRule {
-                    capability,
-                    because: because(),
-                })
-                .collect(),
-            calls: calls
-                .into_iter()
-                .map(|number| CallRule {
-                    number,
-                    start_only: number % 3 == 0,
-                    because: because(),
-                })
-                .collect(),
-            families: families
-                .into_iter()
-                .map(|family| FamilyRule {
-                    family,
-                    because: because(),
-                })
-                .collect(),
-            ports: ports
-                .into_iter()
-                .map(|(direction, protocol, port)| PortRule {
-                    direction,
-                    protocol,
-                    port,
-                    because: because(),
-                })
-                .collect(),
-            ..Spec::default()
-        }
-    })
+    lists.prop_map(
+        |(capabilities, calls, families, ports, because, evidence)| {
+            let because = || because.clone();
+            let evidence = || evidence.clone();
+            Spec {
+                capabilities: capabilities
+                    .into_iter()
+                    .map(|capability| CapabilityRule {
+                        capability,
+                        because: because(),
+                        evidence: evidence(),
+                    })
+                    .collect(),
+                calls: calls
+                    .into_iter()
+                    .map(|number| CallRule {
+                        number,
+                        start_only: number % 3 == 0,
+                        because: because(),
+                        evidence: evidence(),
+                    })
+                    .collect(),
+                families: families
+                    .into_iter()
+                    .map(|family| FamilyRule {
+                        family,
+                        because: because(),
+                        evidence: evidence(),
+                    })
+                    .collect(),
+                ports: ports
+                    .into_iter()
+                    .map(|(direction, protocol, port)| PortRule {
+                        direction,
+                        protocol,
+                        port,
+                        because: because(),
+                        evidence: evidence(),
+                    })
+                    .collect(),
+                ..Spec::default()
+            }
+        },
+    )
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
@@ -259,7 +272,7 @@ fn protections() -> impl Strategy<Value = Protections> {
     })
 }
 
-pub(super) fn spec() -> impl Strategy<Value = Spec> {
+pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
         service(),
@@ -268,10 +281,12 @@ pub(super) fn spec() -> impl Strategy<Value = Spec> {
         allow(),
         limits(),
         protections(),
+        option::of(reason()),
     );
     parts.prop_map(
-        |(name, service, exercises, tree, allow, limits, protections)| Spec {
+        |(name, service, exercises, tree, allow, limits, protections, incomplete)| Spec {
             name,
+            incomplete,
             service,
             exercises,
             capabilities: allow.capabilities,
