@@ -1,7 +1,9 @@
 //! The event loop: takes each stop of each thread, hands what it shows to the recorder, and
 //! lets the thread go on. Counts stops against records.
 
+mod halts;
 mod in_call;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,15 +22,13 @@ use super::trace::{Phase, Use};
 use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
-use crate::sys::seccomp::{self, Instruction, answers};
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
+pub use halts::{Before, Halts};
 use in_call::Pending;
 
 /// How often a wait without events ends, so that deadlines are seen.
 const TICK: Duration = Duration::from_millis(20);
-/// As often may a thread stop again before others are looked for.
-const TURNS: u8 = 16;
 /// How long processes that were killed may take to go when the tracer is dropped.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -39,42 +39,6 @@ pub enum Step {
     Alive,
     /// Every process has ended.
     Ended,
-}
-
-/// Which calls stop, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Halts {
-    /// All, for a filter that answers TRACE: only where something is seen of its end does a call
-    /// stop there, too. A filter of the service's own could hide calls from this one, so its
-    /// threads go from step to step from then on.
-    #[default]
-    All,
-    /// Those for which this filter answers TRACE, in the same way.
-    Filtered(Vec<Instruction>),
-    /// All, before and after, by steps of `PTRACE_SYSCALL`: nothing can hide, no privilege is
-    /// needed, and it takes twice the time.
-    Steps,
-}
-
-impl Halts {
-    fn filter(&self) -> Vec<Instruction> {
-        match self {
-            Halts::All => seccomp::always(answers::TRACE),
-            Halts::Filtered(filter) => filter.clone(),
-            Halts::Steps => Vec::new(),
-        }
-    }
-}
-
-/// What a run of the service goes on from, and adds to.
-#[derive(Debug, Default)]
-pub struct Before {
-    /// What earlier passes have shown.
-    pub recorder: Recorder,
-    /// Which calls stop.
-    pub halts: Halts,
-    /// Calls that this filter lets run while they name what is known.
-    pub watches: Watches,
 }
 
 /// A traced service. Dropping it kills whatever is left of the service.
@@ -213,31 +177,6 @@ impl<'a> Tracer<'a> {
         } else {
             Step::Alive
         })
-    }
-
-    /// Waits for one report, and takes all others that are there. `true` if none will ever come.
-    ///
-    /// As long as only one thread does anything, the others are looked for now and then: each look
-    /// costs a call, and a thread that stops again at once would otherwise be found first for ever.
-    fn wait(&mut self, batch: &mut Vec<Report>) -> Result<bool> {
-        let mut block = true;
-        loop {
-            match ptrace::wait(block) {
-                Ok(Some(report)) => batch.push(report),
-                Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => return Ok(true),
-                Err(error) => return Err(error).doing(|| "wait for the service"),
-            }
-            block = false;
-            if self.alone > 0 {
-                self.alone -= 1;
-                return Ok(false);
-            }
-        }
-        if batch.len() == 1 {
-            self.alone = TURNS;
-        }
-        Ok(false)
     }
 
     /// Why the program could not be executed, if it could not.
