@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use gaoler::learn::trace::CapabilitySource;
 use gaoler::learn::{Request, learn};
 use gaoler::spec::{Exercise, Ready};
 use rustix::process::{Pid, Signal, kill_process};
@@ -280,6 +281,7 @@ fn passes(place: &Place, subject: &Subject) -> Result<Vec<(&'static str, f64)>> 
         stop_timeout: Duration::from_secs(10),
         output: OwnedFd::from(fs::File::create("/dev/null")?),
         passes: 2,
+        capabilities: CapabilitySource::KernelEvent,
         unfinished: None,
     };
     let trace = learn(request, &|_| {})?;

@@ -24,6 +24,8 @@ pub struct Live {
     pub processes: Vec<Process>,
     /// Its mounts.
     pub mounts: Vec<Mount>,
+    /// The calls that only starting needs have come to their end, if there are any.
+    pub serving: bool,
 }
 
 /// One process of a jail.
@@ -87,6 +89,7 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
         host_namespaces: namespaces(own)?,
         processes,
         mounts,
+        serving: state.serving,
     })
 }
 

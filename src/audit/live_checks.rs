@@ -40,6 +40,11 @@ pub(super) const CHECKS: &[Check] = &[
         look: seccomp,
     },
     Check {
+        id: "live.start",
+        about: "the calls that only starting needs have come to their end",
+        look: start,
+    },
+    Check {
         id: "live.root",
         about: "its root is the generation's tree: the inode is compared, as \"Running BIND9 in \
                 a chroot cage\" does with fstat",
@@ -219,6 +224,26 @@ fn seccomp(subject: &Subject<'_>) -> Vec<Finding> {
             )
         })
     })
+}
+
+fn start(subject: &Subject<'_>) -> Vec<Finding> {
+    let calls = subject
+        .plan
+        .steps
+        .iter()
+        .find_map(|planned| match &planned.step {
+            Step::EndStart { calls, .. } => Some(calls.len()),
+            _ => None,
+        });
+    match (calls, subject.live) {
+        (Some(calls), Some(live)) if !live.serving => vec![Finding::new(
+            Severity::Low,
+            "service",
+            format!("{calls} system calls of the start are still let through"),
+            "wait until it is ready; change service.ready if the sign is wrong",
+        )],
+        _ => Vec::new(),
+    }
 }
 
 fn root(subject: &Subject<'_>) -> Vec<Finding> {

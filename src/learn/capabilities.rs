@@ -52,7 +52,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    fn acts_as(&self) -> u32 {
+    /// The uid that its file accesses are checked by.
+    pub fn acts_as(&self) -> u32 {
         self.uids[3]
     }
 

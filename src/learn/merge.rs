@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use super::record::{MOST, MOST_NAMES};
 use super::trace::{
-    ArgumentsSeen, CallSeen, CapabilitySeen, Certificate, PathKind, PathSeen, SocketSeen, Trace,
-    Witness,
+    ArgumentsSeen, CallSeen, CapabilitySeen, CapabilitySource, Certificate, Known, PathKind,
+    PathSeen, SocketSeen, Trace, Witness,
 };
 use crate::error::{Error, Result};
 
@@ -58,6 +58,12 @@ fn certificates(one: Certificate, other: Certificate) -> Certificate {
         records: one.records.saturating_add(other.records),
         complete: one.complete && other.complete,
         gaps: union(one.gaps, other.gaps),
+        capabilities: if one.capabilities == other.capabilities {
+            one.capabilities
+        } else {
+            CapabilitySource::Rule
+        },
+        by_rule: joined(&one.by_rule, &other.by_rule),
         processes: one.processes.saturating_add(other.processes),
         threads: one.threads.saturating_add(other.threads),
         runs: one.runs.saturating_add(other.runs),
@@ -188,9 +194,11 @@ impl Item for SocketSeen {
 }
 
 impl Item for CapabilitySeen {
-    type Key = (u8, String, super::trace::Phase);
+    type Key = (u8, String, super::trace::Phase, Known, bool, u32);
     fn key(&self) -> Self::Key {
-        (self.capability, self.call.clone(), self.phase)
+        let call = self.call.clone();
+        let (known, refused, user) = (self.known, self.refused, self.user);
+        (self.capability, call, self.phase, known, refused, user)
     }
     fn add(&mut self, other: Self) {
         self.count = self.count.saturating_add(other.count);

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod asked;
 mod c_library;
 pub mod calls;
 pub mod capabilities;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod record;
 mod runs;
 mod session;
+pub mod speculative;
 pub mod trace;
 mod tracer;
 mod watch;
@@ -33,6 +35,7 @@ use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
 pub use merge::merge;
+use trace::CapabilitySource;
 pub use trace::{ExerciseRun, Trace};
 
 /// Where programs are looked for when the environment has no `PATH`.
@@ -64,6 +67,8 @@ pub struct Request {
     /// How often it is run: 1 stops at every call; 2 runs it again at nearly full speed and
     /// stops at what the first run has not shown. It serves on only in the last.
     pub passes: u32,
+    /// How capabilities shall be known. Where the kernel does not tell, it is by rule.
+    pub capabilities: CapabilitySource,
     /// Where what was seen so far is kept meanwhile, marked incomplete: what is left if this
     /// program is killed. Removed again by [`learn`].
     pub unfinished: Option<PathBuf>,

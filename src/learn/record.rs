@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::paths::Resolved;
 use super::trace::{
-    ArgumentsSeen, CallSeen, CapabilitySeen, IdsSeen, PathKind, PathSeen, Phase, SocketSeen,
+    ArgumentsSeen, CallSeen, CapabilitySeen, IdsSeen, Known, PathKind, PathSeen, Phase, SocketSeen,
     SocketUse, Trace, Use, Witness,
 };
 
@@ -42,8 +42,19 @@ pub enum Event {
     Arguments(u32, Vec<u64>),
     /// A system call of the native architecture, by number.
     Call(u32),
-    /// A call needed this capability; the text is the call.
-    Capability(u8, String),
+    /// A call needed a capability.
+    Capability {
+        /// Its number.
+        capability: u8,
+        /// The call, with what decided.
+        call: String,
+        /// How that is known.
+        known: Known,
+        /// The caller did not have it, and the call failed.
+        refused: bool,
+        /// The user that the caller acted as.
+        user: u32,
+    },
     /// A system call through another architecture's entry.
     ForeignCall(String, u32),
     /// Something that the trace cannot show.
@@ -66,6 +77,8 @@ pub enum Event {
         /// Why that failed, if it did.
         failure: Option<i32>,
     },
+    /// The kernel asked for this capability without need.
+    Speculation(u8),
     /// Something was done with a socket; when and where is filled in here.
     Socket(SocketSeen),
     /// Memory was made writable and executable at once.
@@ -109,7 +122,8 @@ pub struct Recorder {
     paths: BTreeMap<PathBuf, (PathSeen, Tally)>,
     sockets: BTreeMap<SocketKey, (Phase, Tally)>,
     ids: BTreeSet<IdsSeen>,
-    capabilities: BTreeMap<(u8, String, Phase), Tally>,
+    capabilities: BTreeMap<CapabilityKey, Tally>,
+    speculations: BTreeSet<u8>,
     handlers: BTreeMap<i32, BTreeSet<i32>>,
     handled: BTreeSet<i32>,
     ever_handled: BTreeSet<i32>,
@@ -121,6 +135,9 @@ pub struct Recorder {
 
 /// By a call's number and flags: what it named with success in serving, and how often.
 pub type Names = BTreeMap<(u32, u64), BTreeMap<PathBuf, u64>>;
+
+/// Capability, call, phase, how it is known, whether it was refused, and the user.
+type CapabilityKey = (u8, String, Phase, Known, bool, u32);
 
 type SocketKey = (SocketUse, u16, u16, i32, String, u16);
 
@@ -138,9 +155,15 @@ impl Recorder {
             }
             Event::Blind => self.blind = true,
             Event::Call(number) => self.calls.entry((number, phase)).or_default().add(when),
-            Event::Capability(capability, call) => {
+            Event::Capability {
+                capability,
+                call,
+                known,
+                refused,
+                user,
+            } => {
                 if self.capabilities.len() < MOST {
-                    let key = (capability, call, phase);
+                    let key = (capability, call, phase, known, refused, user);
                     self.capabilities.entry(key).or_default().add(when);
                 }
             }
@@ -169,6 +192,9 @@ impl Recorder {
                 failure,
             } => self.path(when, found, &uses, failure),
             Event::Socket(seen) => self.socket(when, seen),
+            Event::Speculation(capability) => {
+                self.speculations.insert(capability);
+            }
             Event::WritableExecutable => self.writable_executable = true,
         }
     }
@@ -196,6 +222,13 @@ impl Recorder {
             .keys()
             .filter(move |(_, seen)| *seen == phase)
             .map(|(number, _)| *number)
+    }
+
+    /// The capability was needed in this phase, or is asked for without need at times.
+    pub fn expects(&self, capability: u8, phase: Phase) -> bool {
+        let mut needed = self.capabilities.keys();
+        self.speculations.contains(&capability)
+            || needed.any(|(number, _, seen, ..)| (*number, *seen) == (capability, phase))
     }
 
     /// What a call was made with in this phase; `None` if that was too many different things.
@@ -291,13 +324,7 @@ impl Recorder {
             capabilities: self
                 .capabilities
                 .into_iter()
-                .map(|((capability, call, phase), tally)| CapabilitySeen {
-                    capability,
-                    call,
-                    phase,
-                    count: tally.count(),
-                    witness: names.witness(&tally),
-                })
+                .map(|(key, tally)| capability_seen(key, &tally, &names))
                 .collect(),
             writable_executable: self.writable_executable,
             handled_signals: self.handled.into_iter().collect(),
@@ -408,6 +435,20 @@ fn arguments_seen(
         }));
     }
     all
+}
+
+fn capability_seen(key: CapabilityKey, tally: &Tally, names: &Numbered<'_>) -> CapabilitySeen {
+    let (capability, call, phase, known, refused, user) = key;
+    CapabilitySeen {
+        capability,
+        call,
+        phase,
+        count: tally.count(),
+        known,
+        refused,
+        user,
+        witness: names.witness(tally),
+    }
 }
 
 fn socket_seen(key: SocketKey, phase: Phase, witness: Witness) -> SocketSeen {

@@ -8,7 +8,7 @@ use std::sync::mpsc::channel;
 use super::exercises::{self, Shared};
 use super::record::Recorder;
 use super::session::{Driver, Session};
-use super::trace::{Certificate, ExerciseRun, PathKind, Trace};
+use super::trace::{CapabilitySource, Certificate, ExerciseRun, PathKind, Trace};
 use super::tracer::{Before, Halts, Tracer};
 use super::watch::Watches;
 use super::{Progress, Request, c_library, calls, names, passes, process};
@@ -31,6 +31,7 @@ pub struct Counted {
     repeated: Vec<String>,
     doubt: Option<String>,
     one_pass: String,
+    by_rule: String,
     exercises: Vec<ExerciseRun>,
     gaps: Vec<String>,
     forked: bool,
@@ -70,7 +71,11 @@ fn first(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Recorder> {
     if process::may_filter() {
-        let ran = pass(request, program, Before::default(), counted, progress);
+        let before = Before {
+            capabilities: request.capabilities,
+            ..Before::default()
+        };
+        let ran = pass(request, program, before, counted, progress);
         match counted.doubt.take() {
             None => return ran,
             Some(doubt) => {
@@ -80,6 +85,7 @@ fn first(
         }
     }
     let before = Before {
+        capabilities: request.capabilities,
         halts: Halts::Steps,
         ..Before::default()
     };
@@ -126,6 +132,7 @@ fn again(
     counted.watched = watches.calls().map(|one| name(one.call)).collect();
     let before = Before {
         recorder: first.clone(),
+        capabilities: request.capabilities,
         halts: Halts::Filtered(free.program),
         watches,
     };
@@ -180,6 +187,10 @@ impl Counted {
         self.threads += tracer.threads;
         self.exercises.extend(exercises);
         self.gaps.extend(gaps);
+        self.gaps.extend(tracer.asked.gaps());
+        if self.by_rule.is_empty() {
+            self.by_rule.clone_from(&tracer.asked.by_rule);
+        }
         self.forked |= tracer.forked;
     }
 }
@@ -210,6 +221,12 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
         records: counted.records,
         complete: gaps.is_empty(),
         gaps,
+        capabilities: if counted.by_rule.is_empty() {
+            CapabilitySource::KernelEvent
+        } else {
+            CapabilitySource::Rule
+        },
+        by_rule: counted.by_rule,
         processes: counted.processes,
         threads: counted.threads,
         runs: 1,

@@ -92,6 +92,12 @@ pub struct Certificate {
     pub complete: bool,
     /// Why not, if not.
     pub gaps: Vec<String>,
+    /// How capabilities are known.
+    #[serde(default)]
+    pub capabilities: CapabilitySource,
+    /// Why only by rule, if so.
+    #[serde(default)]
+    pub by_rule: String,
     /// Processes seen.
     pub processes: u64,
     /// Threads seen, the processes' first ones included.
@@ -302,6 +308,29 @@ pub struct IdsSeen {
     pub phase: Phase,
 }
 
+/// Where the knowledge of capabilities comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CapabilitySource {
+    /// The kernel tells what it asks for.
+    #[serde(rename = "kernel event")]
+    KernelEvent,
+    /// From calls, their arguments and results.
+    #[default]
+    #[serde(rename = "rule")]
+    Rule,
+}
+
+/// How one capability is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// The kernel asked for it.
+    Asked,
+    /// By rule, from the call and its result.
+    #[default]
+    Rule,
+}
+
 /// A capability that a call needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CapabilitySeen {
@@ -313,6 +342,15 @@ pub struct CapabilitySeen {
     pub phase: Phase,
     /// How often.
     pub count: u64,
+    /// How it is known.
+    #[serde(default)]
+    pub known: Known,
+    /// The caller did not have it, and the call failed.
+    #[serde(default)]
+    pub refused: bool,
+    /// The user that the caller acted as.
+    #[serde(default)]
+    pub user: u32,
     /// Where it was seen.
     #[serde(flatten)]
     pub witness: Witness,

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::asked::Asked;
 use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
@@ -46,6 +47,8 @@ pub enum Step {
 pub struct Tracer<'a> {
     /// What was seen.
     pub recorder: Recorder,
+    /// What the kernel asked for.
+    pub asked: Asked,
     /// What calls are remembered for.
     pub memory: Memory,
     /// The phase of calls that begin now.
@@ -113,7 +116,9 @@ impl<'a> Tracer<'a> {
     /// If it cannot be forked or seized, or there is no timer.
     pub fn start(program: &Program, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
         let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
-        let launched = spawn_traced::launch(program, &before.halts.filter())
+        let mut asked = Asked::default();
+        let watch = |pid| asked = Asked::watch(pid, before.capabilities);
+        let launched = spawn_traced::launch(program, &before.halts.filter(), watch)
             .doing(|| "start the service under a tracer")?;
         let first = launched.pid;
         let task = Task {
@@ -122,6 +127,7 @@ impl<'a> Tracer<'a> {
         };
         Ok(Self {
             recorder: before.recorder,
+            asked,
             memory: Memory {
                 first_free_port: process::first_free_port(),
                 ..Memory::default()
@@ -166,6 +172,7 @@ impl<'a> Tracer<'a> {
         }
         batch.clear();
         self.batch = batch;
+        self.ran_free();
         if none_left {
             // The kernel's word counts more than the list.
             for (_, task) in std::mem::take(&mut self.tasks) {
@@ -331,9 +338,11 @@ impl<'a> Tracer<'a> {
         };
         if former != tid
             && let Some(task) = self.tasks.remove(&former)
-            && let Some(replaced) = self.tasks.insert(tid, task)
         {
-            self.unfinished(replaced);
+            self.asked.renumbered(former, tid);
+            if let Some(replaced) = self.tasks.insert(tid, task) {
+                self.unfinished(replaced);
+            }
         }
         self.watches.attach(tid);
         let Some(task) = self.tasks.get_mut(&tid) else {

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::names::Watched;
-use crate::sys::perf::{self, Watch};
-use crate::sys::ptrace;
+use crate::sys::perf::Watch;
+use crate::sys::{ptrace, tracefs};
 
 /// As many watches are held: each program that is executed takes one for each call. One more, and
 /// the pass cannot be trusted.
@@ -27,10 +27,10 @@ impl Watches {
         let mut calls = Vec::new();
         for one in watched {
             if ptrace::TELLS_RETURNED_CALL
-                && let Ok(tracepoint) = perf::entry_of(one.named.tracepoint)
-                && Watch::check(tracepoint, &one.filter).is_ok()
+                && let Ok(event) = tracefs::event("syscalls", &one.named.event())
+                && Watch::check(event.id, &one.filter).is_ok()
             {
-                calls.push((one, tracepoint));
+                calls.push((one, event.id));
             }
         }
         Self {

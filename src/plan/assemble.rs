@@ -105,6 +105,11 @@ impl Assembly<'_> {
         });
     }
 
+    /// Notes what this plan does without.
+    pub(super) fn lacks(&mut self, what: &str) {
+        self.lacking.push(what.to_owned());
+    }
+
     /// Whether to use a layer. One that is missing stops the plan or is reported, as the
     /// spec says: nothing is skipped in silence.
     pub(super) fn wants(

@@ -1,10 +1,10 @@
 //! The last part of a launch: who the service is, what it may still do, and the hand-over.
 
-use super::assemble::{Assembly, Inputs};
+use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict};
 use crate::Result;
-use crate::spec::{Demand, Spec};
+use crate::spec::{Demand, Ready, Spec};
 
 impl Assembly<'_> {
     pub(super) fn ids(&mut self) {
@@ -130,6 +130,10 @@ impl Assembly<'_> {
         let calls = policy::start_calls(spec);
         if calls.is_empty() || spec.protections.seccomp == Demand::Off {
             return;
+        }
+        let is_log = |sign: &Ready| matches!(sign, Ready::Log(_));
+        if self.inputs.mode == Mode::Exec && spec.service.ready.iter().any(is_log) {
+            self.lacks("phase: with --exec nobody sees a log: sign, and the start has no end");
         }
         self.add(
             Phase::Ready,

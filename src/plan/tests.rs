@@ -3,7 +3,7 @@
 use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
 use crate::host::Host;
-use crate::spec::{BindRule, CallRule, CapabilityRule, Demand, ScratchRule, Service, Spec};
+use crate::spec::{BindRule, CallRule, CapabilityRule, Demand, Ready, ScratchRule, Service, Spec};
 
 fn entry(path: &str, kind: EntryKind, mode: &str, target: Option<&str>) -> Entry {
     Entry {
@@ -188,6 +188,37 @@ fn exec_has_no_process_in_between_and_says_what_that_costs() {
         "{:?}",
         plan.lacking
     );
+}
+
+#[test]
+fn calls_of_the_start_have_an_end() {
+    let mut phased = spec();
+    let end = |plan: &Plan| {
+        let mut steps = plan.steps.iter();
+        steps.any(|planned| matches!(planned.step, Step::EndStart { .. }))
+    };
+    let plan = planned(&phased, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(!end(&plan) && plan.start_ends_with().is_none());
+    phased.calls[0].start_only = true;
+    phased.service.ready = vec![Ready::Log("up".to_owned())];
+    for (mode, lacking) in [(Mode::Supervised, 0), (Mode::Exec, 1)] {
+        let plan = planned(&phased, &host(), mode).expect("it can be planned");
+        assert!(end(&plan));
+        assert_eq!(
+            plan.start_ends_with(),
+            Some(phased.service.ready.as_slice())
+        );
+        let about = plan
+            .lacking
+            .iter()
+            .filter(|text| text.starts_with("phase:"));
+        assert_eq!(about.count(), lacking);
+        let last = plan.steps.last().expect("it has steps");
+        assert_eq!(last.phase, Phase::Ready);
+    }
+    phased.protections.seccomp = Demand::Off;
+    let plan = planned(&phased, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(!end(&plan), "without a filter there is nothing to end");
 }
 
 #[test]

@@ -7,6 +7,27 @@ use crate::host::sockets::Listener;
 use crate::host::{process, sockets};
 use crate::plan::Sign;
 
+/// How long a service must have been ready before its start is over. Learning takes what comes
+/// after the first sign for serving; a start that ends later than that refuses nothing too early.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// Since when a service has been ready.
+#[derive(Debug, Default)]
+pub(super) struct Settling {
+    since: Option<Instant>,
+}
+
+impl Settling {
+    /// Whether the start is over, after a look that has shown whether it is `ready`.
+    pub(super) fn is_over(&mut self, ready: bool) -> bool {
+        if !ready {
+            self.since = None;
+            return false;
+        }
+        self.since.get_or_insert_with(Instant::now).elapsed() >= SETTLED
+    }
+}
+
 /// The sockets at which the processes of the jail with this first process wait. A process that
 /// has just ended has none.
 pub fn listeners(first: i32) -> Vec<Listener> {

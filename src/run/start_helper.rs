@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use super::child::Word;
 use super::launch::{pipe, read_message};
 use super::prepare::{high, null};
-use super::readiness::is_ready;
+use super::readiness::{Settling, is_ready};
 use super::start_calls::StartCalls;
 use super::state::{ProcessName, State};
 use crate::plan::Plan;
@@ -109,12 +109,13 @@ impl Helper<'_> {
         let start = StartCalls::take(service, number)?;
         let begun = Instant::now();
         let mut look_at = begun;
+        let mut settling = Settling::default();
         let signs = self.plan.start_ends_with().unwrap_or_default();
         while start.answer()? && !wait(service, &start, look_at)? {
             if Instant::now() < look_at {
                 continue;
             }
-            if is_ready(signs, self.own.pid, begun, &|_| false) {
+            if settling.is_over(is_ready(signs, self.own.pid, begun, &|_| false)) {
                 break;
             }
             look_at = Instant::now() + LOOK;

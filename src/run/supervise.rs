@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
-use super::readiness::is_ready;
+use super::readiness::{Settling, is_ready};
 use super::state::{self, Last, ProcessName, State};
 use super::{cgroup, leftover};
 use crate::host::process;
@@ -107,6 +107,7 @@ fn live(
         release_at: Some(Instant::now() + SETTLED),
         begun: Instant::now(),
         look_at: Instant::now(),
+        settling: Settling::default(),
     };
     let ended = started().and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
@@ -190,6 +191,7 @@ struct Jail<'a> {
     begun: Instant,
     /// While it starts: when it is looked whether it is ready.
     look_at: Instant,
+    settling: Settling,
 }
 
 impl Jail<'_> {
@@ -316,7 +318,8 @@ impl Jail<'_> {
         }
         let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
         let heard = |expression: &str| self.relay.words().has_seen(expression);
-        if !asks || is_ready(signs, self.launched.child_pid, self.begun, &heard) {
+        let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
+        if !asks || self.settling.is_over(ready) {
             self.launched.start = None;
             return record(self.supervision, &self.launched, true);
         }

@@ -1,6 +1,50 @@
-//! Giving memory back that a process has only needed to get started.
+//! Giving memory back that a process has only needed to get started, and taking some.
 
 use std::ffi::c_void;
+use std::io;
+
+/// When a page that is taken can be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// From the beginning: `mmap(2)` alone accounts for it.
+    AtOnce,
+    /// When `mprotect(2)` has made it so, which then accounts for it.
+    Later,
+}
+
+/// Takes a page of memory and gives it back.
+///
+/// # Errors
+/// As `mmap(2)`, `mprotect(2)` and `munmap(2)`.
+pub fn take_a_page(writable: Writable) -> io::Result<()> {
+    const PAGE: usize = 4096;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
+    let first = match writable {
+        Writable::AtOnce => both,
+        Writable::Later => libc::PROT_READ,
+    };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new mapping where the kernel chooses takes no memory that is in use.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), PAGE, first, flags, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    let made = match writable {
+        Writable::AtOnce => Ok(()),
+        // SAFETY: the page was mapped above, and nothing else knows of it.
+        Writable::Later => done(unsafe { libc::mprotect(page, PAGE, both) }),
+    };
+    // SAFETY: the page was mapped above, and nothing points into it.
+    done(unsafe { libc::munmap(page, PAGE) }).and(made)
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
 
 /// Lets go of the pages of this program's own code and constants, and of free heap. What is
 /// used again comes back from the page cache, a few pages at a time; what was only needed at

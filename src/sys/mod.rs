@@ -3,6 +3,7 @@
 pub mod abi;
 pub mod beneath;
 pub mod calls;
+pub mod capability_events;
 pub mod caps;
 pub mod close;
 pub mod copy;
@@ -25,6 +26,7 @@ pub mod seccomp;
 pub mod signals;
 pub mod spawn_traced;
 pub mod tick;
+pub mod tracefs;
 
 /// Turns the -1 of a raw system call into the thread's errno.
 fn check(result: libc::c_long) -> rustix::io::Result<libc::c_long> {

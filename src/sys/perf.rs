@@ -2,16 +2,8 @@
 //! with a filter, by `perf_event_open(2)`.
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::Path;
-
-use rustix::fs::{Mode, OFlags};
-use rustix::mount::{self, FsMountFlags, FsOpenFlags, MountAttrFlags};
-
-/// Where the kernel's tracepoints are shown (`Documentation/trace/ftrace.rst`).
-const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// `PERF_TYPE_TRACEPOINT` of `linux/perf_event.h`.
 const TRACEPOINT: u32 = 2;
@@ -45,35 +37,6 @@ struct Attributes {
 }
 
 const _: () = assert!(size_of::<Attributes>() == 128);
-
-/// The tracepoint that is passed when a call of this name is entered.
-///
-/// # Errors
-/// If the kernel has no tracefs, or no such tracepoint in it (`CONFIG_FTRACE_SYSCALLS`).
-pub fn entry_of(call: &str) -> io::Result<u64> {
-    let name = format!("events/syscalls/sys_enter_{call}/id");
-    let shown = TRACEFS.iter().map(|place| Path::new(place).join(&name));
-    let mut file = match shown.into_iter().find_map(|path| File::open(path).ok()) {
-        Some(file) => file,
-        None => unmounted(&name)?,
-    };
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    text.trim()
-        .parse()
-        .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
-}
-
-/// A file of tracefs where that is not mounted. Nobody else sees this mount. Where it is mounted,
-/// that one is used, because another would set the mode of its root back.
-fn unmounted(name: &str) -> io::Result<File> {
-    let context = mount::fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    mount::fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let root = mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(&root, name, flags, Mode::empty())?.into())
-}
 
 /// A watch on a thread and on everything that it makes, until they execute another program.
 #[derive(Debug)]
@@ -170,37 +133,34 @@ pub fn filter(text: &str) -> Option<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::tracefs;
+
+    fn entry_of(call: &str) -> u64 {
+        let event = tracefs::event("syscalls", &format!("sys_enter_{call}"));
+        event.unwrap().id
+    }
 
     /// Needs root and a kernel with tracepoints for system calls.
     #[test]
     fn filters_are_checked_by_the_kernel() {
-        let openat = entry_of("openat").unwrap();
+        let openat = entry_of("openat");
         let good = "(flags==524288&&!(filename.ustring==\"/a b\"))";
         Watch::check(openat, &filter(good).unwrap()).unwrap();
         let wrong = Watch::check(openat, c"colour==1").unwrap_err();
         assert_eq!(wrong.raw_os_error(), Some(libc::EINVAL));
-        assert!(entry_of("no_such_call").is_err());
         assert!(filter(&"x".repeat(LONGEST_FILTER)).is_none());
         assert!(filter(&"x".repeat(LONGEST_FILTER - 1)).is_some());
     }
 
     #[test]
-    fn tracefs_is_found_where_it_is_not_mounted() {
-        let mut text = String::new();
-        let mut file = unmounted("events/syscalls/sys_enter_openat/id").unwrap();
-        file.read_to_string(&mut text).unwrap();
-        assert_eq!(text.trim().parse().ok(), entry_of("openat").ok());
-    }
-
-    #[test]
     fn what_does_not_match_is_not_counted() {
         // A signal of the test's own would end it: only one that never matches is switched on.
-        let openat = entry_of("openat").unwrap();
+        let openat = entry_of("openat");
         // SAFETY: gettid(2) cannot fail and touches no memory.
         let own = unsafe { libc::gettid() };
         let never = c"filename.ustring==\"/never/opened\"";
         let watch = Watch::start(own, openat, never, 1).unwrap();
-        assert!(File::open("/dev/null").is_ok());
+        assert!(std::fs::File::open("/dev/null").is_ok());
         assert_eq!(watch.count().unwrap(), 0);
     }
 }

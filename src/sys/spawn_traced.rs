@@ -62,7 +62,8 @@ impl Launched {
 /// Forks, seizes the child and lets it go on. The child takes its own session, closes everything
 /// above its standard streams, installs `filter` if there is one, and executes the program. Its
 /// calls stop where the filter answers `SECCOMP_RET_TRACE`. Without a filter it is interrupted at
-/// once, so that its tracer can resume it to the next call and so to all of them.
+/// once, so that its tracer can resume it to the next call and so to all of them. Before it does
+/// anything, `meanwhile` is called with its process id.
 ///
 /// The child becomes one of the calling thread, which must be the one to wait for it. A filter
 /// takes `CAP_SYS_ADMIN`: `no_new_privs` is not set, because that would change what the program
@@ -71,7 +72,11 @@ impl Launched {
 /// # Errors
 /// As `pipe2(2)`, `fork(2)` and `ptrace(2)`. What fails in the child is reported by its exit
 /// and [`Launched::failure`].
-pub fn launch(program: &Program, filter: &[Instruction]) -> io::Result<Launched> {
+pub fn launch(
+    program: &Program,
+    filter: &[Instruction],
+    meanwhile: impl FnOnce(i32),
+) -> io::Result<Launched> {
     let (gate, gate_opener) = pipe()?;
     let (failure, failure_writer) = pipe()?;
     let arguments = pointers(&program.arguments);
@@ -103,6 +108,7 @@ pub fn launch(program: &Program, filter: &[Instruction]) -> io::Result<Launched>
     drop(gate);
     drop(failure_writer);
     let opened = take(pid, filter.is_empty()).and_then(|()| {
+        meanwhile(pid);
         std::fs::File::from(gate_opener)
             .write_all(&[1])
             .map(|()| pid)

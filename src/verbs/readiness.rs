@@ -21,6 +21,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// started.
 const LIFE: Duration = Duration::from_millis(200);
 
+/// How long a daemon may take to write its pid file once it has its ports.
+const PID_FILE: Duration = Duration::from_secs(3);
+
 /// How many lines of what it said an error shows.
 const LAST_WORDS: usize = 20;
 
@@ -103,7 +106,7 @@ fn last_words(words: &str) -> Option<String> {
 
 /// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
 /// twice may listen while the one in between still ends. Without a pid file there is no telling.
-fn is_the_daemon(spec: &Spec, state: &State) -> bool {
+fn is_the_daemon(spec: &Spec, state: &State, begun: Instant) -> bool {
     let Some(path) = spec
         .service
         .pid_file
@@ -113,15 +116,16 @@ fn is_the_daemon(spec: &Spec, state: &State) -> bool {
         return true;
     };
     let Some(written) = crate::run::pid_file::number(path) else {
-        // One that is there and still empty will have its number in a moment.
-        return !std::fs::symlink_metadata(path)
-            .is_ok_and(|file| file.is_file() && file.len() == 0);
+        // One that is there and still empty will have its number in a moment. One that is not
+        // there is about to be, unless this service has stopped writing it.
+        let empty = std::fs::symlink_metadata(path).map(|file| file.is_file() && file.len() == 0);
+        return empty.map_or(begun.elapsed() >= PID_FILE, |empty| !empty);
     };
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
 }
 
 fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {
-    if !is_the_daemon(spec, state) {
+    if !is_the_daemon(spec, state, begun) {
         return Ok(false);
     }
     if spec.service.ready.is_empty() && begun.elapsed() < LIFE {

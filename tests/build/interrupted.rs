@@ -155,7 +155,7 @@ impl Jail {
             input: OwnedFd::from(File::open("/dev/null").unwrap()),
             output: OwnedFd::from(File::create(self.place.path("output")).unwrap()),
         };
-        let launched = spawn_traced::launch(&program, &[TRACE_EVERY_CALL]).unwrap();
+        let launched = spawn_traced::launch(&program, &[TRACE_EVERY_CALL], |_| {}).unwrap();
         let mut seen = Seen::default();
         loop {
             let Some(report) = ptrace::wait(true).unwrap() else {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use gaoler::learn::trace::PathSeen;
+use gaoler::learn::trace::{CapabilitySource, PathSeen};
 use gaoler::learn::{Request, Trace, learn};
 use gaoler::spec::Ready;
 
@@ -28,6 +28,7 @@ pub fn request(command: &[&str], directory: &Path) -> Request {
         stop_timeout: Duration::from_secs(10),
         output: output.into(),
         passes: 1,
+        capabilities: CapabilitySource::KernelEvent,
         unfinished: None,
     }
 }

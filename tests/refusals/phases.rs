@@ -83,8 +83,11 @@ fn it_starts_for_as_long_as_it_takes() {
     });
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(ask(port), RUNS.repeat(THREADS));
+    let check = || place.gaoler(&["check", &place.name, "--live"]);
+    check().is(DONE, &["1 system calls of the start are still let through"]);
     std::fs::write(signs.join("x"), "").unwrap();
     assert!(starting.wait().unwrap().success());
+    assert!(!check().out.contains("of the start"));
     assert_eq!(ask(port), NO_SUCH_CALL.repeat(THREADS));
     place.verb("stop").is(DONE, &["stopped"]);
     place.nothing_runs();

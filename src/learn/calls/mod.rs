@@ -8,11 +8,12 @@ mod ids;
 mod memory;
 pub mod named;
 mod paths;
+mod plain;
 mod reach;
 mod resources;
 mod sockets;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -24,7 +25,7 @@ use super::capabilities::Credentials;
 use super::paths::{Resolved, View};
 use super::process;
 use super::record::Event;
-use super::trace::Use;
+use super::trace::{Known, Use};
 use crate::sys::process_memory;
 use crate::sys::ptrace::Call;
 
@@ -142,6 +143,8 @@ pub struct Memory {
     pub listening: BTreeSet<u16>,
     /// UDP ports that are bound.
     pub bound: BTreeSet<u16>,
+    /// One of these two has grown since it was last looked at.
+    pub has_new_port: bool,
     /// The first port that everybody may bind.
     pub first_free_port: u16,
 }
@@ -187,7 +190,13 @@ impl Done<'_> {
     pub fn capability(&mut self, capability: Option<u8>, about: &str) {
         if let (Some(capability), Ok(_)) = (capability, self.result) {
             let call = format!("{}({about})", name(self.call.number));
-            self.events.push(Event::Capability(capability, call));
+            self.events.push(Event::Capability {
+                capability,
+                call,
+                known: Known::Rule,
+                refused: false,
+                user: self.caller.credentials().acts_as(),
+            });
         }
     }
 }
@@ -245,6 +254,18 @@ pub fn named(number: u64) -> Option<&'static Named> {
             .collect()
     });
     TABLE.get(&number).copied()
+}
+
+/// Whether the native call of this number shows nothing but that it was made.
+pub fn is_plain(number: u64) -> bool {
+    static TABLE: LazyLock<HashSet<u64>> = LazyLock::new(|| {
+        let numbers = numbers();
+        let plain = plain::PLAIN.iter();
+        plain
+            .filter_map(|name| numbers.get(name).copied())
+            .collect()
+    });
+    TABLE.contains(&number)
 }
 
 /// The name of a native call; `syscall_N` of one that this program does not know.
@@ -332,7 +353,7 @@ pub fn conclude(shape: &Shape, done: &mut Done<'_>) {
 }
 
 /// The file behind a descriptor of the caller.
-fn open_file(caller: &Caller, descriptor: i32) -> Option<PathBuf> {
+pub fn open_file(caller: &Caller, descriptor: i32) -> Option<PathBuf> {
     process::open_file(caller.tid, descriptor)
 }
 

@@ -20,6 +20,11 @@ pub struct Named {
 }
 
 impl Named {
+    /// The name of its tracepoint, in the group `syscalls`.
+    pub fn event(&self) -> String {
+        format!("sys_enter_{}", self.tracepoint)
+    }
+
     /// With these flags it is about a descriptor, unless it names a path all the same.
     pub fn is_of_descriptor(&self, flags: u64) -> bool {
         self.of_descriptor && flags & u64::from(abi::AT_EMPTY_PATH.unsigned_abs()) != 0

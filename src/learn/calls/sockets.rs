@@ -77,7 +77,7 @@ fn bound(done: &mut Done<'_>) {
         let needed = capabilities::bind(address.port, done.memory.first_free_port);
         done.capability(needed, &format!("{}:{}", address.text, address.port));
         if done.result.is_ok() && socket.kind == short(abi::SOCK_DGRAM) {
-            done.memory.bound.insert(address.port);
+            done.memory.has_new_port |= done.memory.bound.insert(address.port);
         }
     }
     seen(done, action, &socket, address);
@@ -90,7 +90,7 @@ fn listening(done: &mut Done<'_>) {
     let socket = peek(done);
     let address = address::parse(&socket.address).unwrap_or_default();
     if address.port != 0 {
-        done.memory.listening.insert(address.port);
+        done.memory.has_new_port |= done.memory.listening.insert(address.port);
     }
     seen(done, SocketUse::Listen, &socket, address);
 }

@@ -99,6 +99,9 @@ fn trace() -> impl Strategy<Value = Trace> {
                         call: "bind".to_owned(),
                         phase,
                         count: 1,
+                        known: Known::Asked,
+                        refused: false,
+                        user: 0,
                         witness,
                     })
                     .collect(),
@@ -226,4 +229,23 @@ fn what_one_run_left_is_there() {
             (PathKind::File, 2, 2)
         );
     }
+}
+
+#[test]
+fn capabilities_are_known_by_rule_if_one_trace_knows_them_so() {
+    let trace = |capabilities, by_rule: &str| Trace {
+        certificate: Certificate {
+            capabilities,
+            by_rule: by_rule.to_owned(),
+            ..Certificate::default()
+        },
+        ..Trace::default()
+    };
+    let asked = trace(CapabilitySource::KernelEvent, "");
+    let ruled = trace(CapabilitySource::Rule, "old kernel");
+    let both = merge(asked.clone(), asked.clone()).unwrap().certificate;
+    assert_eq!(both.capabilities, CapabilitySource::KernelEvent);
+    let both = merge(asked, ruled).unwrap().certificate;
+    assert_eq!(both.capabilities, CapabilitySource::Rule);
+    assert_eq!(both.by_rule, "old kernel");
 }

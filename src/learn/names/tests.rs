@@ -6,6 +6,7 @@ use crate::learn::record::{Event, When};
 use crate::learn::trace::{Phase, Use};
 use crate::sys::calls::number;
 use crate::sys::perf::Watch;
+use crate::sys::tracefs;
 
 fn openat() -> u32 {
     number("openat").unwrap()
@@ -103,8 +104,8 @@ fn the_kernel_takes_every_filter() {
             panic!("{}", named.call)
         };
         assert_eq!(one.names.len(), MOST, "{}", named.call);
-        let tracepoint = perf::entry_of(named.tracepoint).unwrap();
-        Watch::check(tracepoint, &one.filter).unwrap();
+        let event = tracefs::event("syscalls", &named.event()).unwrap();
+        Watch::check(event.id, &one.filter).unwrap();
     }
 }
 

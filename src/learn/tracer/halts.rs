@@ -1,6 +1,7 @@
 //! What a run of the service begins with: which calls stop, and what is known already.
 
 use super::super::record::Recorder;
+use super::super::trace::CapabilitySource;
 use super::super::watch::Watches;
 use crate::sys::seccomp::{self, Instruction, answers};
 
@@ -35,6 +36,8 @@ impl Halts {
 pub struct Before {
     /// What earlier passes have shown.
     pub recorder: Recorder,
+    /// How capabilities shall be known.
+    pub capabilities: CapabilitySource,
     /// Which calls stop.
     pub halts: Halts,
     /// Calls that this filter lets run while they name what is known.

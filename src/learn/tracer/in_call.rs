@@ -3,15 +3,19 @@
 use std::io;
 use std::time::Instant;
 
+use super::super::asked;
 use super::super::calls::filters::{OwnFilter, own_filter};
 use super::super::calls::{self, Caller, Done, Prepared, Shape};
+use super::super::process;
 use super::super::record::{Event, Recorder, When};
-use super::super::trace::{Phase, Use};
+use super::super::trace::{Known, Phase, Use};
 use super::super::watch::Watches;
 use super::{Halts, Ordering, Task, Tracer, gone};
 use crate::sys::abi;
 use crate::sys::ptrace::{self, Call, SyscallInfo};
 
+/// What the trace has for a call that the filter let run.
+const RAN_FREE: &str = "a call that did not stop";
 /// The bit of a call number that marks the x32 entry (`asm/unistd.h`).
 const X32: u64 = 0x4000_0000;
 /// `AUDIT_ARCH_I386` of `linux/audit.h`.
@@ -87,6 +91,7 @@ impl Tracer<'_> {
     /// A call has been asked for.
     fn asked(&mut self, tid: i32, call: Call) {
         self.last_stop = Instant::now();
+        self.before_call(tid);
         if self.halts == Halts::All && is_native(&call) {
             self.filters_itself(tid, &call);
         }
@@ -105,9 +110,8 @@ impl Tracer<'_> {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));
         }
-        let shape = is_native(&call)
-            .then(|| calls::shape(call.number))
-            .flatten();
+        let native = is_native(&call);
+        let shape = native.then(|| calls::shape(call.number)).flatten();
         let mut caller = Caller {
             tid,
             process: task.process,
@@ -120,12 +124,14 @@ impl Tracer<'_> {
         let note = shape.and_then(|shape| shape.before?(&caller, &call));
         task.credentials = caller.credentials;
         let shape = shape.filter(|shape| shape.shows_at_end(&paths));
-        let steps = task.steps || self.halts == Halts::Steps;
+        let steps = task.steps || self.halts == Halts::Steps || !ptrace::MARKS_RESULT;
+        // The kernel may have asked for a capability, which counts only if the call succeeds.
+        let may_ask = self.asked.tells() && !(native && calls::is_plain(call.number));
         task.pending = Some(Pending {
             call,
             when,
             shape,
-            waits: shape.is_some() || steps || !ptrace::MARKS_RESULT,
+            waits: shape.is_some() || steps || may_ask,
             paths,
             note,
             begun: false,
@@ -177,6 +183,8 @@ impl Tracer<'_> {
 
     /// A call has returned.
     fn returned(&mut self, tid: i32, value: i64) {
+        self.asked.read();
+        let asks = self.asked.take(tid);
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -187,9 +195,9 @@ impl Tracer<'_> {
             return;
         }
         self.made(&pending);
-        let Some(shape) = pending.shape else {
+        if pending.shape.is_none() && asks.is_empty() {
             return;
-        };
+        }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -212,14 +220,19 @@ impl Tracer<'_> {
             memory: &mut self.memory,
             events: Vec::new(),
         };
-        calls::conclude(shape, &mut done);
+        if let Some(shape) = pending.shape {
+            calls::conclude(shape, &mut done);
+        }
+        if self.asked.tells() {
+            asked::judge(&mut done, &name(&pending.call), &asks);
+        }
         for event in done.events {
             self.recorder.record(pending.when, event);
         }
         if result.is_ok() {
             used(&mut self.recorder, &mut self.watches, &pending);
         }
-        if !shape.changes_ids {
+        if pending.shape.is_none_or(|shape| !shape.changes_ids) {
             task.credentials = caller.credentials;
         }
     }
@@ -251,6 +264,49 @@ impl Tracer<'_> {
             pending.begun |= ends || result != Some(pending.untouched);
         }
         Ok(())
+    }
+
+    /// What was asked of a thread before the call that it is about to make belongs to calls that
+    /// did not stop; where all do, to none.
+    fn before_call(&mut self, tid: i32) {
+        self.asked.read();
+        let asks = self.asked.take(tid);
+        if !matches!(self.halts, Halts::Filtered(_)) || !self.recording {
+            return;
+        }
+        let program = self.tasks.get(&tid).map_or(0, |task| task.program);
+        for ask in asks.into_iter().filter(|ask| ask.granted) {
+            if self.recorder.expects(ask.capability, self.phase) {
+                continue;
+            }
+            let when = When {
+                phase: self.phase,
+                exercise: self.exercise.load(Ordering::Relaxed),
+                program,
+            };
+            let event = Event::Capability {
+                capability: ask.capability,
+                call: RAN_FREE.to_owned(),
+                known: Known::Asked,
+                refused: false,
+                user: process::credentials(tid).map_or(0, |who| who.acts_as()),
+            };
+            self.recorder.record(when, event);
+        }
+    }
+
+    /// Takes what was asked of threads that are in no call that has stopped.
+    pub(super) fn ran_free(&mut self) {
+        self.asked.read();
+        for tid in self.asked.threads() {
+            let stopped = self
+                .tasks
+                .get(&tid)
+                .is_some_and(|task| task.pending.as_ref().is_some_and(|call| call.waits));
+            if !stopped {
+                self.before_call(tid);
+            }
+        }
     }
 
     /// The thread is gone in the middle of a call: one that never returns, or one that was
@@ -305,6 +361,13 @@ fn event(call: &Call) -> Event {
         ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
         I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
         other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
+    }
+}
+
+fn name(call: &Call) -> String {
+    match event(call) {
+        Event::ForeignCall(architecture, number) => format!("{architecture} call {number}"),
+        _ => calls::name(call.number),
     }
 }
 

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Facts;
 use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
 use crate::learn::Trace;
-use crate::learn::trace::SocketUse;
+use crate::learn::trace::{CapabilitySeen, Known, Phase, SocketUse};
 use crate::spec::{CallRule, CapabilityRule, Evidence, Knowledge, Observed};
 use crate::sys::{calls, caps};
 
 /// CAP_NET_BIND_SERVICE (`capabilities(7)`).
 const NET_BIND_SERVICE: u8 = 10;
+/// CAP_SETPCAP.
+const SETPCAP: u8 = 8;
 /// CAP_SYS_ADMIN.
 const SYS_ADMIN: u8 = 21;
 /// Capabilities that only the change from root to a user needs, or that only make up for not
@@ -161,11 +163,15 @@ pub(super) fn capabilities(
     let mut needed: BTreeMap<u8, Needed> = BTreeMap::new();
     for seen in &trace.capabilities {
         match caps::name(seen.capability) {
+            Some(name) if seen.refused => notes.push(format!(
+                "was refused CAP_{name} for {}: not given",
+                seen.call
+            )),
             None => notes.push(format!(
                 "needed capability {} for {}, not given: it has no name",
                 seen.capability, seen.call
             )),
-            Some(_) if NEEDED_BY_ROOT_ONLY.contains(&seen.capability) => {}
+            Some(_) if only_as_root(seen) => {}
             Some(_) => {
                 let needed = needed.entry(seen.capability).or_default();
                 needed.calls.insert(seen.call.clone());
@@ -173,6 +179,7 @@ pub(super) fn capabilities(
             }
         }
     }
+    notes.extend(left_to_root(trace));
     add_low_ports(trace, facts, &mut needed);
     if needed.contains_key(&SYS_ADMIN) {
         notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());
@@ -187,6 +194,38 @@ pub(super) fn capabilities(
                 because: format!("{} {when}", named.join(", ")),
                 evidence: or_rule(needed.seen, Evidence::BUILT_IN),
             }
+        })
+        .collect()
+}
+
+/// It was root that needed it, which the service in its jail never is. One that became its user
+/// and is still asked for such a capability has kept it on purpose, except `CAP_SETPCAP`, which
+/// serves to give the others up. A rule knows too little to tell.
+fn only_as_root(seen: &CapabilitySeen) -> bool {
+    let kept = seen.user != 0 && seen.known == Known::Asked && seen.capability != SETPCAP;
+    NEEDED_BY_ROOT_ONLY.contains(&seen.capability) && !kept
+}
+
+/// What is needed by root only, in one sentence for each phase.
+fn left_to_root(trace: &Trace) -> Vec<String> {
+    let in_phase = |phase| {
+        let seen = trace.capabilities.iter();
+        let seen =
+            seen.filter(move |seen| seen.phase == phase && !seen.refused && only_as_root(seen));
+        let names: BTreeSet<String> = seen
+            .filter_map(|seen| caps::name(seen.capability))
+            .map(|name| format!("CAP_{name}"))
+            .collect();
+        names.into_iter().collect::<Vec<String>>().join(", ")
+    };
+    let ways = [
+        (in_phase(Phase::Start), "at start"),
+        (in_phase(Phase::Serve), "while it serves"),
+    ];
+    let named = ways.into_iter().filter(|(names, _)| !names.is_empty());
+    named
+        .map(|(names, when)| {
+            format!("needed {names} {when}, not given: it is its user from the start")
         })
         .collect()
 }

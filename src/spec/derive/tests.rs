@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::learn::trace::{
-    CallSeen, CapabilitySeen, ExerciseRun, PathKind, PathSeen, Phase, SocketSeen, SocketUse,
+    CallSeen, CapabilitySeen, ExerciseRun, Known, PathKind, PathSeen, Phase, SocketSeen, SocketUse,
     Witness,
 };
 use crate::spec::{

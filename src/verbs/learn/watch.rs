@@ -10,6 +10,7 @@ use super::super::{Event, Report, ports, preflight};
 use super::LearnOptions;
 use super::service::{Service, environment};
 use crate::host::command::last_lines;
+use crate::learn::trace::CapabilitySource;
 use crate::learn::{self, Progress, Request, Trace};
 use crate::{Doing, Error, Result};
 
@@ -53,6 +54,7 @@ impl Service {
             stop_timeout: STOP_TIMEOUT,
             output: OwnedFd::from(handle),
             passes: options.passes,
+            capabilities: CapabilitySource::KernelEvent,
             unfinished: Some(unfinished),
         };
         let progress = |progress: Progress| match progress {

@@ -136,6 +136,9 @@ fn capabilities_that_only_root_s_drop_needs_are_left_out() {
         call: call.to_owned(),
         phase: Phase::Start,
         count: 1,
+        known: Known::Asked,
+        refused: false,
+        user: 0,
         witness: counted(Phase::Start, 1),
     };
     let mut trace = trace(Vec::new());
@@ -162,12 +165,60 @@ fn capabilities_that_only_root_s_drop_needs_are_left_out() {
     assert_eq!(rules, expected);
     let evidence = derived.spec.capabilities[1].evidence.to_string();
     assert_eq!(evidence, "observed: start 1");
+    let note = "needed CAP_SETGID, CAP_SETUID at start, not given: \
+                it is its user from the start";
+    assert_eq!(derived.notes, [note]);
     let open = Facts {
         unprivileged_port_start: 0,
         ..facts()
     };
     trace.capabilities.push(needed(10, "bind(127.0.0.1:80)"));
     assert_eq!(derive(&trace, None, &open).spec.capabilities.len(), 1);
+}
+
+#[test]
+fn capabilities_that_it_kept_or_serves_with_are_given() {
+    let seen = |capability, user, phase, known| CapabilitySeen {
+        capability,
+        call: format!("call({user})"),
+        phase,
+        count: 1,
+        known,
+        refused: false,
+        user,
+        witness: counted(phase, 1),
+    };
+    let mut trace = trace(Vec::new());
+    trace.capabilities = vec![
+        seen(1, 0, Phase::Serve, Known::Asked),
+        seen(2, 500, Phase::Start, Known::Rule),
+        seen(3, 500, Phase::Start, Known::Asked),
+        seen(8, 500, Phase::Start, Known::Asked),
+        seen(13, 0, Phase::Start, Known::Asked),
+        seen(13, 500, Phase::Serve, Known::Asked),
+        CapabilitySeen {
+            refused: true,
+            ..seen(24, 500, Phase::Serve, Known::Asked)
+        },
+    ];
+    let derived = derive(&trace, None, &facts());
+    let rules: Vec<_> = derived
+        .spec
+        .capabilities
+        .iter()
+        .map(|rule| (rule.capability, rule.because.as_str()))
+        .collect();
+    let expected = [
+        (3, "call(500) at start"),
+        (13, "call(0), call(500) at start and while it serves"),
+    ];
+    assert_eq!(rules, expected);
+    let notes = [
+        "needed CAP_DAC_OVERRIDE while it serves, not given: it is its user from the start",
+        "needed CAP_DAC_READ_SEARCH, CAP_SETPCAP at start, not given: it is its user from the start",
+        "was refused CAP_SYS_RESOURCE for call(500): not given",
+    ];
+    assert_eq!(derived.notes, notes);
 }
 
 #[test]
