@@ -2,6 +2,7 @@
 //! Changes nothing.
 #![forbid(unsafe_code)]
 
+mod exercise_checks;
 pub mod live;
 mod live_checks;
 mod score;
@@ -78,6 +79,19 @@ pub struct Subject<'a> {
     pub drift: &'a [(String, String)],
     /// The running jail, if it was looked at.
     pub live: Option<&'a live::Live>,
+    /// The exercises that were tried out on the running jail and failed.
+    pub failed: &'a [FailedExercise],
+}
+
+/// An exercise that a running jail did not pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FailedExercise {
+    /// Its name.
+    pub name: String,
+    /// What it did instead of what is expected, in words.
+    pub why: String,
+    /// The last lines of what it printed, fit for a terminal.
+    pub last_words: String,
 }
 
 /// One rule: its id, what it protects from, and how to look.
@@ -93,7 +107,10 @@ pub struct Check {
 
 /// Every check there is, static ones first.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
-    static_checks::CHECKS.iter().chain(live_checks::CHECKS)
+    static_checks::CHECKS
+        .iter()
+        .chain(live_checks::CHECKS)
+        .chain(exercise_checks::CHECKS)
 }
 
 /// Runs every check that can be run: the live ones need a running jail.

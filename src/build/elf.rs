@@ -133,6 +133,15 @@ impl Resolver {
         inspect::inspect(&self.root, path)
     }
 
+    /// The names of the symbols that the ELF file at `path`, an absolute path, imports from
+    /// others; none if it is not an ELF file of this machine.
+    ///
+    /// # Errors
+    /// As [`Resolver::inspect`].
+    pub fn imports(&mut self, path: &Path) -> Result<Vec<String>> {
+        inspect::imports(&self.root, path)
+    }
+
     /// The first of `places` that has the library `name`, and the path it has it by.
     fn find(&mut self, name: &str, places: &[Place]) -> Result<Option<(String, Library)>> {
         for place in places {

@@ -74,11 +74,15 @@ pub enum Verb {
     Status(Named),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
+        gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
         gaoler check named --live --json --fail-above 2")]
     Check(Check),
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
+    /// Show what was seen when a service was learned.
+    #[command(subcommand)]
+    Trace(Trace),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -196,6 +200,9 @@ pub struct Check {
     /// Look at the running processes too.
     #[arg(long)]
     pub live: bool,
+    /// Run the exercises of the spec against the running jail.
+    #[arg(long)]
+    pub exercise: bool,
     /// Exit with 3 if the score is above this.
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub fail_above: Option<f64>,
@@ -236,4 +243,13 @@ pub struct Diff {
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What can be done with traces.
+#[derive(Debug, Subcommand)]
+pub enum Trace {
+    /// Show what a trace has, and what its run did not reach.
+    #[command(after_help = "Examples:\n  gaoler trace show named\n  \
+        gaoler trace show named --json | jq '.calls[] | select(.phase == \"serve\").name'")]
+    Show(Named),
 }

@@ -7,6 +7,7 @@ mod direct;
 mod output;
 mod screen;
 mod specs;
+mod traces;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use crate::error::Kind;
 use crate::run::Ended;
 use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
 use crate::{Error, Result, sys};
-use args::{Arguments, Learn, Named, Spec, Verb};
+use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
 use output::Output;
 
@@ -152,7 +153,11 @@ fn perform(arguments: Arguments) -> Result<u8> {
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
         Verb::Check(check) => {
-            let found = verbs::check(&places, &check.name, check.live)?;
+            let look = verbs::Look {
+                live: check.live,
+                exercise: check.exercise,
+            };
+            let found = verbs::check(&places, &check.name, look, &report)?;
             output.show(check.json, &found, || {
                 screen::check(&found, output.colour())
             })?;
@@ -170,6 +175,10 @@ fn perform(arguments: Arguments) -> Result<u8> {
             Ok(if changes.is_empty() { 0 } else { DIFFERENT })
         }
         Verb::Spec(Spec::Show { name }) => output.print(&verbs::spec_show(&places, &name)?),
+        Verb::Trace(Trace::Show(Named { name, json })) => {
+            let shown = verbs::trace_show(&places, &name)?;
+            output.show(json, &shown, || traces::show(&shown))
+        }
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Supervise(Named { name, .. }) => supervise(&places, &name),

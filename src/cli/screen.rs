@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::traces;
 use crate::audit::{Finding, Severity};
 use crate::build::{Built, EntryKind};
 use crate::learn::trace::Phase;
@@ -89,7 +90,7 @@ pub(super) fn up(up: &Up) -> String {
     text
 }
 
-fn line(text: &mut String, label: &str, value: &str) {
+pub(super) fn line(text: &mut String, label: &str, value: &str) {
     let written = if label.is_empty() && text.is_empty() {
         writeln!(text, "{value}")
     } else {
@@ -229,8 +230,13 @@ fn allowances(jail: &Jail) -> String {
             format!("{} {} {port}", protocol_word(rule), direction_word(rule))
         })
         .collect();
+    let at_start = spec.calls.iter().filter(|rule| rule.start_only).count();
+    let phases = match at_start {
+        0 => String::new(),
+        count => format!(", {count} of them only until it is ready"),
+    };
     format!(
-        "{kept}; {} system calls; {}",
+        "{kept}; {} system calls{phases}; {}",
         spec.calls.len(),
         ports.join(", ")
     )
@@ -296,6 +302,11 @@ pub(super) fn learned(learned: &Learned) -> String {
     for note in &learned.notes {
         line(&mut text, "left out", note);
     }
+    line(
+        &mut text,
+        "not reached",
+        &traces::not_reached(&spec.name, &learned.coverage),
+    );
     line(&mut text, "spec", &learned.path.display().to_string());
     line(&mut text, "next", &format!("gaoler up {}", spec.name));
     text

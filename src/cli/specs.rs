@@ -42,7 +42,7 @@ fn field(field: &Field) -> String {
 }
 
 /// A path or reason may hold anything: nothing of it reaches the terminal as a command.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     if text.is_empty() {
         return "(empty)".to_owned();
     }

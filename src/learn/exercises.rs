@@ -88,6 +88,15 @@ pub fn drive(
     }
 }
 
+/// Runs an exercise of a service that is not traced; `Err` says what was wrong, in words, and what
+/// it printed.
+pub fn try_out(exercise: &Exercise) -> std::result::Result<(), (String, String)> {
+    match run(exercise, 0, &AtomicBool::new(false)).1 {
+        Some(Progress::ExerciseFailed { why, output, .. }) => Err((why, output)),
+        _ => Ok(()),
+    }
+}
+
 /// Runs one exercise to its end; says what was wrong if it was not passed.
 fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> (ExerciseRun, Option<Progress>) {
     let (exit, output) = finish(&exercise.command, over);
@@ -230,6 +239,21 @@ mod tests {
         assert_eq!(exercise(&["/no/such/program"], "").exit, None);
         assert_eq!(exercise(&[], "").exit, None);
         assert_eq!(exercise(&["sh", "-c", "kill -9 $$"], "").exit, None);
+    }
+
+    #[test]
+    fn one_that_is_tried_out_says_what_it_printed() {
+        let exercise = |script: &str| Exercise {
+            name: "it".to_owned(),
+            command: ["sh", "-c", script].map(str::to_owned).into(),
+            expect: 0,
+            output: String::new(),
+            because: String::new(),
+        };
+        assert_eq!(try_out(&exercise("true")), Ok(()));
+        let (why, output) = try_out(&exercise("echo sorry; exit 4")).unwrap_err();
+        assert!(why.contains("exit code 4"), "{why}");
+        assert_eq!(output, "sorry\n");
     }
 
     #[test]

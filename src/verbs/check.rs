@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Places, jail, must_be_root};
-use crate::audit::{self, Finding, Subject, live};
+use super::{Event, Places, Report as Events, jail, must_be_root};
+use crate::audit::{self, FailedExercise, Finding, Subject, live};
 use crate::build;
+use crate::host::command::last_lines;
+use crate::learn;
 use crate::plan::Mode;
 use crate::run::state::State;
+use crate::spec::Spec;
 use crate::{Error, Result};
 
 /// What a check found.
@@ -20,11 +23,24 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-/// Looks at the spec and the tree, and with `live` at the running processes.
+/// How many lines of a failed exercise's output a finding has.
+const LAST_WORDS: usize = 3;
+
+/// What is looked at beside the spec and the tree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The running processes.
+    pub live: bool,
+    /// What the service does for its clients: the exercises of the spec are run.
+    pub exercise: bool,
+}
+
+/// Looks at the spec and the tree, and at what else is asked for.
 ///
 /// # Errors
-/// The jail has not been built; with `live`, it does not run.
-pub fn check(places: &Places, name: &str, live: bool) -> Result<Report> {
+/// The jail has not been built; with `live` or `exercise`, it does not run, or an older
+/// generation of it does; with `exercise`, its spec has none.
+pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Result<Report> {
     must_be_root(&format!("check {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let built = build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
@@ -43,39 +59,76 @@ pub fn check(places: &Places, name: &str, live: bool) -> Result<Report> {
         .into_iter()
         .map(|drift| (drift.path.display().to_string(), drift.what.to_string()))
         .collect();
-    let seen = match (live, running) {
-        (false, _) => None,
-        (true, Some(state)) if state.generation == jail.generation => {
-            Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?)
+    let mut seen = None;
+    let mut failed = Vec::new();
+    if look.live || look.exercise {
+        let state = present(name, running, jail.generation, look)?;
+        if look.live {
+            seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
         }
-        (true, Some(state)) => {
-            return Err(Error::new(
-                format!("check {name}"),
-                format!(
-                    "generation {} runs and {} is built from the present spec",
-                    state.generation, jail.generation
-                ),
-            )
-            .hint(format!("restart it: gaoler restart {name}")));
+        if look.exercise {
+            failed = exercise(name, &spec, report)?;
         }
-        (true, None) => {
-            return Err(
-                Error::new(format!("check {name}"), "it does not run").hint(format!(
-                    "start it, or check without --live: gaoler start {name}"
-                )),
-            );
-        }
-    };
+    }
     let findings = audit::audit(&Subject {
         spec: &spec,
         manifest: &jail.manifest,
         plan: &jail.plan,
         drift: &drift,
         live: seen.as_ref(),
+        failed: &failed,
     });
     Ok(Report {
         name: name.to_owned(),
         score: audit::score(&findings),
         findings,
     })
+}
+
+/// The jail's state, if what runs is what was built from the present spec.
+fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> Result<State> {
+    let option = if look.exercise {
+        "--exercise"
+    } else {
+        "--live"
+    };
+    match running {
+        Some(state) if state.generation == generation => Ok(state),
+        Some(state) => Err(Error::new(
+            format!("check {name}"),
+            format!(
+                "generation {} runs and {generation} is built from the present spec",
+                state.generation
+            ),
+        )
+        .hint(format!("restart it: gaoler restart {name}"))),
+        None => Err(
+            Error::new(format!("check {name}"), "it does not run").hint(format!(
+                "start it, or check without {option}: gaoler start {name}"
+            )),
+        ),
+    }
+}
+
+/// Runs the exercises of the spec, one after another.
+fn exercise(name: &str, spec: &Spec, report: &Events<'_>) -> Result<Vec<FailedExercise>> {
+    if spec.exercises.is_empty() {
+        return Err(
+            Error::new(format!("check {name}"), "its spec has no exercise").hint(format!(
+                "write [[exercise]] into it, or: gaoler learn {name} --merge --exercise COMMAND"
+            )),
+        );
+    }
+    let mut failed = Vec::new();
+    for exercise in &spec.exercises {
+        report(Event::Doing(format!("checking {name}: {}", exercise.name)));
+        if let Err((why, output)) = learn::try_out(exercise) {
+            failed.push(FailedExercise {
+                name: exercise.name.clone(),
+                why,
+                last_words: last_lines(&output, LAST_WORDS).replace('\n', " | "),
+            });
+        }
+    }
+    Ok(failed)
 }

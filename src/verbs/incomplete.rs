@@ -60,10 +60,9 @@ impl Incomplete {
 
 /// The evidence of a spec that is there stays; only without one is it the trace of the jail.
 fn kept_at(places: &Places, name: &str) -> PathBuf {
-    let path = places.trace(name);
     if places.spec(name).exists() {
-        path.with_file_name("trace-incomplete.json")
+        places.incomplete_trace(name)
     } else {
-        path
+        places.trace(name)
     }
 }

@@ -10,9 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::incomplete::Incomplete;
 use super::merge::Before;
+use super::trace::reached;
 use super::user::{self, Wish};
 use super::{Event, Places, Report, handover, jail, must_be_root, ports, valid_name};
 use crate::build::{GENERATIONS, State};
+use crate::learn::coverage::Coverage;
 use crate::learn::{self, Trace};
 use crate::spec::{self, Spec};
 use crate::{Doing, Error, Result};
@@ -58,6 +60,8 @@ pub struct Learned {
     pub trace: Trace,
     /// What was seen and not put into the spec, with the reason.
     pub notes: Vec<String>,
+    /// What the run did not reach.
+    pub coverage: Coverage,
 }
 
 /// Runs the service under the tracer and writes its spec.
@@ -119,11 +123,17 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
     keep_trace(places, &options.name, &trace)?;
+    report(Event::Doing(format!(
+        "learning {}: looking for what was not reached",
+        options.name
+    )));
+    let coverage = reached(&trace, &derived.spec.exercises)?;
     Ok(Learned {
         spec: derived.spec,
         path,
         trace,
         notes: derived.notes,
+        coverage,
     })
 }
 

@@ -17,17 +17,19 @@ mod preflight;
 mod readiness;
 mod spec;
 mod stamp;
+mod trace;
 mod up;
 mod user;
 
 use std::path::{Path, PathBuf};
 
-pub use check::{Report as CheckReport, check};
+pub use check::{Look, Report as CheckReport, check};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
 pub use spec::{spec_diff, spec_show};
+pub use trace::{ShownTrace, trace_show};
 pub use up::{Up, UpOptions, up};
 
 use crate::{Error, Result};
@@ -65,6 +67,11 @@ impl Places {
     /// What the service did when it was learned.
     pub fn trace(&self, name: &str) -> PathBuf {
         self.state.join(name).join("trace.json")
+    }
+
+    /// What is kept, beside the trace of a spec, of a run that was incomplete.
+    pub fn incomplete_trace(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("trace-incomplete.json")
     }
 
     /// What is kept of a run while it is learned, and left if gaoler is killed.

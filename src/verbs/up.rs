@@ -71,7 +71,11 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         None => return Err(Error::new(format!("start {name}"), "it ended at once")),
     };
     report(Event::Doing(format!("checking {name}")));
-    let report = check::check(places, name, true)?;
+    let look = check::Look {
+        live: true,
+        exercise: false,
+    };
+    let report = check::check(places, name, look, report)?;
     Ok(Up {
         jail,
         trace,

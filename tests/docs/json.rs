@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use gaoler::learn::trace::{
+    ArgumentsSeen, CapabilitySeen, Known, Phase, SocketSeen, SocketUse, Witness,
+};
+use gaoler::learn::{self, ExerciseRun};
 use serde_json::Value;
 
 use crate::{gaoler, repository};
@@ -90,6 +94,14 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    let missed = "\n[[exercise]]\nname = \"missed\"\ncommand = [\"true\"]\nbecause = \"a test\"\n";
+    let spec = std::fs::read_to_string(jail.spec()).unwrap();
+    std::fs::write(jail.spec(), spec + missed).unwrap();
+    richer_trace(&jail.places.path().join("state/nap/trace.json"));
+    see(
+        "trace show",
+        &jail.json(&["trace", "show", "nap", "--json"]),
+    );
     see("status", &jail.json(&["status", "nap", "--json"]));
     let stopped = jail.json(&["stop", "nap", "--json"]);
     assert_eq!(stopped["state"], "stopped");
@@ -104,6 +116,46 @@ fn the_documented_keys_are_those_that_are_printed() {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// Puts one of everything into a trace that `sleep` has nothing of.
+fn richer_trace(path: &Path) {
+    let mut trace = learn::load(path).unwrap();
+    trace.certificate.exercises.push(ExerciseRun {
+        name: "asked".to_owned(),
+        command: vec!["true".to_owned()],
+        exit: Some(1),
+        passed: false,
+        pass: 1,
+    });
+    trace.sockets.push(SocketSeen {
+        action: SocketUse::Bind,
+        family: 2,
+        kind: 1,
+        protocol: 0,
+        address: "127.0.0.1".to_owned(),
+        port: 80,
+        phase: Phase::Start,
+        witness: Witness::default(),
+    });
+    trace.capabilities.push(CapabilitySeen {
+        capability: 10,
+        call: "bind(127.0.0.1:80)".to_owned(),
+        phase: Phase::Start,
+        count: 1,
+        known: Known::Asked,
+        refused: false,
+        user: 0,
+        witness: Witness::default(),
+    });
+    trace.arguments.push(ArgumentsSeen {
+        number: 41,
+        name: "socket".to_owned(),
+        phase: Phase::Start,
+        values: vec![2, 1, 0],
+        count: 1,
+    });
+    learn::save(&trace, path).unwrap();
 }
 
 /// Every key, with the way to it: `findings[].id`.

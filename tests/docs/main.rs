@@ -8,6 +8,7 @@
 
 mod json;
 mod pages;
+mod services;
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -40,7 +40,9 @@ static NEXT_PORT: LazyLock<AtomicU32> =
 pub fn port() -> u16 {
     loop {
         let port = u16::try_from(NEXT_PORT.fetch_add(1, Ordering::SeqCst)).unwrap();
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let free = std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && std::net::UdpSocket::bind(("127.0.0.1", port)).is_ok();
+        if free {
             return port;
         }
     }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Answer, DONE, FAILED, FINDINGS, NOT_SET_UP, Place, answers, eventually, port, program,
+    Answer, DONE, FAILED, FINDINGS, NOT_SET_UP, Place, USAGE, answers, eventually, port, program,
 };
 
 /// A jail that listens, ready when it does.
@@ -411,4 +411,68 @@ fn a_supervisor_that_was_killed() {
     place.verb("stop").is(DONE, &["stopped"]);
     assert!(!answers(port));
     place.nothing_runs();
+}
+
+#[test]
+fn exercises_that_a_jail_does_not_pass() {
+    let (mut place, port) = server("service");
+    place.write();
+    place.verb("build").is(DONE, &[]);
+    let check = |place: &Place, more: &[&str]| {
+        place.gaoler(&[&["check", &place.name, "--exercise"], more].concat())
+    };
+    check(&place, &[]).is(FAILED, &["it does not run", "without --exercise"]);
+    place.start();
+    check(&place, &[]).is(FAILED, &["its spec has no exercise", "[[exercise]]"]);
+    place.verb("stop").is(DONE, &[]);
+    place.text.tables += &format!(
+        "[[exercise]]\nname = \"asks\"\ncommand = [\"bash\", \"-c\", \": < /dev/tcp/127.0.0.1/{port}\"]\nbecause = \"a test\"\n\
+         [[exercise]]\nname = \"expects\"\ncommand = [\"sh\", \"-c\", \"printf 'not\\\\033[2J today'; exit 4\"]\nbecause = \"a test\"\n"
+    );
+    place.start();
+    let answer = check(&place, &["--json", "--fail-above", "9"]);
+    let found: serde_json::Value = serde_json::from_str(&answer.out).unwrap();
+    let found: Vec<_> = found["findings"].as_array().unwrap().iter().collect();
+    let failed = |id: &str| found.iter().filter(|one| one["id"] == id).count();
+    assert_eq!(failed("live.exercise"), 1, "{}", answer.out);
+    let one = found
+        .iter()
+        .find(|one| one["id"] == "live.exercise")
+        .unwrap();
+    assert_eq!(one["subject"], "exercise expects");
+    assert_eq!(one["severity"], "high");
+    let evidence = one["evidence"].as_str().unwrap();
+    assert!(
+        evidence.contains("exit code 4") && evidence.contains("today"),
+        "{evidence}"
+    );
+    assert!(!evidence.contains('\u{1b}'), "{evidence:?}");
+    place.verb("stop").is(DONE, &[]);
+    place.nothing_runs();
+}
+
+#[test]
+fn the_trace_of_a_run_that_was_not_finished() {
+    let place = Place::new(&[]);
+    let show = || place.gaoler(&["trace", "show", &place.name]);
+    show().is(USAGE, &[]);
+    let state = place.state().join(&place.name);
+    std::fs::create_dir_all(&state).unwrap();
+    let trace = gaoler::learn::Trace::default();
+    let save = |name: &str, gap: &str| {
+        let mut trace = trace.clone();
+        trace.certificate.gaps = vec![gap.to_owned()];
+        gaoler::learn::save(&trace, &state.join(name)).unwrap();
+    };
+    save("trace.unfinished.json", "the run goes on");
+    show().is(DONE, &["INCOMPLETE", "the run goes on"]);
+    save("trace-incomplete.json", "a stop was lost");
+    let answer = show();
+    answer.is(
+        DONE,
+        &["INCOMPLETE", "a stop was lost", "trace.unfinished.json"],
+    );
+    std::fs::remove_file(state.join("trace-incomplete.json")).unwrap();
+    std::os::unix::fs::symlink("trace.unfinished.json", state.join("trace.json")).unwrap();
+    show().is(NOT_SET_UP, &["is a symbolic link"]);
 }

@@ -81,10 +81,7 @@ pub struct ElfInfo {
 /// See [`Resolver::inspect`](super::Resolver::inspect).
 pub(super) fn inspect(root: &HostRoot, path: &Path) -> Result<Inspected> {
     let what = || format!("read {}", path.display());
-    let file = root.open(absolute_text(path)?).doing(what)?;
-    if !file.metadata().doing(what)?.is_file() {
-        return Err(Error::new(what(), "it is not a regular file"));
-    }
+    let file = open(root, path)?;
     if let Some((interpreter, argument)) = script(&file) {
         return Ok(Inspected::Script {
             interpreter: interpreter.into(),
@@ -100,6 +97,25 @@ pub(super) fn inspect(root: &HostRoot, path: &Path) -> Result<Inspected> {
         Contents::Foreign(machine) => Ok(Inspected::ForeignElf { machine }),
         Contents::Unloadable | Contents::NotElf => Ok(Inspected::Data),
     }
+}
+
+/// See [`Resolver::imports`](super::Resolver::imports).
+pub(super) fn imports(root: &HostRoot, path: &Path) -> Result<Vec<String>> {
+    let file = open(root, path)?;
+    let damaged = |why| Error::new(format!("read {}", path.display()), why);
+    match object::read(Blocks::new(&file)).map_err(damaged)? {
+        Contents::Native(_) => object::imports(Blocks::new(&file)).map_err(damaged),
+        Contents::Foreign(_) | Contents::Unloadable | Contents::NotElf => Ok(Vec::new()),
+    }
+}
+
+fn open(root: &HostRoot, path: &Path) -> Result<File> {
+    let what = || format!("read {}", path.display());
+    let file = root.open(absolute_text(path)?).doing(what)?;
+    if !file.metadata().doing(what)?.is_file() {
+        return Err(Error::new(what(), "it is not a regular file"));
+    }
+    Ok(file)
 }
 
 fn describe(object: ElfObject, imports: Vec<String>) -> ElfInfo {
