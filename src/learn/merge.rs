@@ -70,6 +70,8 @@ fn certificates(one: Certificate, other: Certificate) -> Certificate {
         passes: one.passes.saturating_add(other.passes),
         one_pass: joined(&one.one_pass, &other.one_pass),
         free: union(one.free, other.free),
+        watched: union(one.watched, other.watched),
+        repeated: union(one.repeated, other.repeated),
         exercises: one.exercises.into_iter().chain(other.exercises).collect(),
         phases: union(one.phases, other.phases),
         kernel: joined(&one.kernel, &other.kernel),

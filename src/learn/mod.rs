@@ -11,6 +11,7 @@ pub mod coverage;
 mod exercises;
 mod heard;
 mod merge;
+mod names;
 mod passes;
 pub mod paths;
 pub mod process;
@@ -20,6 +21,7 @@ mod session;
 pub mod speculative;
 pub mod trace;
 mod tracer;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;

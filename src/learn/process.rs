@@ -33,6 +33,29 @@ pub fn process_of(tid: i32) -> Option<i32> {
         .and_then(|id| i32::try_from(*id).ok())
 }
 
+/// How many seccomp filters a thread has (Linux 5.9), 0 being the caller; 0 if that cannot be told.
+pub fn filters(tid: i32) -> u32 {
+    let status = if tid == 0 {
+        fs::read_to_string("/proc/thread-self/status").ok()
+    } else {
+        status(tid)
+    };
+    let filters = status.and_then(|status| field(&status, "Seccomp_filters:"));
+    filters
+        .and_then(|count| count.first().copied())
+        .unwrap_or(0)
+}
+
+/// Whether this thread may install a filter without giving privileges up: it has `CAP_SYS_ADMIN`.
+pub fn may_filter() -> bool {
+    /// `CAP_SYS_ADMIN` of `linux/capability.h`.
+    const SYS_ADMIN: u32 = 21;
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    line.and_then(|word| u64::from_str_radix(word.trim(), 16).ok())
+        .is_some_and(|effective| effective >> SYS_ADMIN & 1 == 1)
+}
+
 /// The ids of a thread.
 pub fn credentials(tid: i32) -> Option<Credentials> {
     parse_credentials(&status(tid)?)

@@ -19,6 +19,9 @@ pub(super) const MOST_NAMES: usize = 256;
 /// As many different arguments of one call in one phase are kept; with more, they decide nothing.
 pub const MOST_ARGUMENTS: usize = 64;
 
+/// As many different paths of one call with the same flags are kept apart.
+const MOST_USED: usize = 4096;
+
 /// The circumstances of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct When {
@@ -114,6 +117,8 @@ pub struct Recorder {
     calls: BTreeMap<(u32, Phase), Tally>,
     arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
     foreign: BTreeSet<(String, u32)>,
+    names: Names,
+    changed_root: bool,
     paths: BTreeMap<PathBuf, (PathSeen, Tally)>,
     sockets: BTreeMap<SocketKey, (Phase, Tally)>,
     ids: BTreeSet<IdsSeen>,
@@ -121,11 +126,15 @@ pub struct Recorder {
     speculations: BTreeSet<u8>,
     handlers: BTreeMap<i32, BTreeSet<i32>>,
     handled: BTreeSet<i32>,
+    ever_handled: BTreeSet<i32>,
     gaps: BTreeSet<String>,
     programs: Vec<String>,
     writable_executable: bool,
     blind: bool,
 }
+
+/// By a call's number and flags: what it named with success in serving, and how often.
+pub type Names = BTreeMap<(u32, u64), BTreeMap<PathBuf, u64>>;
 
 /// Capability, call, phase, how it is known, whether it was refused, and the user.
 type CapabilityKey = (u8, String, Phase, Known, bool, u32);
@@ -165,6 +174,7 @@ impl Recorder {
                 self.gaps.insert(text);
             }
             Event::Handler { process, signal } => {
+                self.ever_handled.insert(signal);
                 self.handlers.entry(process).or_default().insert(signal);
             }
             Event::Ids(ids) => {
@@ -228,6 +238,31 @@ impl Recorder {
         (seen.len() <= MOST_ARGUMENTS).then_some(seen)
     }
 
+    /// A call has used this path with success in serving, and it led to itself.
+    pub fn named(&mut self, number: u32, flags: u64, path: &Path) {
+        let names = self.names.entry((number, flags)).or_default();
+        if let Some(count) = names.get_mut(path) {
+            *count += 1;
+        } else if names.len() < MOST_USED {
+            names.insert(path.to_owned(), 1);
+        }
+    }
+
+    /// What calls have named so.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// A process has changed its root directory, or tried to.
+    pub fn has_changed_root(&self) -> bool {
+        self.changed_root
+    }
+
+    /// A process has handled this signal, or waited for it.
+    pub fn has_handled(&self, signal: i32) -> bool {
+        self.ever_handled.contains(&signal)
+    }
+
     /// A pass is over, in which `main` was the main process: ids of processes mean nothing in
     /// the next.
     pub fn end_pass(&mut self, main: i32) {
@@ -252,7 +287,7 @@ impl Recorder {
     /// What needs a look at the host or at the tracer's own counts is left for the caller: the
     /// command, the certificate, and the kind and device of each path.
     pub fn finish(self, exercises: &[String], name: impl Fn(u32) -> String) -> Trace {
-        let names = Names {
+        let names = Numbered {
             programs: &self.programs,
             exercises,
         };
@@ -302,6 +337,7 @@ impl Recorder {
     }
 
     fn path(&mut self, when: When, found: Resolved, uses: &[Use], failure: Option<i32>) {
+        self.changed_root |= uses.contains(&Use::Root);
         if self.paths.len() >= MOST && !self.paths.contains_key(&found.host) {
             self.gaps
                 .insert(format!("more than {MOST} different paths"));
@@ -362,12 +398,12 @@ fn new_path(host: &Path, phase: Phase) -> PathSeen {
 }
 
 /// From the numbers of a tally to names.
-struct Names<'a> {
+struct Numbered<'a> {
     programs: &'a [String],
     exercises: &'a [String],
 }
 
-impl Names<'_> {
+impl Numbered<'_> {
     fn witness(&self, tally: &Tally) -> Witness {
         let program = |number: &u16| self.programs.get(usize::from(*number)).cloned();
         let exercise = |number: &u16| {
@@ -401,7 +437,7 @@ fn arguments_seen(
     all
 }
 
-fn capability_seen(key: CapabilityKey, tally: &Tally, names: &Names<'_>) -> CapabilitySeen {
+fn capability_seen(key: CapabilityKey, tally: &Tally, names: &Numbered<'_>) -> CapabilitySeen {
     let (capability, call, phase, known, refused, user) = key;
     CapabilitySeen {
         capability,

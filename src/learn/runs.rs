@@ -9,8 +9,9 @@ use super::exercises::{self, Shared};
 use super::record::Recorder;
 use super::session::{Driver, Session};
 use super::trace::{CapabilitySource, Certificate, ExerciseRun, PathKind, Trace};
-use super::tracer::{Before, Tracer};
-use super::{Progress, Request, c_library, calls, passes, process};
+use super::tracer::{Before, Halts, Tracer};
+use super::watch::Watches;
+use super::{Progress, Request, c_library, calls, names, passes, process};
 use crate::error::Result;
 use crate::sys::spawn_traced::Program;
 
@@ -26,6 +27,9 @@ pub struct Counted {
     threads: u64,
     passes: u32,
     free: Vec<String>,
+    watched: Vec<String>,
+    repeated: Vec<String>,
+    doubt: Option<String>,
     one_pass: String,
     by_rule: String,
     exercises: Vec<ExerciseRun>,
@@ -40,28 +44,10 @@ pub fn trace(
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Trace> {
     let mut counted = Counted::default();
-    let first = Before {
-        capabilities: request.capabilities,
-        ..Before::default()
-    };
-    let mut recorder = pass(request, program, first, &mut counted, progress)?;
+    let mut recorder = first(request, program, &mut counted, progress)?;
     if request.passes > 1 && counted.gaps.is_empty() {
-        let free = passes::free(&recorder)?;
-        let before = Before {
-            recorder: recorder.clone(),
-            capabilities: request.capabilities,
-            filter: free.program,
-        };
-        let mut both = Counted {
-            free: free
-                .calls
-                .iter()
-                .map(|call| calls::name((*call).into()))
-                .collect(),
-            ..counted.clone()
-        };
-        match pass(request, program, before, &mut both, progress) {
-            Ok(more) => (recorder, counted) = (more, both),
+        match second(request, program, &recorder, &counted, progress) {
+            Ok(both) => (recorder, counted) = both,
             // What every call stopped for is whole without it.
             Err(error) => counted.one_pass = error.to_string(),
         }
@@ -74,6 +60,83 @@ pub fn trace(
     }
     trace.certificate.libc = c_library::of(&trace.paths);
     Ok(trace)
+}
+
+/// Runs the service with every call stopping. Where a filter of its own may have hidden calls from
+/// ours, nothing of that counts, and it is run once more in steps.
+fn first(
+    request: &Request,
+    program: &Program,
+    counted: &mut Counted,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Recorder> {
+    if process::may_filter() {
+        let before = Before {
+            capabilities: request.capabilities,
+            ..Before::default()
+        };
+        let ran = pass(request, program, before, counted, progress);
+        match counted.doubt.take() {
+            None => return ran,
+            Some(doubt) => {
+                *counted = Counted::default();
+                counted.repeated.push(doubt);
+            }
+        }
+    }
+    let before = Before {
+        capabilities: request.capabilities,
+        halts: Halts::Steps,
+        ..Before::default()
+    };
+    pass(request, program, before, counted, progress)
+}
+
+/// Runs the service again, with what the first pass has shown. Where a name may have been missed
+/// while calls with known names ran, nothing of that counts, and it is run once more without.
+fn second(
+    request: &Request,
+    program: &Program,
+    first: &Recorder,
+    counted: &Counted,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(Recorder, Counted)> {
+    let mut both = counted.clone();
+    let watches = Watches::new(names::watched(first));
+    if watches.are_on() {
+        let ran = again(request, program, first, watches, &mut both, progress);
+        match both.doubt.take() {
+            None => return Ok((ran?, both)),
+            Some(doubt) => {
+                both = counted.clone();
+                both.repeated.push(doubt);
+            }
+        }
+    }
+    let watches = Watches::default();
+    let recorder = again(request, program, first, watches, &mut both, progress)?;
+    Ok((recorder, both))
+}
+
+fn again(
+    request: &Request,
+    program: &Program,
+    first: &Recorder,
+    watches: Watches,
+    counted: &mut Counted,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Recorder> {
+    let free = passes::free(first, watches.calls())?;
+    let name = |call: u32| calls::name(call.into());
+    counted.free = free.calls.iter().copied().map(name).collect();
+    counted.watched = watches.calls().map(|one| name(one.call)).collect();
+    let before = Before {
+        recorder: first.clone(),
+        capabilities: request.capabilities,
+        halts: Halts::Filtered(free.program),
+        watches,
+    };
+    pass(request, program, before, counted, progress)
 }
 
 /// One run of the service, with the exercises on a thread of their own.
@@ -97,12 +160,14 @@ fn pass(
             let pid = tracer.first;
             progress(Progress::Started { pid, pass: number });
             let mut session = Session::new(request, driver, shared, progress, counted)?;
-            session.run(&mut tracer)?;
+            let ran = session.run(&mut tracer);
             let Session {
                 exercises, gaps, ..
             } = session;
             progress(Progress::Calls(tracer.stops));
             counted.add(&tracer, exercises, gaps);
+            counted.doubt = tracer.doubt();
+            ran?;
             let mut recorder = std::mem::take(&mut tracer.recorder);
             recorder.end_pass(tracer.main);
             Ok(recorder)
@@ -168,6 +233,8 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
         passes: counted.passes,
         one_pass: counted.one_pass,
         free: counted.free,
+        watched: counted.watched,
+        repeated: counted.repeated,
         exercises: counted.exercises,
         kernel: process::kernel(),
         forked: counted.forked,

@@ -112,6 +112,14 @@ pub struct Certificate {
     pub one_pass: String,
     /// The calls that did not stop in the second pass, as far as their arguments had been seen.
     pub free: Vec<String>,
+    /// Those of them that name paths: with a path, or flags, that the first pass had not shown,
+    /// they did stop.
+    #[serde(default)]
+    pub watched: Vec<String>,
+    /// Why a pass was run again, in a slower way, if one was: something may have been missed the
+    /// first time. What that run showed does not count.
+    #[serde(default)]
+    pub repeated: Vec<String>,
     /// The exercises that ran.
     pub exercises: Vec<ExerciseRun>,
     /// The phases that were seen.

@@ -1,7 +1,9 @@
 //! The event loop: takes each stop of each thread, hands what it shows to the recorder, and
 //! lets the thread go on. Counts stops against records.
 
+mod halts;
 mod in_call;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,12 +19,13 @@ use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
 use super::record::{Event, Recorder};
-use super::trace::{CapabilitySource, Phase, Use};
+use super::trace::{Phase, Use};
+use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
-use crate::sys::seccomp::Instruction;
 use crate::sys::spawn_traced::{self, Launched, Program};
 use crate::sys::{abi, tick};
+pub use halts::{Before, Halts};
 use in_call::Pending;
 
 /// How often a wait without events ends, so that deadlines are seen.
@@ -37,17 +40,6 @@ pub enum Step {
     Alive,
     /// Every process has ended.
     Ended,
-}
-
-/// What a run of the service goes on from, and adds to.
-#[derive(Debug, Default)]
-pub struct Before {
-    /// What earlier passes have shown.
-    pub recorder: Recorder,
-    /// How capabilities shall be known.
-    pub capabilities: CapabilitySource,
-    /// A filter that says which calls stop; without one, all do.
-    pub filter: Vec<Instruction>,
 }
 
 /// A traced service. Dropping it kills whatever is left of the service.
@@ -79,14 +71,24 @@ pub struct Tracer<'a> {
     pub forked: bool,
     /// The main process: the first one, or the oldest that is left when that went away.
     pub main: i32,
+    /// Calls that run while they name what is known.
+    pub watches: Watches,
     /// The exercise that is running, counted from 1; 0 for none.
     exercise: &'a AtomicU16,
-    /// Every call stops, not only those that a filter picks.
-    every_call: bool,
+    /// Which calls stop.
+    halts: Halts,
+    /// The filters that a thread has from the start.
+    filters: u32,
+    /// Why this pass may have missed something.
+    doubt: Option<String>,
     launched: Option<Launched>,
     recording: bool,
     killing: bool,
     tasks: BTreeMap<i32, Task>,
+    /// Reports on their way to be handled; empty between steps.
+    batch: Vec<Report>,
+    /// As many reports are handled one by one.
+    alone: u8,
     /// Threads whose end was reported before their maker's stop.
     early: BTreeSet<i32>,
     _tick: tick::Tick,
@@ -103,6 +105,8 @@ struct Task {
     pending: Option<Pending>,
     /// What it runs, as the recorder numbers it.
     program: u16,
+    /// It goes from step to step: it has a filter of its own, which could answer before ours.
+    steps: bool,
 }
 
 impl<'a> Tracer<'a> {
@@ -114,7 +118,7 @@ impl<'a> Tracer<'a> {
         let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
         let mut asked = Asked::default();
         let watch = |pid| asked = Asked::watch(pid, before.capabilities);
-        let launched = spawn_traced::launch(program, &before.filter, watch)
+        let launched = spawn_traced::launch(program, &before.halts.filter(), watch)
             .doing(|| "start the service under a tracer")?;
         let first = launched.pid;
         let task = Task {
@@ -138,12 +142,17 @@ impl<'a> Tracer<'a> {
             first_end: None,
             forked: false,
             main: first,
+            watches: before.watches,
             exercise,
-            every_call: before.filter.is_empty(),
+            filters: process::filters(0) + u32::from(before.halts != Halts::Steps),
+            halts: before.halts,
+            doubt: None,
             launched: Some(launched),
             recording: false,
             killing: false,
             tasks: BTreeMap::from([(first, task)]),
+            batch: Vec::new(),
+            alone: 0,
             early: BTreeSet::new(),
             _tick: tick,
         })
@@ -155,25 +164,14 @@ impl<'a> Tracer<'a> {
     /// # Errors
     /// If the kernel refuses what a tracer may do.
     pub fn step(&mut self) -> Result<Step> {
-        let mut batch = Vec::new();
-        let mut block = true;
-        let mut none_left = false;
-        loop {
-            match ptrace::wait(block) {
-                Ok(Some(report)) => batch.push(report),
-                Ok(None) => break,
-                Err(error) if error.raw_os_error() == Some(abi::ECHILD) => {
-                    none_left = true;
-                    break;
-                }
-                Err(error) => return Err(error).doing(|| "wait for the service"),
-            }
-            block = false;
-        }
+        let mut batch = std::mem::take(&mut self.batch);
+        let none_left = self.wait(&mut batch)?;
         for report in &batch {
             self.handle(*report)
                 .doing(|| format!("trace thread {}", report.tid))?;
         }
+        batch.clear();
+        self.batch = batch;
         self.ran_free();
         if none_left {
             // The kernel's word counts more than the list.
@@ -198,6 +196,11 @@ impl<'a> Tracer<'a> {
             format!("start the service: {step}"),
             crate::error::explain(&error),
         ))
+    }
+
+    /// Why the run may have missed something, once it is over.
+    pub fn doubt(&mut self) -> Option<String> {
+        self.doubt.take().or_else(|| self.watches.conclude())
     }
 
     /// Is anything of the service left?
@@ -234,6 +237,9 @@ impl<'a> Tracer<'a> {
             Change::Exited(_) | Change::Killed(_) => self.ended(tid, report.change),
             Change::Stopped(stop) => {
                 self.meet(tid);
+                if stop != Stop::Exit {
+                    self.settle(tid);
+                }
                 if let Some(task) = self.tasks.get_mut(&tid) {
                     task.stopped = matches!(stop, Stop::Group(_));
                     // Between the stops of a call any other shows that it was made, as does the
@@ -253,7 +259,10 @@ impl<'a> Tracer<'a> {
                     Stop::Group(_) => return alive(ptrace::listen(tid)),
                     Stop::Idle => {}
                     Stop::Seccomp | Stop::Syscall => self.called(tid)?,
-                    Stop::Signal(signal) => return self.resume(tid, signal),
+                    Stop::Signal(signal) => {
+                        let passed_on = if self.named(tid, signal)? { 0 } else { signal };
+                        return self.resume(tid, passed_on);
+                    }
                 }
                 return self.resume(tid, 0);
             }
@@ -264,15 +273,11 @@ impl<'a> Tracer<'a> {
 
     /// A thread goes on to the end of its call, if it is in one, or to its next call.
     fn resume(&self, tid: i32, signal: i32) -> io::Result<()> {
-        let in_call = self
-            .tasks
-            .get(&tid)
-            .is_some_and(|task| task.pending.is_some());
-        let until = if in_call || self.every_call {
-            Until::Syscall
-        } else {
-            Until::Event
-        };
+        let task = self.tasks.get(&tid);
+        let waits = |task: &Task| task.pending.as_ref().is_some_and(|call| call.waits);
+        let steps =
+            self.halts == Halts::Steps || task.is_some_and(|task| task.steps || waits(task));
+        let until = if steps { Until::Syscall } else { Until::Event };
         alive(ptrace::resume(tid, until, signal))
     }
 
@@ -289,6 +294,7 @@ impl<'a> Tracer<'a> {
         let task = Task {
             process,
             born: self.threads,
+            steps: self.halts == Halts::All && process::filters(tid) != self.filters,
             ..Task::default()
         };
         self.tasks.insert(tid, task);
@@ -338,6 +344,7 @@ impl<'a> Tracer<'a> {
                 self.unfinished(replaced);
             }
         }
+        self.watches.attach(tid);
         let Some(task) = self.tasks.get_mut(&tid) else {
             return Ok(());
         };

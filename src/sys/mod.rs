@@ -19,6 +19,7 @@ pub mod memory;
 pub mod mount;
 pub mod notify;
 pub mod peek_socket;
+pub mod perf;
 pub mod process_memory;
 pub mod ptrace;
 pub mod seccomp;

@@ -1,7 +1,11 @@
 //! `ptrace(2)` and the `waitpid(2)` that belongs to it. All of it works only on the thread
 //! that seized the process.
 
+mod registers;
+
 use std::io;
+
+pub use registers::*;
 
 /// The options that every seized process has. Its children are seized with it and inherit them.
 ///
@@ -192,27 +196,6 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
         libc::PTRACE_SYSCALL_INFO_EXIT => SyscallInfo::Returned(unsafe { info.u.exit }.sval),
         _ => SyscallInfo::Nothing,
     })
-}
-
-/// The register that holds a call's result, of a stopped thread. `-ENOSYS` at the entry of a call
-/// and for as long as nothing has been made of it (`syscall_enter_from_user_mode` of the kernel).
-///
-/// # Errors
-/// As [`resume`].
-pub fn result_register(tid: i32) -> io::Result<i64> {
-    // SAFETY: the structure is plain integers; all zeroes is a value of it.
-    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    let mut vector = libc::iovec {
-        iov_base: (&raw mut registers).cast(),
-        iov_len: size_of::<libc::user_regs_struct>(),
-    };
-    let (what, which) = (libc::PTRACE_GETREGSET, libc::NT_PRSTATUS as usize);
-    request(what, tid, which, (&raw mut vector) as usize)?;
-    #[cfg(target_arch = "x86_64")]
-    let result = registers.rax;
-    #[cfg(target_arch = "aarch64")]
-    let [result, ..] = registers.regs;
-    Ok(result.cast_signed())
 }
 
 /// Waits for a change of any thread seized by, or child of, the calling thread; children of

@@ -40,6 +40,16 @@ pub mod answers {
     };
 }
 
+/// A program with the same answer, one of [`answers`], for every call of every architecture.
+pub fn always(answer: u32) -> Vec<Instruction> {
+    vec![Instruction {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: answer,
+    }]
+}
+
 /// How a filter is installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {

@@ -16,11 +16,13 @@ pub type Deciding = (u8, Width);
 
 use Width::{Int, Long};
 
-/// The calls, in the order of the alphabet (section 2 of the manual).
+/// The calls, in the order of the alphabet (section 2 of the manual). The flags of those that name
+/// a path are whole registers: that is how a tracepoint compares them, and nobody sets more.
 pub const DECIDING: &[(&str, &[Deciding])] = &[
     ("arch_prctl", &[(0, Int)]),
     ("bpf", &[(0, Int)]),
     ("clone", &[(0, Long)]),
+    ("faccessat2", &[(3, Long)]),
     ("fadvise64", &[(3, Int)]),
     ("fallocate", &[(1, Int)]),
     ("fcntl", &[(1, Int)]),
@@ -33,6 +35,9 @@ pub const DECIDING: &[(&str, &[Deciding])] = &[
     ("mmap", &[(2, Long), (3, Long)]),
     ("mprotect", &[(2, Long)]),
     ("msgctl", &[(1, Int)]),
+    ("newfstatat", &[(3, Long)]),
+    ("open", &[(1, Long)]),
+    ("openat", &[(2, Long)]),
     ("personality", &[(0, Int)]),
     ("pkey_mprotect", &[(2, Long)]),
     ("prctl", &[(0, Int)]),
@@ -44,6 +49,7 @@ pub const DECIDING: &[(&str, &[Deciding])] = &[
     ("socket", &[(0, Int), (1, Int), (2, Int)]),
     ("socketpair", &[(0, Int), (1, Int), (2, Int)]),
     ("splice", &[(5, Int)]),
+    ("statx", &[(2, Long)]),
     ("unshare", &[(0, Long)]),
 ];
 

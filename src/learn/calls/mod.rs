@@ -3,18 +3,22 @@
 //! numbers.
 
 pub mod deciding;
+pub mod filters;
 mod ids;
 mod memory;
+pub mod named;
 mod paths;
+mod plain;
 mod reach;
 mod resources;
 mod sockets;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use deciding::Deciding;
+use named::Named;
 use syscalls::Sysno;
 
 use super::capabilities::Credentials;
@@ -215,6 +219,13 @@ pub struct Shape {
     pub after: Option<fn(&mut Done<'_>)>,
 }
 
+impl Shape {
+    /// Whether the end of a call shows anything, when it is about these paths.
+    pub fn shows_at_end(&self, paths: &[Prepared]) -> bool {
+        !paths.is_empty() || self.after.is_some() || self.always.is_some() || self.changes_ids
+    }
+}
+
 /// What is known about the native call of this number, if anything is.
 pub fn shape(number: u64) -> Option<&'static Shape> {
     static TABLE: LazyLock<HashMap<u64, Shape>> = LazyLock::new(table);
@@ -231,6 +242,30 @@ pub fn deciding(number: u64) -> Option<&'static [Deciding]> {
             .collect()
     });
     TABLE.get(&number).copied()
+}
+
+/// What a tracepoint can tell of the path of the native call of this number, if it can.
+pub fn named(number: u64) -> Option<&'static Named> {
+    static TABLE: LazyLock<HashMap<u64, &Named>> = LazyLock::new(|| {
+        let numbers = numbers();
+        let entries = named::NAMED.iter();
+        entries
+            .filter_map(|named| Some((*numbers.get(named.call)?, named)))
+            .collect()
+    });
+    TABLE.get(&number).copied()
+}
+
+/// Whether the native call of this number shows nothing but that it was made.
+pub fn is_plain(number: u64) -> bool {
+    static TABLE: LazyLock<HashSet<u64>> = LazyLock::new(|| {
+        let numbers = numbers();
+        let plain = plain::PLAIN.iter();
+        plain
+            .filter_map(|name| numbers.get(name).copied())
+            .collect()
+    });
+    TABLE.contains(&number)
 }
 
 /// The name of a native call; `syscall_N` of one that this program does not know.

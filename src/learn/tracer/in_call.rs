@@ -4,11 +4,13 @@ use std::io;
 use std::time::Instant;
 
 use super::super::asked;
+use super::super::calls::filters::{OwnFilter, own_filter};
 use super::super::calls::{self, Caller, Done, Prepared, Shape};
 use super::super::process;
-use super::super::record::{Event, When};
-use super::super::trace::Known;
-use super::{Ordering, Task, Tracer, gone};
+use super::super::record::{Event, Recorder, When};
+use super::super::trace::{Known, Phase, Use};
+use super::super::watch::Watches;
+use super::{Halts, Ordering, Task, Tracer, gone};
 use crate::sys::abi;
 use crate::sys::ptrace::{self, Call, SyscallInfo};
 
@@ -25,23 +27,38 @@ const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 /// What the result's register holds before anything has been made of a call: `-ENOSYS`.
 const UNTOUCHED: i64 = -38;
 
+/// What that register is made to hold of a call whose end is not waited for: no result is like it,
+/// and it tells the call from the next one.
+const MARK: i64 = i64::MIN + 0x676a_6f6c;
+
 /// A call between its stops.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) call: Call,
     pub(super) when: When,
+    /// What its end shows; `None` if that is nothing.
     shape: Option<&'static Shape>,
+    /// Its end is waited for.
+    pub(super) waits: bool,
     pub(super) paths: Vec<Prepared>,
     note: Option<u64>,
     /// Something has shown that the kernel went on with it.
     pub(super) begun: bool,
+    /// What the result's register holds as long as it has not.
+    untouched: i64,
 }
 
 impl Tracer<'_> {
     /// A thread is stopped at a call: the kernel says on which side, no toggle of ours.
     pub(super) fn called(&mut self, tid: i32) -> io::Result<()> {
         match gone(ptrace::syscall_info(tid))? {
-            Some(SyscallInfo::Asked(call) | SyscallInfo::Entered(call)) => self.asked(tid, call),
+            // Of one that goes from step to step, the entry was seen before its filters ran.
+            Some(SyscallInfo::Asked(_)) if self.tasks.get(&tid).is_some_and(|task| task.steps) => {}
+            Some(SyscallInfo::Asked(call)) => {
+                self.asked(tid, call);
+                self.mark(tid)?;
+            }
+            Some(SyscallInfo::Entered(call)) => self.asked(tid, call),
             Some(SyscallInfo::Returned(value)) => self.returned(tid, value),
             // Killed while it was stopped: the kernel then skips the call, so there is none.
             Some(SyscallInfo::Nothing) | None => {}
@@ -49,10 +66,35 @@ impl Tracer<'_> {
         Ok(())
     }
 
+    /// Whether this signal tells of a watched call that has named something new. The call has
+    /// returned, and the thread is on its way back to its program.
+    pub(super) fn named(&mut self, tid: i32, signal: i32) -> io::Result<bool> {
+        if signal != abi::SIGTRAP || !self.watches.are_on() {
+            return Ok(false);
+        }
+        let Some(told) = gone(ptrace::watch_signal(tid))?.flatten() else {
+            return Ok(false);
+        };
+        match gone(ptrace::returned_call(tid))? {
+            Some((call, value)) if !told.late && call.number == told.mark => {
+                self.asked(tid, call);
+                self.returned(tid, value);
+                self.watches.told();
+            }
+            _ => self
+                .watches
+                .doubts("a thread blocked the signal that tells of a new name"),
+        }
+        Ok(true)
+    }
+
     /// A call has been asked for.
     fn asked(&mut self, tid: i32, call: Call) {
         self.last_stop = Instant::now();
         self.before_call(tid);
+        if self.halts == Halts::All && is_native(&call) {
+            self.filters_itself(tid, &call);
+        }
         let Some(task) = self.tasks.get_mut(&tid) else {
             return;
         };
@@ -68,31 +110,75 @@ impl Tracer<'_> {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));
         }
-        let shape = is_native(&call)
-            .then(|| calls::shape(call.number))
-            .flatten();
+        let native = is_native(&call);
+        let shape = native.then(|| calls::shape(call.number)).flatten();
         let mut caller = Caller {
             tid,
             process: task.process,
             credentials: task.credentials.take(),
         };
-        let mut pending = Pending {
+        let paths = shape.map_or_else(Vec::new, |shape| calls::prepare(shape, &caller, &call));
+        if shape.is_some_and(|shape| shape.changes_ids) || !paths.is_empty() {
+            caller.credentials();
+        }
+        let note = shape.and_then(|shape| shape.before?(&caller, &call));
+        task.credentials = caller.credentials;
+        let shape = shape.filter(|shape| shape.shows_at_end(&paths));
+        let steps = task.steps || self.halts == Halts::Steps || !ptrace::MARKS_RESULT;
+        // The kernel may have asked for a capability, which counts only if the call succeeds.
+        let may_ask = self.asked.tells() && !(native && calls::is_plain(call.number));
+        task.pending = Some(Pending {
             call,
             when,
             shape,
-            paths: Vec::new(),
-            note: None,
+            waits: shape.is_some() || steps || may_ask,
+            paths,
+            note,
             begun: false,
-        };
-        if let Some(shape) = shape {
-            if shape.changes_ids || !shape.paths.is_empty() {
-                caller.credentials();
-            }
-            pending.paths = calls::prepare(shape, &caller, &call);
-            pending.note = shape.before.and_then(|before| before(&caller, &call));
+            untouched: UNTOUCHED,
+        });
+    }
+
+    /// A call whose end is not waited for was made, or its thread would not be elsewhere by now.
+    pub(super) fn settle(&mut self, tid: i32) {
+        let task = self.tasks.get_mut(&tid);
+        if let Some(former) = task.and_then(|task| task.pending.take_if(|former| !former.waits)) {
+            self.made(&former);
         }
-        task.credentials = caller.credentials;
-        task.pending = Some(pending);
+    }
+
+    /// Sees to it that the thread's end will tell whether it made the call that it is stopped at,
+    /// where the end of the call itself is not waited for.
+    fn mark(&mut self, tid: i32) -> io::Result<()> {
+        let task = self.tasks.get_mut(&tid);
+        let pending = task.and_then(|task| task.pending.as_mut());
+        if let Some(pending) = pending.filter(|pending| !pending.waits)
+            && gone(ptrace::mark_result(tid, MARK))?.is_some()
+        {
+            pending.untouched = MARK;
+        }
+        Ok(())
+    }
+
+    /// A thread with a filter of its own goes from step to step, where that does not come too late.
+    fn filters_itself(&mut self, tid: i32, call: &Call) {
+        let process = self.tasks.get(&tid).map(|task| task.process);
+        let siblings = || {
+            let mut tasks = self.tasks.iter();
+            tasks.any(|(other, task)| *other != tid && Some(task.process) == process)
+        };
+        match own_filter(call) {
+            OwnFilter::None => {}
+            OwnFilter::Strict => self.doubt = Some("it asked for seccomp's strict mode".to_owned()),
+            OwnFilter::Process if siblings() => {
+                self.doubt = Some("it put a filter on threads that ran".to_owned());
+            }
+            OwnFilter::Process | OwnFilter::Thread => {
+                if let Some(task) = self.tasks.get_mut(&tid) {
+                    task.steps = true;
+                }
+            }
+        }
     }
 
     /// A call has returned.
@@ -143,6 +229,9 @@ impl Tracer<'_> {
         for event in done.events {
             self.recorder.record(pending.when, event);
         }
+        if result.is_ok() {
+            used(&mut self.recorder, &mut self.watches, &pending);
+        }
         if pending.shape.is_none_or(|shape| !shape.changes_ids) {
             task.credentials = caller.credentials;
         }
@@ -172,7 +261,7 @@ impl Tracer<'_> {
         {
             let name = calls::name(pending.call.number);
             let ends = matches!(name.as_str(), "exit" | "exit_group");
-            pending.begun = ends || result != Some(UNTOUCHED);
+            pending.begun |= ends || result != Some(pending.untouched);
         }
         Ok(())
     }
@@ -182,7 +271,7 @@ impl Tracer<'_> {
     fn before_call(&mut self, tid: i32) {
         self.asked.read();
         let asks = self.asked.take(tid);
-        if self.every_call || !self.recording {
+        if !matches!(self.halts, Halts::Filtered(_)) || !self.recording {
             return;
         }
         let program = self.tasks.get(&tid).map_or(0, |task| task.program);
@@ -213,7 +302,7 @@ impl Tracer<'_> {
             let stopped = self
                 .tasks
                 .get(&tid)
-                .is_some_and(|task| task.pending.is_some());
+                .is_some_and(|task| task.pending.as_ref().is_some_and(|call| call.waits));
             if !stopped {
                 self.before_call(tid);
             }
@@ -241,6 +330,25 @@ impl Tracer<'_> {
             };
             self.recorder.record(pending.when, event);
         }
+    }
+}
+
+/// A call has succeeded: what it named is known from now on, if it led to itself.
+fn used(recorder: &mut Recorder, watches: &mut Watches, pending: &Pending) {
+    let [Prepared { found, uses }] = pending.paths.as_slice() else {
+        return;
+    };
+    if uses.contains(&Use::Root) {
+        watches.doubts("it changed its root directory");
+    }
+    let reads = matches!(uses.as_slice(), [Use::Read | Use::List | Use::Look]);
+    let plain = found.links.is_empty() && found.asked == found.host;
+    let call = &pending.call;
+    if reads && plain && pending.when.phase == Phase::Serve && calls::named(call.number).is_some() {
+        let deciding = calls::deciding(call.number).unwrap_or_default();
+        let flags = calls::deciding::values(deciding, call);
+        let flags = flags.first().copied().unwrap_or_default();
+        recorder.named(number(call.number), flags, &found.host);
     }
 }
 
