@@ -2,6 +2,7 @@
 //! with gaoler. A spec belongs to a person; each allowance says what needs it (`because`).
 #![forbid(unsafe_code)]
 
+mod allowance;
 mod derive;
 mod diff;
 mod evidence;
@@ -13,6 +14,7 @@ mod service;
 mod types;
 mod write;
 
+pub use allowance::Allowance;
 pub use derive::{Derived, DirectoryFacts, Facts, derive};
 pub use diff::{Change, Cost, Difference, Field, diff};
 pub use keep::keep;

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    BindRule, CallRule, CapabilityRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise,
-    FamilyRule, FileKind, FileRule, Limits, PortRule, Protections, Protocol, Reload, ScratchRule,
-    Service, Spec,
+    Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Protections, Reload, Service,
+    Spec,
 };
-use crate::sys::{calls, caps, families};
 
 /// Something in a spec that can be compared.
 pub(super) struct Item {
@@ -31,16 +29,9 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         incomplete,
         service,
         exercises,
-        files,
-        binds,
-        scratch,
-        devices,
-        capabilities,
-        calls,
-        families,
-        ports,
         limits,
         protections,
+        ..
     } = spec;
     let mut items = Items::default();
     items.set(Cost::Service, "name", name);
@@ -49,14 +40,9 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     exercises
         .iter()
         .for_each(|exercise| items.exercise(exercise));
-    files.iter().for_each(|rule| items.file(rule));
-    binds.iter().for_each(|rule| items.bind(rule));
-    scratch.iter().for_each(|rule| items.scratch(rule));
-    devices.iter().for_each(|rule| items.device(rule));
-    capabilities.iter().for_each(|rule| items.capability(rule));
-    calls.iter().for_each(|rule| items.call(rule));
-    families.iter().for_each(|rule| items.family(rule));
-    ports.iter().for_each(|rule| items.port(rule));
+    for allowance in Allowance::all_of(spec) {
+        items.allowance(&allowance);
+    }
     items.limits(limits);
     items.protections(protections);
     items.0
@@ -81,16 +67,16 @@ impl Items {
         }
     }
 
-    fn rule<const N: usize>(
+    fn rule(
         &mut self,
         cost: Cost,
         name: String,
-        fields: [(&'static str, String); N],
+        fields: impl IntoIterator<Item = (&'static str, String)>,
         (because, evidence): (&str, &Evidence),
     ) {
         let item = Item {
             cost,
-            fields: BTreeMap::from(fields),
+            fields: fields.into_iter().collect(),
             because: because.to_owned(),
             evidence: evidence.to_string(),
         };
@@ -163,126 +149,23 @@ impl Items {
         self.rule(Cost::Exercise, name, fields, (because, &Evidence::Person));
     }
 
-    fn file(&mut self, rule: &FileRule) {
-        let FileRule {
-            path,
-            kind,
-            because,
-            evidence,
-        } = rule;
-        let (cost, kind) = match kind {
-            FileKind::Data => (Cost::Readable, "data"),
-            FileKind::Directory => (Cost::Readable, "directory"),
-            FileKind::Library => (Cost::Readable, "library"),
-            FileKind::Program => (Cost::Program, "program"),
+    fn allowance(&mut self, allowance: &Allowance) {
+        let fields = match allowance {
+            Allowance::Bind(rule) => vec![("writable", rule.writable.to_string())],
+            Allowance::Call(rule) => {
+                let until = if rule.start_only { "start" } else { "always" };
+                vec![("phase", until.to_owned())]
+            }
+            Allowance::Device(rule) => vec![("device", device_name(rule.device).to_owned())],
+            Allowance::File(rule) => vec![("kind", kind_name(rule.kind).to_owned())],
+            Allowance::Scratch(rule) => vec![("size_kib", rule.size_kib.to_string())],
+            Allowance::Capability(_) | Allowance::Family(_) | Allowance::Port(_) => Vec::new(),
+            // Told among what the service is.
+            Allowance::Group(_) | Allowance::WritableExecutable => return,
         };
-        let name = format!("file {}", path.display());
-        self.rule(cost, name, [("kind", kind.to_owned())], (because, evidence));
-    }
-
-    fn bind(&mut self, rule: &BindRule) {
-        let BindRule {
-            path,
-            writable,
-            because,
-            evidence,
-        } = rule;
-        let cost = if *writable {
-            Cost::Writable
-        } else {
-            Cost::Readable
-        };
-        let name = format!("bind {}", path.display());
-        let fields = [("writable", writable.to_string())];
-        self.rule(cost, name, fields, (because, evidence));
-    }
-
-    fn scratch(&mut self, rule: &ScratchRule) {
-        let ScratchRule {
-            path,
-            size_kib,
-            because,
-            evidence,
-        } = rule;
-        let name = format!("scratch {}", path.display());
-        let fields = [("size_kib", size_kib.to_string())];
-        self.rule(Cost::Writable, name, fields, (because, evidence));
-    }
-
-    fn device(&mut self, rule: &DeviceRule) {
-        let DeviceRule {
-            path,
-            device,
-            because,
-            evidence,
-        } = rule;
-        let device = match device {
-            Device::Full => "full",
-            Device::Null => "null",
-            Device::Random => "random",
-            Device::Urandom => "urandom",
-            Device::Zero => "zero",
-        };
-        let name = format!("device {}", path.display());
-        let fields = [("device", device.to_owned())];
-        self.rule(Cost::Device, name, fields, (because, evidence));
-    }
-
-    fn capability(&mut self, rule: &CapabilityRule) {
-        let CapabilityRule {
-            capability,
-            because,
-            evidence,
-        } = rule;
-        let name = named("capability", caps::name(*capability), capability);
-        self.rule(Cost::Capability, name, [], (because, evidence));
-    }
-
-    fn call(&mut self, rule: &CallRule) {
-        let CallRule {
-            number,
-            start_only,
-            because,
-            evidence,
-        } = rule;
-        let name = named("call", calls::name(*number), number);
-        let until = if *start_only { "start" } else { "always" };
-        let fields = [("phase", until.to_owned())];
-        self.rule(Cost::Call, name, fields, (because, evidence));
-    }
-
-    fn family(&mut self, rule: &FamilyRule) {
-        let FamilyRule {
-            family,
-            because,
-            evidence,
-        } = rule;
-        let name = named("family", families::name(*family), family);
-        self.rule(Cost::Family, name, [], (because, evidence));
-    }
-
-    fn port(&mut self, rule: &PortRule) {
-        let PortRule {
-            direction,
-            protocol,
-            port,
-            because,
-            evidence,
-        } = rule;
-        let direction = match direction {
-            Direction::Bind => "bind",
-            Direction::Connect => "connect",
-        };
-        let protocol = match protocol {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        };
-        let port = match port {
-            0 => "any".to_owned(),
-            port => port.to_string(),
-        };
-        let name = format!("port {protocol} {direction} {port}");
-        self.rule(Cost::Port, name, [], (because, evidence));
+        if let Some(reason) = allowance.reason() {
+            self.rule(allowance.cost(), allowance.name(), fields, reason);
+        }
     }
 
     fn limits(&mut self, limits: &Limits) {
@@ -329,10 +212,22 @@ impl Items {
     }
 }
 
-fn named(kind: &str, name: Option<&str>, number: impl ToString) -> String {
-    match name {
-        Some(name) => format!("{kind} {name}"),
-        None => format!("{kind} {}", number.to_string()),
+fn device_name(device: Device) -> &'static str {
+    match device {
+        Device::Full => "full",
+        Device::Null => "null",
+        Device::Random => "random",
+        Device::Urandom => "urandom",
+        Device::Zero => "zero",
+    }
+}
+
+fn kind_name(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Data => "data",
+        FileKind::Directory => "directory",
+        FileKind::Library => "library",
+        FileKind::Program => "program",
     }
 }
 
