@@ -13,6 +13,7 @@ mod tests;
 use serde::Serialize;
 
 pub use score::score;
+pub use static_checks::is_dangerous_call;
 
 use crate::build::Manifest;
 use crate::plan::Plan;

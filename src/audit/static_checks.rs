@@ -73,6 +73,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
+/// Whether a call changes the machine or other processes, which a network service has rarely a
+/// use for.
+pub fn is_dangerous_call(name: &str) -> bool {
+    DANGEROUS_CALLS.contains(&name)
+}
+
 /// Groups that lead to root on a Debian system: to the disks, to memory, to the container or
 /// package tools, to the password hashes.
 const ROOT_EQUAL_GROUPS: [&str; 10] = [
@@ -250,7 +256,7 @@ fn dangerous_calls(subject: &Subject<'_>) -> Vec<Finding> {
         .calls
         .iter()
         .filter_map(|rule| Some((calls::name(rule.number)?, rule)))
-        .filter(|(name, _)| DANGEROUS_CALLS.contains(name))
+        .filter(|(name, _)| is_dangerous_call(name))
         .map(|(name, rule)| {
             Finding::new(
                 Severity::Low,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::plan::Mode;
+
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
 #[derive(Debug, Parser)]
@@ -60,10 +62,11 @@ pub enum Verb {
     Plan(Named),
     /// Run the service in its jail, in the foreground.
     #[command(after_help = "Examples:\n  gaoler run named\n  \
-        gaoler run named --exec      no process of gaoler's stays in between")]
+        gaoler run named --exec      no process of gaoler's stays in between\n  \
+        gaoler run named --complain  what the filter would refuse runs and is written down")]
     Run(Run),
     /// Start the service in its jail.
-    Start(Named),
+    Start(Start),
     /// Stop it: its own way first, then TERM, then KILL.
     Stop(Named),
     /// Stop and start.
@@ -77,6 +80,15 @@ pub enum Verb {
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
         gaoler check named --live --json --fail-above 2")]
     Check(Check),
+    /// Say what the jail denied its service, and the smallest change for each.
+    ///
+    /// Runs the service in its jail under a tracer, with its exercises. What fails there and would
+    /// not have failed outside is shown with what decided it.
+    #[command(after_help = "Examples:\n  gaoler why named\n  \
+        gaoler why named --apply                            take over what is safe\n  \
+        gaoler why named --allow CAP_NET_BIND_SERVICE       and this, which is for a person to say\n\n\
+        Exit codes: 0 everything works, 3 something was denied that matters.")]
+    Why(Why),
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
@@ -96,7 +108,7 @@ pub enum Verb {
     },
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
-    Supervise(Named),
+    Supervise(Beside),
 }
 
 /// A jail, and how to print.
@@ -190,6 +202,74 @@ pub struct Run {
     /// Become the service: no process stays in between, and there is no pid namespace.
     #[arg(long)]
     pub exec: bool,
+    /// Let run what the system call filter would refuse, and write it down for `why`.
+    #[arg(long, conflicts_with = "exec")]
+    pub complain: bool,
+}
+
+impl Run {
+    /// How the jail is run.
+    pub fn mode(&self) -> Mode {
+        match (self.exec, self.complain) {
+            (true, _) => Mode::Exec,
+            (false, true) => Mode::Complaining,
+            (false, false) => Mode::Supervised,
+        }
+    }
+}
+
+/// What `start` can be told.
+#[derive(Args, Debug)]
+pub struct Start {
+    /// The jail's name.
+    pub name: String,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+    /// Let run what the system call filter would refuse, and write it down for `why`.
+    #[arg(long)]
+    pub complain: bool,
+}
+
+/// How a supervisor is started.
+#[derive(Args, Debug)]
+pub struct Beside {
+    /// The jail's name.
+    pub name: String,
+    /// Let run what the system call filter would refuse.
+    #[arg(long)]
+    pub complain: bool,
+    /// Hold the service until a line is read.
+    #[arg(long, conflicts_with = "complain")]
+    pub traced: bool,
+}
+
+impl Beside {
+    /// How the jail is run.
+    pub fn mode(&self) -> Mode {
+        match (self.complain, self.traced) {
+            (true, _) => Mode::Complaining,
+            (false, true) => Mode::Traced,
+            (false, false) => Mode::Supervised,
+        }
+    }
+}
+
+/// What `why` can be told.
+#[derive(Args, Debug)]
+pub struct Why {
+    /// The jail's name.
+    pub name: String,
+    /// Change the spec by everything that is safe: never a capability, a device, a place to write,
+    /// a whole directory or a protection. The old spec stays beside it.
+    #[arg(long)]
+    pub apply: bool,
+    /// Change it by this too, named as it is shown; may be given more than once.
+    #[arg(long, value_name = "SUBJECT")]
+    pub allow: Vec<String>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `check` can be told.

@@ -8,14 +8,16 @@ mod output;
 mod screen;
 mod specs;
 mod traces;
+mod whys;
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use rustix::fs::Mode;
+use rustix::fs::Mode as FileMode;
 
 use crate::error::Kind;
+use crate::plan::Mode;
 use crate::run::Ended;
 use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
 use crate::{Error, Result, sys};
@@ -30,6 +32,9 @@ const FINDINGS: u8 = 3;
 /// Exit code of `spec diff` for specs that differ (`diff(1)`).
 const DIFFERENT: u8 = 1;
 
+/// The longest line that a held service's supervisor reads.
+const LONGEST_ANSWER: u64 = 64;
+
 /// Added to a signal's number, as shells do.
 const KILLED_BY: i32 = 128;
 
@@ -40,12 +45,13 @@ pub fn main() -> ExitCode {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
     // Nor may its umask decide who can write what gaoler makes; that of the service is the spec's.
-    rustix::process::umask(Mode::WGRP | Mode::WOTH);
+    rustix::process::umask(FileMode::WGRP | FileMode::WOTH);
     let result = match direct::direct(std::env::args_os()) {
         Some(Direct::Run { places, name, exec }) => {
-            verbs::run(&places, &name, exec).map(exit_code_of)
+            let mode = if exec { Mode::Exec } else { Mode::Supervised };
+            verbs::run(&places, &name, mode).map(exit_code_of)
         }
-        Some(Direct::Supervise { places, name }) => supervise(&places, &name),
+        Some(Direct::Supervise { places, name }) => supervise(&places, &name, Mode::Supervised),
         None => perform(Arguments::parse()),
     };
     match result {
@@ -116,14 +122,18 @@ fn perform(arguments: Arguments) -> Result<u8> {
             }
         }
         Verb::Plan(Named { name, json }) => {
-            let jail = verbs::plan(&places, &name, crate::plan::Mode::Supervised, &report)?;
+            let jail = verbs::plan(&places, &name, Mode::Supervised, &report)?;
             output.show(json, &screen::plan_json(&jail.plan), || {
                 screen::plan(&jail.plan)
             })
         }
-        Verb::Run(run) => verbs::run(&places, &run.name, run.exec).map(exit_code_of),
-        Verb::Start(Named { name, json }) => {
-            let started = verbs::start(&places, &name, &report)?;
+        Verb::Run(run) => verbs::run(&places, &run.name, run.mode()).map(exit_code_of),
+        Verb::Start(args::Start {
+            name,
+            json,
+            complain,
+        }) => {
+            let started = verbs::start(&places, &name, complain, &report)?;
             let status = verbs::status(&places, &name)?;
             output.show(json, &status, || {
                 screen::started(&status, started.is_none())
@@ -136,7 +146,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
         }
         Verb::Restart(Named { name, json }) => {
             verbs::stop(&places, &name, &report)?;
-            verbs::start(&places, &name, &report)?;
+            verbs::start(&places, &name, false, &report)?;
             let status = verbs::status(&places, &name)?;
             output.show(json, &status, || screen::started(&status, false))
         }
@@ -179,15 +189,25 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let shown = verbs::trace_show(&places, &name)?;
             output.show(json, &shown, || traces::show(&shown))
         }
+        Verb::Why(why) => {
+            let options = verbs::WhyOptions {
+                name: why.name,
+                apply: why.apply,
+                allow: why.allow,
+            };
+            let found = verbs::why(&places, &options, &report)?;
+            output.show(why.json, &whys::json(&found), || whys::text(&found))?;
+            Ok(if found.works() { 0 } else { FINDINGS })
+        }
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
-        Verb::Supervise(Named { name, .. }) => supervise(&places, &name),
+        Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
 }
 
-/// Beside a jail: one line for whoever started it, then what the jail says for as long as that is
+/// Beside a jail: lines for whoever started it, then what the jail says for as long as that is
 /// read.
-fn supervise(places: &Places, name: &str) -> Result<u8> {
+fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
     let listener = output::standard_output_as_listener();
     let mut announce = |word: &verbs::Announcement| {
         let mut line = serde_json::to_string(word).unwrap_or_default();
@@ -199,9 +219,20 @@ fn supervise(places: &Places, name: &str) -> Result<u8> {
         {
             Ok(()) | Err(_) => {}
         }
-        output::leave_standard_output();
+        match word {
+            verbs::Announcement::Forked(_) => wait_for_a_line(),
+            _ => output::leave_standard_output(),
+        }
     };
-    verbs::supervise(places, name, listener, &mut announce).map(|()| 0)
+    verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
+}
+
+/// Until whoever started this has a tracer at the service, or is gone.
+fn wait_for_a_line() {
+    let mut line = String::new();
+    match io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut line) {
+        Ok(_) | Err(_) => {}
+    }
 }
 
 fn exit_code_of(ended: Ended) -> u8 {

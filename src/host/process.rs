@@ -198,6 +198,12 @@ pub fn companions(pid: i32) -> Result<Vec<i32>> {
     Ok(family)
 }
 
+/// What the kernel calls a thread (`comm` of proc(5)): its own choice, so nothing to rely on.
+pub fn command_name(thread: i32) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{thread}/comm")).ok()?;
+    Some(String::from_utf8_lossy(name.trim_ascii_end()).into_owned())
+}
+
 /// The program that the process runs, as the kernel names it. ` (deleted)` at the end means
 /// that the file was replaced.
 pub fn executable(pid: i32) -> Option<PathBuf> {

@@ -29,6 +29,8 @@ pub fn merge(one: Trace, other: Trace) -> Result<Trace> {
         certificate: certificates(one.certificate, other.certificate),
         calls: united(one.calls, other.calls),
         arguments: united(one.arguments, other.arguments),
+        // What was denied in a jail is about that jail.
+        failed: Vec::new(),
         foreign_calls: union(one.foreign_calls, other.foreign_calls),
         paths: united(one.paths, other.paths),
         sockets: united(one.sockets, other.sockets),

@@ -16,6 +16,7 @@ mod passes;
 pub mod paths;
 pub mod process;
 pub mod record;
+mod refused;
 mod runs;
 mod session;
 pub mod speculative;
@@ -37,8 +38,10 @@ use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
 pub use exercises::try_out;
 pub use merge::merge;
+pub use refused::{Refused, refused, wanted};
 use trace::CapabilitySource;
 pub use trace::{ExerciseRun, Trace};
+pub use tracer::Held;
 
 /// Where programs are looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -138,6 +141,23 @@ pub fn learn(request: Request, progress: &(dyn Fn(Progress) + Sync)) -> Result<T
         std::fs::remove_file(&path).doing(|| format!("remove {}", path.display()))?;
     }
     learned
+}
+
+/// Runs a service that is held in its jail, exercises and stops it, and says what it did there, as
+/// far as it came; and why it came no further, if it did not. Everything is seen twice, once at
+/// the entry of each call and once at its end, before and after whatever the jail makes of it.
+///
+/// # Errors
+/// If it cannot be traced.
+pub fn follow(
+    request: &Request,
+    held: Held<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(Trace, Option<Error>)> {
+    std::thread::scope(|scope| {
+        let traced = scope.spawn(|| runs::follow(request, held, progress)).join();
+        traced.unwrap_or_else(|_| Err(Error::new("follow the service", "the tracer panicked")))
+    })
 }
 
 /// Writes a trace as JSON, beside and then over what was there.

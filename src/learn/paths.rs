@@ -18,8 +18,10 @@ pub struct View {
     pub process: i32,
     /// Itself: what `/proc/thread-self` means.
     pub thread: i32,
-    /// The host's path of its root directory.
+    /// The path of its root directory: the host's, or that in its own mount namespace.
     pub root: PathBuf,
+    /// It has a mount namespace of its own, so that its paths are none of the host's.
+    pub jailed: bool,
 }
 
 /// What becomes of a symlink that is the last component.
@@ -233,8 +235,15 @@ impl Walk<'_> {
     /// The path under which this process, and not the traced one, finds the same thing.
     fn real(&self, path: &Path) -> PathBuf {
         let View {
-            process, thread, ..
-        } = self.view;
+            process,
+            thread,
+            ref root,
+            jailed,
+        } = *self.view;
+        if jailed && let Ok(rest) = path.strip_prefix(root) {
+            // A link that leads to the root itself, in its mount namespace (proc(5)).
+            return Path::new(&format!("/proc/{thread}/root")).join(rest);
+        }
         if let Ok(rest) = path.strip_prefix("/proc/self") {
             return Path::new(&format!("/proc/{process}")).join(rest);
         }

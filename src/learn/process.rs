@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::capabilities::Credentials;
+use super::trace::Place;
 
 /// The host's path of its root directory; `/` if it cannot be told.
 pub fn root(tid: i32) -> PathBuf {
@@ -77,6 +78,12 @@ pub fn nice(tid: i32) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(16)?.parse().ok()
 }
 
+/// What is mapped at an address of a thread's memory; `None` if nothing is.
+pub fn place(tid: i32, address: u64) -> Option<Place> {
+    let maps = fs::read(format!("/proc/{tid}/maps")).ok()?;
+    parse_place(&String::from_utf8_lossy(&maps), address)
+}
+
 /// The first port that everybody may bind: `net.ipv4.ip_unprivileged_port_start`.
 pub fn first_free_port() -> u16 {
     fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -91,6 +98,26 @@ pub fn kernel() -> String {
         .unwrap_or_default()
         .trim()
         .to_owned()
+}
+
+/// A line is `START-END MODE OFFSET DEVICE INODE NAME`, in hexadecimal (`proc(5)`).
+fn parse_place(maps: &str, address: u64) -> Option<Place> {
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let hexadecimal = |text: &str| u64::from_str_radix(text, 16).ok();
+        let (start, end) = (hexadecimal(start)?, hexadecimal(end)?);
+        if !(start..end).contains(&address) {
+            return None;
+        }
+        let begins = hexadecimal(rest.split(' ').nth(1)?)?;
+        let name = rest.find('/').and_then(|at| rest.get(at..));
+        Some(Place {
+            address,
+            file: PathBuf::from(name.unwrap_or_default()),
+            offset: begins.checked_add(address - start)?,
+        })
+    })
 }
 
 fn link(tid: i32, name: &str) -> Option<PathBuf> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::paths::Resolved;
 use super::trace::{
-    ArgumentsSeen, CallSeen, CapabilitySeen, IdsSeen, Known, PathKind, PathSeen, Phase, SocketSeen,
-    SocketUse, Trace, Use, Witness,
+    ArgumentsSeen, CallFailed, CallSeen, CapabilitySeen, IdsSeen, Known, PathKind, PathSeen, Phase,
+    Place, SocketSeen, SocketUse, Trace, Use, Witness,
 };
 
 /// More different things of one kind than this are a gap, not a bigger trace: names that a
@@ -54,6 +54,17 @@ pub enum Event {
         refused: bool,
         /// The user that the caller acted as.
         user: u32,
+    },
+    /// A call failed in a jail.
+    Failed {
+        /// Its number.
+        number: u32,
+        /// Why.
+        errno: i32,
+        /// What it was made with.
+        arguments: [u64; 6],
+        /// Where in the program it was made, if that was looked up.
+        at: Option<Place>,
     },
     /// A system call through another architecture's entry.
     ForeignCall(String, u32),
@@ -116,6 +127,7 @@ impl Tally {
 pub struct Recorder {
     calls: BTreeMap<(u32, Phase), Tally>,
     arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
+    failed: BTreeMap<(u32, i32, Phase), (CallFailed, Tally)>,
     foreign: BTreeSet<(String, u32)>,
     names: Names,
     changed_root: bool,
@@ -167,6 +179,26 @@ impl Recorder {
                     self.capabilities.entry(key).or_default().add(when);
                 }
             }
+            Event::Failed {
+                number,
+                errno,
+                arguments,
+                at,
+            } => {
+                let key = (number, errno, phase);
+                let (_, tally) = self.failed.entry(key).or_insert_with(|| {
+                    let first = CallFailed {
+                        number,
+                        errno,
+                        phase,
+                        arguments,
+                        at,
+                        ..CallFailed::default()
+                    };
+                    (first, Tally::default())
+                });
+                tally.add(when);
+            }
             Event::ForeignCall(architecture, number) => {
                 self.foreign.insert((architecture, number));
             }
@@ -214,6 +246,11 @@ impl Recorder {
             self.programs.push(name.into_owned());
         }
         number
+    }
+
+    /// Whether this call has failed like this before.
+    pub fn knows_failure(&self, number: u32, errno: i32, phase: Phase) -> bool {
+        self.failed.contains_key(&(number, errno, phase))
     }
 
     /// The calls that were seen in this phase.
@@ -305,6 +342,16 @@ impl Recorder {
                 })
                 .collect(),
             arguments: arguments_seen(self.arguments, &name),
+            failed: self
+                .failed
+                .into_values()
+                .map(|(first, tally)| CallFailed {
+                    name: name(first.number),
+                    count: tally.count(),
+                    witness: names.witness(&tally),
+                    ..first
+                })
+                .collect(),
             foreign_calls: self.foreign.into_iter().collect(),
             paths: self
                 .paths

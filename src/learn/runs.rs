@@ -2,17 +2,17 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::channel;
 
 use super::exercises::{self, Shared};
 use super::record::Recorder;
 use super::session::{Driver, Session};
 use super::trace::{CapabilitySource, Certificate, ExerciseRun, PathKind, Trace};
-use super::tracer::{Before, Halts, Tracer};
+use super::tracer::{Before, Halts, Held, Tracer};
 use super::watch::Watches;
 use super::{Progress, Request, c_library, calls, names, passes, process};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::spawn_traced::Program;
 
 /// What the certificate says of a trace whose tracer was killed.
@@ -55,11 +55,16 @@ pub fn trace(
         counted.one_pass = "it was asked for one pass".to_owned();
     }
     let mut trace = conclude(request, recorder, counted);
+    look_at_paths(&mut trace);
+    Ok(trace)
+}
+
+/// What the paths of a trace are on the host now.
+fn look_at_paths(trace: &mut Trace) {
     for seen in &mut trace.paths {
         (seen.kind, seen.device) = look(&seen.host);
     }
     trace.certificate.libc = c_library::of(&trace.paths);
-    Ok(trace)
 }
 
 /// Runs the service with every call stopping. Where a filter of its own may have hidden calls from
@@ -139,6 +144,33 @@ fn again(
     pass(request, program, before, counted, progress)
 }
 
+/// Runs the service in its jail, once and in steps. What it has shown by then is the answer even
+/// if it could not go on; why it could not comes with it.
+pub fn follow(
+    request: &Request,
+    held: Held<'_>,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<(Trace, Option<Error>)> {
+    let mut counted = Counted::default();
+    let mut failed = None;
+    let mut recorder = None;
+    let over = |tracer: &mut Tracer<'_>, ran: Result<()>| {
+        failed = ran.err();
+        recorder = Some(std::mem::take(&mut tracer.recorder));
+    };
+    session(
+        request,
+        |exercise| Tracer::follow(held, exercise),
+        &mut counted,
+        progress,
+        over,
+    )?;
+    let recorder = recorder.unwrap_or_default();
+    let mut trace = conclude(request, recorder, counted);
+    look_at_paths(&mut trace);
+    Ok((trace, failed))
+}
+
 /// One run of the service, with the exercises on a thread of their own.
 fn pass(
     request: &Request,
@@ -147,6 +179,32 @@ fn pass(
     counted: &mut Counted,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Recorder> {
+    let mut recorded = Ok(Recorder::default());
+    let over = |tracer: &mut Tracer<'_>, ran: Result<()>| {
+        recorded = ran.map(|()| {
+            let mut recorder = std::mem::take(&mut tracer.recorder);
+            recorder.end_pass(tracer.main);
+            recorder
+        });
+    };
+    session(
+        request,
+        |exercise| Tracer::start(program, before, exercise),
+        counted,
+        progress,
+        over,
+    )?;
+    recorded
+}
+
+/// A run from its start to its end; `over` gets what came of it.
+fn session(
+    request: &Request,
+    start: impl for<'a> FnOnce(&'a AtomicU16) -> Result<Tracer<'a>>,
+    counted: &mut Counted,
+    progress: &(dyn Fn(Progress) + Sync),
+    over: impl FnOnce(&mut Tracer<'_>, Result<()>),
+) -> Result<()> {
     let number = counted.passes + 1;
     let shared = Shared::default();
     let (ready, is_ready) = channel();
@@ -156,7 +214,7 @@ fn pass(
         scope.spawn(move || exercises::drive(request, number, &is_ready, &tell, shared, progress));
         let driver = Driver { ready, messages };
         let ran = (|| {
-            let mut tracer = Tracer::start(program, before, &shared.exercise)?;
+            let mut tracer = start(&shared.exercise)?;
             let pid = tracer.first;
             progress(Progress::Started { pid, pass: number });
             let mut session = Session::new(request, driver, shared, progress, counted)?;
@@ -167,10 +225,8 @@ fn pass(
             progress(Progress::Calls(tracer.stops));
             counted.add(&tracer, exercises, gaps);
             counted.doubt = tracer.doubt();
-            ran?;
-            let mut recorder = std::mem::take(&mut tracer.recorder);
-            recorder.end_pass(tracer.main);
-            Ok(recorder)
+            over(&mut tracer, ran);
+            Ok(())
         })();
         // Whatever happened, the exercises end too.
         shared.over.store(true, Ordering::Relaxed);
@@ -244,7 +300,7 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
 }
 
 /// What a path of the host is now.
-fn look(path: &Path) -> (PathKind, Option<(u32, u32)>) {
+pub(super) fn look(path: &Path) -> (PathKind, Option<(u32, u32)>) {
     // A link that dangles is there, but leads nowhere.
     let Ok(metadata) = path.metadata() else {
         return (PathKind::Missing, None);

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// When something was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Before the service was ready.
+    #[default]
     Start,
     /// Afterwards.
     Serve,
@@ -62,6 +63,9 @@ pub struct Trace {
     /// The arguments of those calls that can be many different things: `ioctl`, `prctl`,
     /// `socket` and their like.
     pub arguments: Vec<ArgumentsSeen>,
+    /// Calls that failed in a jail as denied calls do; empty for a service that was not in one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<CallFailed>,
     /// Calls made through another architecture's entry (x32, int 0x80): `(architecture, number)`.
     pub foreign_calls: Vec<(String, u32)>,
     /// Paths, sorted by `host`.
@@ -162,6 +166,40 @@ pub struct CallSeen {
     /// Where it was seen.
     #[serde(flatten)]
     pub witness: Witness,
+}
+
+/// A call that failed in a jail.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallFailed {
+    /// Its number.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Why (`errno(3)`).
+    pub errno: i32,
+    /// When.
+    pub phase: Phase,
+    /// How often.
+    pub count: u64,
+    /// What the first one was made with.
+    pub arguments: [u64; 6],
+    /// Where in the program the first one was made.
+    pub at: Option<Place>,
+    /// Where it was seen.
+    #[serde(flatten)]
+    pub witness: Witness,
+}
+
+/// A place in a program that is being run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The address in its memory.
+    pub address: u64,
+    /// The file that is mapped there, as the process's own mounts have it; empty for memory
+    /// without a file.
+    pub file: PathBuf,
+    /// Where in that file.
+    pub offset: u64,
 }
 
 /// What a call was made with, where that decides what it does.

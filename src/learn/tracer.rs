@@ -19,7 +19,7 @@ use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
 use super::record::{Event, Recorder};
-use super::trace::{Phase, Use};
+use super::trace::{CapabilitySource, Phase, Use};
 use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
 use crate::sys::ptrace::{self, Change, Report, Stop, Until};
@@ -32,6 +32,14 @@ use in_call::Pending;
 const TICK: Duration = Duration::from_millis(20);
 /// How long processes that were killed may take to go when the tracer is dropped.
 const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// A service that waits in its jail to be traced.
+pub struct Held<'a> {
+    /// Its process.
+    pub pid: i32,
+    /// Lets it go on, towards its first instruction.
+    pub let_go: Box<dyn FnOnce() -> Result<()> + Send + 'a>,
+}
 
 /// Whether there is anything left to trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +81,8 @@ pub struct Tracer<'a> {
     pub main: i32,
     /// Calls that run while they name what is known.
     pub watches: Watches,
+    /// The service is in a jail, with a mount namespace of its own.
+    jailed: bool,
     /// The exercise that is running, counted from 1; 0 for none.
     exercise: &'a AtomicU16,
     /// Which calls stop.
@@ -115,12 +125,35 @@ impl<'a> Tracer<'a> {
     /// # Errors
     /// If it cannot be forked or seized, or there is no timer.
     pub fn start(program: &Program, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
-        let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
         let mut asked = Asked::default();
         let watch = |pid| asked = Asked::watch(pid, before.capabilities);
         let launched = spawn_traced::launch(program, &before.halts.filter(), watch)
             .doing(|| "start the service under a tracer")?;
-        let first = launched.pid;
+        let mut tracer = Self::of(launched.pid, asked, before, exercise)?;
+        tracer.launched = Some(launched);
+        Ok(tracer)
+    }
+
+    /// Takes hold of a service that is held in its jail, before its first instruction, and lets it
+    /// go on. The calling thread is its tracer.
+    ///
+    /// # Errors
+    /// If it cannot be seized or let go, or there is no timer.
+    pub fn follow(held: Held<'_>, exercise: &'a AtomicU16) -> Result<Self> {
+        let asked = Asked::watch(held.pid, CapabilitySource::KernelEvent);
+        ptrace::seize(held.pid, false).doing(|| "take hold of the service in its jail")?;
+        let before = Before {
+            halts: Halts::Steps,
+            ..Before::default()
+        };
+        let mut tracer = Self::of(held.pid, asked, before, exercise)?;
+        tracer.jailed = true;
+        (held.let_go)()?;
+        Ok(tracer)
+    }
+
+    fn of(first: i32, asked: Asked, before: Before, exercise: &'a AtomicU16) -> Result<Self> {
+        let tick = tick::Tick::start(TICK).doing(|| "start a timer")?;
         let task = Task {
             process: first,
             ..Task::default()
@@ -147,7 +180,8 @@ impl<'a> Tracer<'a> {
             filters: process::filters(0) + u32::from(before.halts != Halts::Steps),
             halts: before.halts,
             doubt: None,
-            launched: Some(launched),
+            jailed: false,
+            launched: None,
             recording: false,
             killing: false,
             tasks: BTreeMap::from([(first, task)]),
@@ -356,6 +390,8 @@ impl<'a> Tracer<'a> {
             task.program = self.recorder.program(file);
         }
         let Some(pending) = &mut task.pending else {
+            // In a jail it is followed from here on: the execve was the launcher's last step.
+            self.recording |= self.jailed;
             return Ok(());
         };
         if !self.recording {
@@ -374,6 +410,7 @@ impl<'a> Tracer<'a> {
                 process,
                 thread: tid,
                 root: "/".into(),
+                jailed: self.jailed,
             };
             let text = file.as_os_str().as_encoded_bytes();
             let found = resolve(&view, Path::new("/"), text, Last::Follow);

@@ -16,6 +16,18 @@ pub enum Mode {
     Supervised,
     /// `run --exec`: this process becomes the service.
     Exec,
+    /// As supervised, but what the filter would refuse runs, and is written down.
+    Complaining,
+    /// As supervised, but the service waits before its first instruction until it is let go: a
+    /// tracer takes hold of it there.
+    Traced,
+}
+
+impl Mode {
+    /// Whether a supervisor stays outside.
+    pub fn is_supervised(self) -> bool {
+        self != Mode::Exec
+    }
 }
 
 /// What a plan is made from, all of it plain data.
@@ -187,7 +199,7 @@ impl Assembly<'_> {
                 "limits on the whole jail hold for every process in it",
             );
         }
-        if self.inputs.mode == Mode::Supervised {
+        if self.inputs.mode.is_supervised() {
             self.add(
                 Phase::Host,
                 Step::OpenLogSocket {
@@ -216,7 +228,7 @@ impl Assembly<'_> {
         let wanted = &self.inputs.spec.protections;
         Namespaces {
             mount: wanted.mount_namespace != Demand::Off,
-            pid: wanted.pid_namespace != Demand::Off && self.inputs.mode == Mode::Supervised,
+            pid: wanted.pid_namespace != Demand::Off && self.inputs.mode.is_supervised(),
             ipc: wanted.ipc_namespace != Demand::Off,
             uts: wanted.uts_namespace != Demand::Off,
         }
@@ -283,7 +295,7 @@ impl Assembly<'_> {
                 scratch.because.clone(),
             );
         }
-        if mode == Mode::Supervised {
+        if mode.is_supervised() {
             self.add(
                 Phase::Mounts,
                 Step::Bind {
@@ -339,7 +351,7 @@ impl Assembly<'_> {
                  files and logs are right",
             );
         }
-        if self.inputs.mode == Mode::Supervised {
+        if self.inputs.mode.is_supervised() {
             self.add(
                 Phase::Process,
                 Step::NewSession,

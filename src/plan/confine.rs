@@ -111,14 +111,23 @@ impl Assembly<'_> {
             );
         }
         if self.wants("seccomp", spec.protections.seccomp, None)? {
-            let program = policy::filter(spec)?;
+            let mode = self.inputs.mode;
             self.add(
                 Phase::Restrict,
                 Step::Seccomp {
-                    program,
-                    listener: !policy::start_calls(spec).is_empty(),
+                    program: policy::filter(spec, mode)?,
+                    listener: policy::listens(spec, mode),
                 },
                 "last, so that it need not allow what the steps before it do",
+            );
+        } else if self.inputs.mode == Mode::Traced {
+            self.add(
+                Phase::Restrict,
+                Step::Seccomp {
+                    program: policy::holding_filter()?,
+                    listener: true,
+                },
+                "it allows everything, but for the last step, which waits for the tracer",
             );
         }
         Ok(())
@@ -128,7 +137,22 @@ impl Assembly<'_> {
     pub(super) fn ready(&mut self) {
         let spec = self.inputs.spec;
         let calls = policy::start_calls(spec);
-        if calls.is_empty() || spec.protections.seccomp == Demand::Off {
+        if spec.protections.seccomp == Demand::Off {
+            return;
+        }
+        if self.inputs.mode == Mode::Complaining {
+            return self.add(
+                Phase::Ready,
+                Step::Complain {
+                    directory: self.inputs.runtime.to_owned(),
+                    only_at_start: calls,
+                    signs: spec.service.ready.clone(),
+                },
+                "to see everything that the filter would refuse, in one run: the kernel waits for \
+                 an answer to each such call, which is written down first",
+            );
+        }
+        if calls.is_empty() {
             return;
         }
         let is_log = |sign: &Ready| matches!(sign, Ready::Log(_));

@@ -151,6 +151,13 @@ impl fmt::Display for Step {
                     calls.len()
                 )
             }
+            Step::Complain { directory, .. } => {
+                let directory = directory.display();
+                write!(
+                    f,
+                    "let run what the filter would refuse, and write it down in {directory}"
+                )
+            }
             Step::Execute { arguments, .. } => {
                 write!(f, "execute {} through its descriptor", arguments.join(" "))
             }

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::spec::{LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
-pub use policy::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
+pub use policy::{
+    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, native_architecture,
+};
 pub use step::{Phase, PlannedStep, Step};
 
 use crate::{Error, Result};
@@ -43,7 +45,20 @@ impl Plan {
     /// there are none.
     pub fn start_ends_with(&self) -> Option<&[Sign]> {
         self.steps.iter().find_map(|planned| match &planned.step {
-            Step::EndStart { signs, .. } => Some(signs.as_slice()),
+            Step::EndStart { signs, .. } | Step::Complain { signs, .. } => Some(signs.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// In complain mode: where complaints are written down, and the calls that are none while the
+    /// service starts.
+    pub fn complaints(&self) -> Option<(&Path, &[u32])> {
+        self.steps.iter().find_map(|planned| match &planned.step {
+            Step::Complain {
+                directory,
+                only_at_start,
+                ..
+            } => Some((directory.as_path(), only_at_start.as_slice())),
             _ => None,
         })
     }

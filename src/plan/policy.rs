@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::assemble::Mode;
 use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
 use crate::spec::{Limits, Spec};
@@ -63,9 +64,15 @@ pub fn start_calls(spec: &Spec) -> Vec<u32> {
         .collect()
 }
 
+/// Whether somebody holds a listener of the filter.
+pub fn listens(spec: &Spec, mode: Mode) -> bool {
+    matches!(mode, Mode::Complaining | Mode::Traced) || !start_calls(spec).is_empty()
+}
+
 /// Compiles the filter: the calls of the spec, some of them only with some arguments. Those that
-/// only starting needs wait for whoever holds the filter's listener.
-pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
+/// only starting needs wait for whoever holds the filter's listener; in complain mode, so does
+/// everything else that would be refused.
+pub fn filter(spec: &Spec, mode: Mode) -> Result<Vec<Instruction>> {
     let only_at_start = start_calls(spec);
     let mut rules: Vec<Rule> = spec
         .calls
@@ -95,10 +102,10 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
     }
     // The last step waits until the listener has been taken over: it goes with this process's
     // descriptors.
-    let execute = if only_at_start.is_empty() {
-        Action::Allow
-    } else {
+    let execute = if listens(spec, mode) {
         Action::Notify
+    } else {
+        Action::Allow
     };
     permit(&mut rules, number("execveat")?, PROGRAM_DESCRIPTOR, execute);
     permit(
@@ -108,7 +115,58 @@ pub fn filter(spec: &Spec) -> Result<Vec<Instruction>> {
         Action::Allow,
     );
     rules.sort_by_key(|rule| rule.call);
-    compile(rules, Action::Errno(EPERM))
+    if mode == Mode::Complaining {
+        return compile(complaining(rules)?, [Action::Notify; 3]);
+    }
+    compile(rules, enforcing(Action::Errno(EPERM)))
+}
+
+/// What would be refused asks instead. `clone3` is refused still: whoever falls back to `clone`
+/// misses nothing.
+fn complaining(mut rules: Vec<Rule>) -> Result<Vec<Rule>> {
+    let clone3 = number("clone3")?;
+    for rule in rules.iter_mut().filter(|rule| rule.call != clone3) {
+        let actions = rule.alternatives.iter_mut().map(|(_, action)| action);
+        for action in actions.chain([&mut rule.otherwise]) {
+            if matches!(action, Action::Errno(_)) {
+                *action = Action::Notify;
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// A filter that does nothing but hold the launcher's last step until its listener answers.
+pub fn holding_filter() -> Result<Vec<Instruction>> {
+    let mut rules = Vec::new();
+    permit(
+        &mut rules,
+        number("execveat")?,
+        PROGRAM_DESCRIPTOR,
+        Action::Notify,
+    );
+    for rule in &mut rules {
+        rule.otherwise = Action::Allow;
+    }
+    compile(rules, [Action::Allow; 3])
+}
+
+/// Which argument of a call the filter looks at, if it does.
+pub fn argument_that_decides(call: u32) -> Option<usize> {
+    match calls::name(call)? {
+        "socket" | "socketpair" | "clone" => Some(0),
+        "ioctl" => Some(1),
+        "mmap" | "mprotect" | "pkey_mprotect" => Some(2),
+        _ => None,
+    }
+}
+
+/// `AUDIT_ARCH_*` of this program.
+///
+/// # Errors
+/// gaoler has no table for this architecture.
+pub fn native_architecture() -> Result<u32> {
+    architecture().map(Architecture::audit)
 }
 
 /// The filter of the jail's first process: it waits, tells, and ends.
@@ -122,23 +180,33 @@ pub fn first_process_filter() -> Result<Vec<Instruction>> {
         });
     }
     rules.sort_by_key(|rule| rule.call);
-    compile(rules, Action::KillProcess)
+    compile(rules, enforcing(Action::KillProcess))
 }
 
-fn compile(rules: Vec<Rule>, denied: Action) -> Result<Vec<Instruction>> {
-    let architecture = Architecture::native().ok_or_else(|| {
+/// What becomes of calls without a rule: those that are `denied`, those that are newer than this
+/// program, and those of other architectures.
+fn enforcing(denied: Action) -> [Action; 3] {
+    [denied, Action::Errno(ENOSYS), Action::KillProcess]
+}
+
+fn compile(rules: Vec<Rule>, without_rule: [Action; 3]) -> Result<Vec<Instruction>> {
+    let [denied, unknown, foreign] = without_rule;
+    filter::compile(&filter::Policy {
+        architecture: architecture()?,
+        rules,
+        known_up_to: calls::highest(),
+        denied,
+        unknown,
+        foreign,
+    })
+}
+
+fn architecture() -> Result<Architecture> {
+    Architecture::native().ok_or_else(|| {
         Error::setup(
             "compile the system call filter",
             "gaoler has no table for this architecture",
         )
-    })?;
-    filter::compile(&filter::Policy {
-        architecture,
-        rules,
-        known_up_to: calls::highest(),
-        denied,
-        unknown: Action::Errno(ENOSYS),
-        foreign: Action::KillProcess,
     })
 }
 

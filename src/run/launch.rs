@@ -11,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use serde::{Deserialize, Serialize};
 
 use super::child::{self, Carried, Word};
+use super::complaints::Complaints;
 use super::init::{self, Message};
 use super::prepare::{self, Prepared, Service};
 use super::start_calls::StartCalls;
@@ -280,7 +281,7 @@ fn await_service(plan: &Plan, status: &OwnedFd) -> Result<Option<i32>> {
 fn executed(plan: &Plan, launched: &mut Launched, errors: &OwnedFd) -> Result<()> {
     let doing = || format!("start the jail {}", plan.name);
     loop {
-        if let Some(start) = &launched.start {
+        if let Some(start) = &mut launched.start {
             start.answer_until(errors)?;
         }
         let mut message = [0; Word::SIZE];
@@ -327,7 +328,9 @@ impl Launched {
             let doing = format!("start the jail {}", plan.name);
             Error::setup(doing, "its process ended before it executed the service")
         })?;
-        self.start = Some(StartCalls::take(service.as_fd(), number)?);
+        let mut start = StartCalls::take(service.as_fd(), number)?;
+        start.complaints = Complaints::of(plan)?;
+        self.start = Some(start);
         Ok(())
     }
 

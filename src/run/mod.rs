@@ -4,6 +4,7 @@
 
 mod cgroup;
 mod child;
+mod complaints;
 mod init;
 mod landlock;
 pub mod launch;
@@ -18,4 +19,5 @@ mod start_helper;
 pub mod state;
 pub mod supervise;
 
+pub use complaints::{Complaint, Record as ComplaintRecord};
 pub use launch::{Ended, Launched, Stdio, launch};

@@ -147,7 +147,8 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
-            | Step::EndStart { .. } => None,
+            | Step::EndStart { .. }
+            | Step::Complain { .. } => None,
             Step::JoinCgroup {
                 directories,
                 limits,

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
 
+use super::complaints::Complaints;
 use crate::{Doing, Error, Result, sys};
 
 /// How many calls are answered in a row. A service whose threads call without end must not keep
@@ -23,6 +24,8 @@ const NO_TIME: Timespec = Timespec {
 #[derive(Debug)]
 pub struct StartCalls {
     listener: OwnedFd,
+    /// In complain mode, where the listener stays after the start.
+    pub(super) complaints: Option<Complaints>,
 }
 
 impl StartCalls {
@@ -36,14 +39,17 @@ impl StartCalls {
             Error::setup("take over the listener of the service's filter", errno)
                 .hint("it takes CAP_SYS_PTRACE; without phase = \"start\" in the spec's calls there is no listener")
         })?;
-        Ok(Self { listener })
+        Ok(Self {
+            listener,
+            complaints: None,
+        })
     }
 
-    /// Lets calls run that wait now, up to a bound. `false` if nobody can ask any more.
+    /// Lets calls run that wait now, up to a bound; complaints are heard. `false` if nobody can ask any more.
     ///
     /// # Errors
-    /// As `ioctl(2)`.
-    pub(super) fn answer(&self) -> Result<bool> {
+    /// As `ioctl(2)`, and as writing a file.
+    pub(super) fn answer(&mut self) -> Result<bool> {
         for _ in 0..IN_A_ROW {
             let mut watched = [PollFd::new(&self.listener, PollFlags::IN)];
             match poll(&mut watched, Some(&NO_TIME)) {
@@ -52,7 +58,11 @@ impl StartCalls {
             }
             let [watched] = watched;
             if watched.revents().contains(PollFlags::IN) {
-                sys::notify::let_run(&self.listener).doing(|| "let a call of the start run")?;
+                let asked =
+                    sys::notify::let_run(&self.listener).doing(|| "let a call of the start run")?;
+                if let (Some(asked), Some(complaints)) = (asked, &mut self.complaints) {
+                    complaints.hear(&asked)?;
+                }
             } else {
                 return Ok(!watched.revents().contains(PollFlags::HUP));
             }
@@ -64,7 +74,7 @@ impl StartCalls {
     ///
     /// # Errors
     /// As [`StartCalls::answer`].
-    pub(super) fn answer_until(&self, end: impl AsFd) -> Result<()> {
+    pub(super) fn answer_until(&mut self, end: impl AsFd) -> Result<()> {
         loop {
             let asks = self.answer()?;
             let end = end.as_fd();

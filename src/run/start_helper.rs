@@ -106,7 +106,7 @@ impl Helper<'_> {
         if !told {
             return Ok(());
         }
-        let start = StartCalls::take(service, number)?;
+        let mut start = StartCalls::take(service, number)?;
         let begun = Instant::now();
         let mut look_at = begun;
         let mut settling = Settling::default();

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::complaints::Complaints;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
@@ -40,6 +41,9 @@ const SETTLED: Duration = Duration::from_millis(50);
 /// How often a service that starts is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often the counts of complaints are kept.
+const KEEP: Duration = Duration::from_secs(1);
+
 /// What the supervisor needs beside the plan.
 #[derive(Debug)]
 pub struct Supervision<'a> {
@@ -54,7 +58,17 @@ pub struct Supervision<'a> {
     pub log_file: &'a Path,
 }
 
-/// Starts the jail and stays until it has ended. `started` is called once the service runs. What it
+/// How far a start is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The service's process is there, with this pid on the host. In [`crate::plan::Mode::Traced`]
+    /// it does not execute the service before this has been told.
+    Forked(i32),
+    /// The service runs.
+    Started,
+}
+
+/// Starts the jail and stays until it has ended. `tell` is called as it starts. What the service
 /// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
 ///
 /// # Errors
@@ -62,10 +76,10 @@ pub struct Supervision<'a> {
 pub fn supervise(
     supervision: &Supervision<'_>,
     listener: Option<OwnedFd>,
-    started: &mut dyn FnMut() -> Result<()>,
+    tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let lock = leftover::lock_and_clear(supervision.directory)?;
-    let ended = live(supervision, listener, started);
+    let ended = live(supervision, listener, tell);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     drop(lock);
@@ -77,7 +91,7 @@ pub fn supervise(
 fn live(
     supervision: &Supervision<'_>,
     listener: Option<OwnedFd>,
-    started: &mut dyn FnMut() -> Result<()>,
+    tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
     let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
@@ -96,7 +110,10 @@ fn live(
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
     let launched = launch(plan, &stdio, &mut |launched| {
-        record(supervision, launched, serving)
+        record(supervision, launched, serving)?;
+        launched
+            .service_pid
+            .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
     })?;
     drop(stdio);
     let mut jail = Jail {
@@ -106,10 +123,11 @@ fn live(
         output,
         release_at: Some(Instant::now() + SETTLED),
         begun: Instant::now(),
-        look_at: Instant::now(),
+        look_at: Some(Instant::now()),
         settling: Settling::default(),
+        serving,
     };
-    let ended = started().and_then(|()| jail.until_ended(&signals));
+    let ended = tell(Stage::Started).and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
 }
 
@@ -189,9 +207,11 @@ struct Jail<'a> {
     /// When the memory that only the start needed is given back; `None`: it has been.
     release_at: Option<Instant>,
     begun: Instant,
-    /// While it starts: when it is looked whether it is ready.
-    look_at: Instant,
+    /// When it is looked whether it is ready; or, in complain mode, counts are kept.
+    look_at: Option<Instant>,
     settling: Settling,
+    /// It is ready, or nothing of its start has an end.
+    serving: bool,
 }
 
 impl Jail<'_> {
@@ -214,6 +234,9 @@ impl Jail<'_> {
 
     /// The last messages, then the end of whatever is left in the jail.
     fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
+        if let Some(complaints) = self.complaints() {
+            complaints.save()?;
+        }
         if let Ok(ended) = &ended {
             while self.relay.pump()? {}
             self.relay.tell_dropped();
@@ -276,7 +299,7 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        let look_at = self.launched.start.as_ref().map(|start| {
+        let look_at = self.launched.start.as_ref().and_then(|start| {
             watched.push(PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN));
             self.look_at
         });
@@ -307,25 +330,49 @@ impl Jail<'_> {
         self.attend_start()
     }
 
-    /// Lets the calls of the start run, until the service is ready.
+    /// Lets the calls of the start run, until the service is ready; in complain mode, everything
+    /// for as long as it lives.
     fn attend_start(&mut self) -> Result<()> {
-        let Some(start) = &self.launched.start else {
+        let Some(start) = &mut self.launched.start else {
             return Ok(());
         };
         let asks = start.answer()?;
-        if asks && Instant::now() < self.look_at {
+        if asks && self.look_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
+        }
+        if self.serving {
+            return self.attend_complaints(asks);
         }
         let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
         let heard = |expression: &str| self.relay.words().has_seen(expression);
         let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
         if !asks || self.settling.is_over(ready) {
-            self.launched.start = None;
+            self.serving = true;
+            match start.complaints.as_mut().filter(|_| asks) {
+                Some(complaints) => complaints.serves(),
+                None => self.launched.start = None,
+            }
             return record(self.supervision, &self.launched, true);
         }
         // From the end of the look: one that takes long must not keep the calls waiting.
-        self.look_at = Instant::now() + LOOK;
+        self.look_at = Some(Instant::now() + LOOK);
         Ok(())
+    }
+
+    /// Keeps the counts of complaints now and then, while somebody complains.
+    fn attend_complaints(&mut self, asks: bool) -> Result<()> {
+        if let Some(complaints) = self.complaints() {
+            complaints.save()?;
+        }
+        if !asks || self.complaints().is_none() {
+            self.launched.start = None;
+        }
+        self.look_at = Some(Instant::now() + KEEP);
+        Ok(())
+    }
+
+    fn complaints(&mut self) -> Option<&mut Complaints> {
+        self.launched.start.as_mut()?.complaints.as_mut()
     }
 
     fn pump_output(&mut self) {
@@ -345,8 +392,7 @@ impl Jail<'_> {
             match eldest(self.launched.child_pid) {
                 Ok(Some(pid)) => {
                     self.launched.follow_process(pid);
-                    let serving = self.launched.start.is_none();
-                    record(self.supervision, &self.launched, serving)?;
+                    record(self.supervision, &self.launched, self.serving)?;
                     return Ok(true);
                 }
                 // One that was forked while the others were listed is missed, and its parent

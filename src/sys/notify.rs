@@ -17,16 +17,30 @@ const fn number(request: usize, size: usize) -> libc::c_ulong {
     (3 << 30 | size << 16 | 0x21 << 8 | request) as libc::c_ulong
 }
 
-/// Lets the next call that waits on a filter's listener run. Answers with its number, or `None`
-/// if none waits any more: its thread was killed meanwhile. Blocks if none has been announced by
-/// `poll(2)`.
+/// A call that has asked (`struct seccomp_data` of `linux/seccomp.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The thread, in the pid namespace of the listener's reader.
+    pub thread: i32,
+    /// `AUDIT_ARCH_*`.
+    pub architecture: u32,
+    /// Its number.
+    pub number: u32,
+    /// Its arguments.
+    pub arguments: [u64; 6],
+    /// The address that it was made from.
+    pub instruction: u64,
+}
+
+/// Lets the next call that waits on a filter's listener run. `None` if none waits any more: its
+/// thread was killed meanwhile. Blocks if none has been announced by `poll(2)`.
 ///
 /// That the arguments can change before the kernel reads them again does not matter, because
 /// nothing is decided by them (`seccomp_unotify(2)`, "Caveats").
 ///
 /// # Errors
 /// As `ioctl(2)`.
-pub fn let_run(listener: impl AsFd) -> Result<Option<i32>> {
+pub fn let_run(listener: impl AsFd) -> Result<Option<Asked>> {
     let descriptor = listener.as_fd().as_raw_fd();
     // SAFETY: the structure is plain integers, for which all zeroes, which the kernel asks for,
     // is a value.
@@ -47,7 +61,13 @@ pub fn let_run(listener: impl AsFd) -> Result<Option<i32>> {
     // SAFETY: as above, for `answer`.
     let sent = unsafe { libc::ioctl(descriptor, SEND as _, &raw mut answer) };
     match checked(sent) {
-        Ok(()) => Ok(Some(asked.data.nr)),
+        Ok(()) => Ok(Some(Asked {
+            thread: asked.pid.cast_signed(),
+            architecture: asked.data.arch,
+            number: asked.data.nr.cast_unsigned(),
+            arguments: asked.data.args,
+            instruction: asked.data.instruction_pointer,
+        })),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(errno),
     }
@@ -102,8 +122,9 @@ mod tests {
         });
         let listener = listeners.recv().unwrap();
         poll(&mut [PollFd::new(&listener, PollFlags::IN)], None).unwrap();
-        let parent = i32::try_from(libc::SYS_getppid).unwrap();
-        assert_eq!(let_run(&listener), Ok(Some(parent)));
+        let parent = u32::try_from(libc::SYS_getppid).unwrap();
+        let asked = let_run(&listener).unwrap().unwrap();
+        assert_eq!(asked.number, parent);
         drop(listener);
         closed.send(()).unwrap();
         let (before, after) = caller.join().unwrap();

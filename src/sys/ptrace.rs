@@ -90,6 +90,8 @@ pub struct Call {
     pub number: u64,
     /// Its arguments.
     pub arguments: [u64; 6],
+    /// The address that it is made from.
+    pub instruction: u64,
 }
 
 /// How a stopped thread goes on.
@@ -181,6 +183,7 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
                 arch: info.arch,
                 number: asked.nr,
                 arguments: asked.args,
+                instruction: info.instruction_pointer,
             })
         }
         libc::PTRACE_SYSCALL_INFO_ENTRY => {
@@ -190,6 +193,7 @@ pub fn syscall_info(tid: i32) -> io::Result<SyscallInfo> {
                 arch: info.arch,
                 number: entry.nr,
                 arguments: entry.args,
+                instruction: info.instruction_pointer,
             })
         }
         // SAFETY: the kernel filled this member of the union, as `op` says.

@@ -22,6 +22,8 @@ fn compiled_name(mode: Mode) -> &'static str {
     match mode {
         Mode::Supervised => "plan.json",
         Mode::Exec => "plan-exec.json",
+        Mode::Complaining => "plan-complain.json",
+        Mode::Traced => "plan-traced.json",
     }
 }
 

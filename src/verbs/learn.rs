@@ -149,6 +149,44 @@ fn is_there_already(name: &str, path: &Path) -> Error {
     )
 }
 
+/// What the spec of a jail would be if its service had shown this trace beside what it showed when
+/// it was learned.
+///
+/// # Errors
+/// The service cannot be found any more; its user is gone.
+pub(super) fn derived_with(places: &Places, spec: &Spec, more: Trace) -> Result<Spec> {
+    let path = places.trace(&spec.name);
+    let trace = if path.exists() {
+        learn::merge(learn::load(&path)?, more)?
+    } else {
+        more
+    };
+    let known = spec::shipped(&spec.name)?.is_some();
+    let options = LearnOptions {
+        name: spec.name.clone(),
+        command: if known {
+            Vec::new()
+        } else {
+            spec.service.command.clone()
+        },
+        user: Some(spec.service.user.clone()),
+        group: Some(spec.service.group.clone()),
+        passes: 1,
+        ..LearnOptions::default()
+    };
+    let mut subject = Service::find(&options)?;
+    subject.settle_ports(&options)?;
+    let wish = Wish {
+        name: &spec.name,
+        asked: subject.user.as_deref(),
+        group: options.group.as_deref(),
+        create: false,
+    };
+    let identity = user::choose(wish, &trace)?;
+    let facts = subject.facts(&trace, &identity)?;
+    Ok(spec::derive(&trace, subject.knowledge(), &facts).spec)
+}
+
 /// Runs the service. What was seen is kept beside the generations meanwhile; of a run that
 /// failed nothing stays.
 fn watched(
@@ -176,7 +214,7 @@ fn keep_trace(places: &Places, name: &str, trace: &Trace) -> Result<()> {
 }
 
 /// Writes the spec, keeping an old one beside it.
-fn write(places: &Places, path: &Path, spec: &Spec) -> Result<()> {
+pub(super) fn write(places: &Places, path: &Path, spec: &Spec) -> Result<()> {
     let doing = || format!("make {}", places.etc.display());
     fs::create_dir_all(&places.etc).doing(doing)?;
     super::must_be_ours(&places.etc, &doing())?;

@@ -3,23 +3,22 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
-use super::listening::Listening;
 use super::preflight::Copies;
+use super::supervisor::Supervisor;
 use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
 use crate::error::Kind;
 use crate::host::{command, process};
 use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
-use crate::run::supervise::{self, Supervision};
+use crate::run::supervise::{self, Stage, Supervision};
 use crate::run::{Ended, launch, leftover};
-use crate::spec::{Ready, Reload};
+use crate::spec::Reload;
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -49,9 +48,12 @@ pub struct Status {
     pub last: Option<String>,
 }
 
-/// What the supervisor tells `start`, as one line of JSON.
+/// What the supervisor tells `start`, as lines of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Announcement {
+    /// In [`Mode::Traced`]: the service's process is there, and waits until whoever started the
+    /// supervisor has answered with a line.
+    Forked(i32),
     /// The service runs.
     Started,
     /// It could not be started: what, why, hint.
@@ -62,16 +64,28 @@ pub enum Announcement {
 ///
 /// # Errors
 /// The jail could not be set up (125), or the service ended before it was ready (1).
-pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
+pub fn start(
+    places: &Places,
+    name: &str,
+    complain: bool,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
     let directory = places.runtime(name);
-    let prepared = prepare_start(places, name, report).map_err(Error::nothing_started)?;
+    let mode = if complain {
+        Mode::Complaining
+    } else {
+        Mode::Supervised
+    };
+    let prepared = prepare_start(places, name, mode, report).map_err(Error::nothing_started)?;
     let Some(jail) = prepared else {
         return Ok(None);
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    let listening = announce_start(places, name, &service.ready);
-    let mut listening = listening.map_err(Error::nothing_started)?;
+    let listening = Supervisor::start(places, name, mode, &service.ready)
+        .and_then(Supervisor::has_started)
+        .map_err(Error::nothing_started);
+    let mut listening = listening?;
     let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
@@ -80,8 +94,13 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
 }
 
 /// The jail, planned and ready to be started; `None` if it runs already.
-fn prepare_start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<Jail>> {
-    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+pub(super) fn prepare_start(
+    places: &Places,
+    name: &str,
+    mode: Mode,
+    report: &Report<'_>,
+) -> Result<Option<Jail>> {
+    let jail = jail::plan(places, name, mode, report)?;
     if State::running(&places.runtime(name))?.is_some() {
         return Ok(None);
     }
@@ -89,7 +108,7 @@ fn prepare_start(places: &Places, name: &str, report: &Report<'_>) -> Result<Opt
     Ok(Some(jail))
 }
 
-fn before_start(places: &Places, jail: &Jail) -> Result<()> {
+pub(super) fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
     preflight::host_copy_is_stopped(name, &spec.service.command, Copies::SameCommand)?;
@@ -103,50 +122,20 @@ fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     state::make_directory(&places.runtime(name))
 }
 
-/// Leaves a supervisor running, waits for its word, and from then on hears what the jail says.
-fn announce_start(places: &Places, name: &str, signs: &[Ready]) -> Result<Listening> {
-    let doing = || format!("start the supervisor of {name}");
-    let mut child = Command::new("/proc/self/exe")
-        .arg("--etc")
-        .arg(&places.etc)
-        .arg("--state")
-        .arg(&places.state)
-        .arg("--run")
-        .arg(&places.run)
-        .args(["supervise", name])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .doing(doing)?;
-    let Some(output) = child.stdout.take() else {
-        return Err(Error::setup(doing(), "it has no standard output"));
-    };
-    let (word, listening) = Listening::begin(output, signs)?;
-    match serde_json::from_str(&word) {
-        Ok(Announcement::Started) => Ok(listening),
-        Ok(Announcement::Failed(doing, why, hint)) => {
-            let error = Error::setup(doing, why);
-            Err(hint.into_iter().fold(error, Error::hint))
-        }
-        Err(_) => Err(Error::setup(doing(), "it ended without a word")),
-    }
-}
-
-/// What the supervisor does. `announce` gets the one line that `start` waits for; what the jail
-/// says goes to `listener`, as in [`supervise::supervise`].
+/// What the supervisor does. `announce` gets the lines that `start` waits for, and in
+/// [`Mode::Traced`] waits itself until the service may go on; what the jail says goes to
+/// `listener`, as in [`supervise::supervise`].
 ///
 /// # Errors
 /// As [`supervise::supervise`].
 pub fn supervise(
     places: &Places,
     name: &str,
+    mode: Mode,
     listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
-    let result = supervise_announced(places, name, listener, announce);
+    let result = supervise_announced(places, name, mode, listener, announce);
     if let Err(error) = &result {
         let (what, why, hint) = error.parts();
         announce(&Announcement::Failed(
@@ -161,11 +150,12 @@ pub fn supervise(
 fn supervise_announced(
     places: &Places,
     name: &str,
+    mode: Mode,
     listener: Option<OwnedFd>,
     announce: &mut dyn FnMut(&Announcement),
 ) -> Result<()> {
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
-    let plan = plan_for(places, name, Mode::Supervised)?;
+    let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
     let supervision = Supervision {
         plan: &plan,
@@ -173,8 +163,12 @@ fn supervise_announced(
         foreground: false,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, listener, &mut || {
-        announce(&Announcement::Started);
+    supervise::supervise(&supervision, listener, &mut |stage| {
+        match stage {
+            Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
+            Stage::Forked(_) => {}
+            Stage::Started => announce(&Announcement::Started),
+        }
         Ok(())
     })?;
     Ok(())
@@ -192,25 +186,24 @@ fn log_file(name: &str) -> std::path::PathBuf {
     Path::new("/var/log").join(format!("gaoler-{name}.log"))
 }
 
-/// Runs the service in the foreground. With `exec` this process becomes the service, and this
+/// Runs the service in the foreground. In [`Mode::Exec`] this process becomes the service, and this
 /// function returns only on failure.
 ///
 /// # Errors
 /// It runs already; the jail could not be set up.
-pub fn run(places: &Places, name: &str, exec: bool) -> Result<Ended> {
+pub fn run(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
     // Every exit code but 2 and 125 is the service's own.
-    run_planned(places, name, exec).map_err(Error::nothing_started)
+    run_planned(places, name, mode).map_err(Error::nothing_started)
 }
 
-fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
-    let mode = if exec { Mode::Exec } else { Mode::Supervised };
+fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
     if let Some(state) = State::running(&directory)? {
         return Err(leftover::runs_already(&state));
     }
     state::make_directory(&directory)?;
-    if exec {
+    if mode == Mode::Exec {
         return Err(execute(&plan, &directory)?);
     }
     let supervision = Supervision {
@@ -219,7 +212,7 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         foreground: true,
         log_file: &log_file(name),
     };
-    supervise::supervise(&supervision, None, &mut || Ok(()))
+    supervise::supervise(&supervision, None, &mut |_| Ok(()))
 }
 
 /// Becomes the service. Comes back only on failure.

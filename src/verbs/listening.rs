@@ -30,31 +30,41 @@ pub(super) struct Listening {
 }
 
 impl Listening {
-    /// Reads the supervisor's own first line, and from then on what the jail says, in which the
-    /// `log:` signs among `signs` are looked for.
-    pub(super) fn begin(pipe: ChildStdout, signs: &[Ready]) -> Result<(String, Self)> {
-        let mut listening = Self {
+    /// The supervisor's own lines come first, then what the jail says, in which the `log:` signs
+    /// among `signs` are looked for.
+    pub(super) fn new(pipe: ChildStdout, signs: &[Ready]) -> Result<Self> {
+        Ok(Self {
             pipe,
             heard: Instant::now(),
             rest: Vec::new(),
             lines: Vec::new(),
             signs: LogSigns::among(signs)?,
-        };
-        let doing = || "hear of the supervisor";
+        })
+    }
+
+    /// Waits for a line of the supervisor's own; empty if it has ended.
+    pub(super) fn word(&mut self) -> Result<String> {
         let mut chunk = [0; CHUNK];
-        let word = loop {
-            if let Some(line) = listening.next_line() {
-                break String::from_utf8_lossy(&line).into_owned();
+        loop {
+            if let Some(line) = self.next_line() {
+                return Ok(String::from_utf8_lossy(&line).into_owned());
             }
-            let count = listening.pipe.read(&mut chunk).doing(doing)?;
+            let count = self
+                .pipe
+                .read(&mut chunk)
+                .doing(|| "hear of the supervisor")?;
             if count == 0 {
-                break String::new();
+                return Ok(String::new());
             }
-            listening.take(chunk.get(..count).unwrap_or_default());
-        };
-        let flags = rustix::fs::fcntl_getfl(listening.pipe.as_fd()).doing(doing)?;
-        rustix::fs::fcntl_setfl(listening.pipe.as_fd(), flags | OFlags::NONBLOCK).doing(doing)?;
-        Ok((word, listening))
+            self.take(chunk.get(..count).unwrap_or_default());
+        }
+    }
+
+    /// The supervisor has said everything: what comes now is the jail's.
+    pub(super) fn wait_no_more(&self) -> Result<()> {
+        let doing = || "hear of the supervisor";
+        let flags = rustix::fs::fcntl_getfl(self.pipe.as_fd()).doing(doing)?;
+        rustix::fs::fcntl_setfl(self.pipe.as_fd(), flags | OFlags::NONBLOCK).doing(doing)
     }
 
     /// Takes what has been said meanwhile; never waits.

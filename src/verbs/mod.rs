@@ -17,9 +17,11 @@ mod preflight;
 mod readiness;
 mod spec;
 mod stamp;
+mod supervisor;
 mod trace;
 mod up;
 mod user;
+mod why;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,7 @@ pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supe
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
 pub use up::{Up, UpOptions, up};
+pub use why::{Explained, Why, WhyOptions, why};
 
 use crate::{Error, Result};
 

@@ -64,7 +64,7 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         ));
         lifecycle::stop(places, name, report)?;
     }
-    let started = lifecycle::start(places, name, report)?;
+    let started = lifecycle::start(places, name, false, report)?;
     let ran_already = started.is_none();
     let state = match started.or(State::running(&places.runtime(name))?) {
         Some(state) => state,

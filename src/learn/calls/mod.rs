@@ -99,6 +99,8 @@ pub struct Caller {
     pub process: i32,
     /// Its ids before the call, if they were needed.
     pub credentials: Option<Credentials>,
+    /// It is in a jail, with a mount namespace of its own.
+    pub jailed: bool,
 }
 
 impl Caller {
@@ -108,6 +110,7 @@ impl Caller {
             process: self.process,
             thread: self.tid,
             root: process::root(self.tid),
+            jailed: self.jailed,
         }
     }
 

@@ -8,6 +8,7 @@ fn view(root: &Path) -> View {
         process: own,
         thread: own,
         root: root.to_owned(),
+        jailed: false,
     }
 }
 

@@ -24,6 +24,22 @@ const I386: u32 = 0x4000_0003;
 /// `EINTR` after the signal (`linux/errno.h`).
 const RESTARTS: std::ops::RangeInclusive<i64> = 512..=516;
 
+/// How a call fails that something has denied, or for which a limit was too low (`errno(3)`).
+/// Others belong to what every program does.
+const FAILURES: [i32; 11] = [
+    abi::EPERM,
+    abi::ENOMEM,
+    abi::EACCES,
+    abi::ENFILE,
+    abi::EMFILE,
+    abi::EFBIG,
+    abi::ENOSPC,
+    abi::EROFS,
+    abi::ENOSYS,
+    abi::EAFNOSUPPORT,
+    abi::EAGAIN,
+];
+
 /// What the result's register holds before anything has been made of a call: `-ENOSYS`.
 const UNTOUCHED: i64 = -38;
 
@@ -116,6 +132,7 @@ impl Tracer<'_> {
             tid,
             process: task.process,
             credentials: task.credentials.take(),
+            jailed: self.jailed,
         };
         let paths = shape.map_or_else(Vec::new, |shape| calls::prepare(shape, &caller, &call));
         if shape.is_some_and(|shape| shape.changes_ids) || !paths.is_empty() {
@@ -195,6 +212,9 @@ impl Tracer<'_> {
             return;
         }
         self.made(&pending);
+        if self.jailed && (-4095..0).contains(&value) {
+            self.failed(tid, &pending, value);
+        }
         if pending.shape.is_none() && asks.is_empty() {
             return;
         }
@@ -210,6 +230,7 @@ impl Tracer<'_> {
             tid,
             process: task.process,
             credentials: task.credentials.take(),
+            jailed: self.jailed,
         };
         let mut done = Done {
             caller: &mut caller,
@@ -235,6 +256,28 @@ impl Tracer<'_> {
         if pending.shape.is_none_or(|shape| !shape.changes_ids) {
             task.credentials = caller.credentials;
         }
+    }
+
+    /// Records that a call failed in a jail, and where in the program it was made.
+    fn failed(&mut self, tid: i32, pending: &Pending, value: i64) {
+        let Pending { call, when, .. } = pending;
+        let errno = i32::try_from(-value).unwrap_or_default();
+        if !is_native(call) || !FAILURES.contains(&errno) {
+            return;
+        }
+        let number = number(call.number);
+        let at = if self.recorder.knows_failure(number, errno, when.phase) {
+            None
+        } else {
+            process::place(tid, call.instruction)
+        };
+        let event = Event::Failed {
+            number,
+            errno,
+            arguments: call.arguments,
+            at,
+        };
+        self.recorder.record(*when, event);
     }
 
     /// Records a call that the kernel has begun.

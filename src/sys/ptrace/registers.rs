@@ -49,6 +49,7 @@ pub fn returned_call(tid: i32) -> io::Result<(Call, i64)> {
         arch: NATIVE_ARCH,
         number: r.orig_rax,
         arguments: [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9],
+        instruction: r.rip,
     };
     Ok((call, r.rax.cast_signed()))
 }

@@ -1,0 +1,126 @@
+//! The process that stays beside a jail, as whoever starts it sees it.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+use super::Places;
+use super::lifecycle::Announcement;
+use super::listening::Listening;
+use crate::plan::Mode;
+use crate::spec::Ready;
+use crate::{Doing, Error, Result};
+
+/// A supervisor that has been started, and has not said yet how it went.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    name: String,
+    child: Child,
+    listening: Listening,
+}
+
+impl Supervisor {
+    /// Leaves one running.
+    pub(super) fn start(places: &Places, name: &str, mode: Mode, signs: &[Ready]) -> Result<Self> {
+        let doing = || format!("start the supervisor of {name}");
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg("--etc")
+            .arg(&places.etc)
+            .arg("--state")
+            .arg(&places.state)
+            .arg("--run")
+            .arg(&places.run)
+            .args(["supervise", name]);
+        let input = match mode {
+            Mode::Complaining => {
+                command.arg("--complain");
+                Stdio::null()
+            }
+            Mode::Traced => {
+                command.arg("--traced");
+                Stdio::piped()
+            }
+            Mode::Supervised | Mode::Exec => Stdio::null(),
+        };
+        let mut child = command
+            .env_clear()
+            .current_dir("/")
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .doing(doing)?;
+        let Some(output) = child.stdout.take() else {
+            return Err(Error::setup(doing(), "it has no standard output"));
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            listening: Listening::new(output, signs)?,
+        })
+    }
+
+    /// Waits for its word that the service runs, and from then on hears what the jail says.
+    ///
+    /// # Errors
+    /// What it could not do.
+    pub(super) fn has_started(mut self) -> Result<Listening> {
+        match self.word()? {
+            Announcement::Started => {
+                self.listening.wait_no_more()?;
+                Ok(self.listening)
+            }
+            Announcement::Failed(doing, why, hint) => {
+                let error = Error::setup(doing, why);
+                Err(hint.into_iter().fold(error, Error::hint))
+            }
+            Announcement::Forked(_) => Err(self.unexpected()),
+        }
+    }
+
+    /// The pid of a service that waits to be traced.
+    ///
+    /// # Errors
+    /// What the supervisor could not do.
+    pub(super) fn has_forked(&mut self) -> Result<i32> {
+        match self.word()? {
+            Announcement::Forked(pid) => Ok(pid),
+            Announcement::Failed(doing, why, hint) => {
+                let error = Error::setup(doing, why);
+                Err(hint.into_iter().fold(error, Error::hint))
+            }
+            Announcement::Started => Err(self.unexpected()),
+        }
+    }
+
+    /// Lets such a service go on.
+    ///
+    /// # Errors
+    /// The supervisor has ended.
+    pub(super) fn let_go(&mut self) -> Result<()> {
+        let doing = || format!("let {} go on", self.name);
+        match self.child.stdin.take() {
+            Some(mut input) => input.write_all(b"\n").doing(doing),
+            None => Err(Error::new(doing(), "its supervisor has no standard input")),
+        }
+    }
+
+    /// Waits until it has ended and cleaned up.
+    ///
+    /// # Errors
+    /// As `waitpid(2)`.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        let doing = || format!("wait for the supervisor of {}", self.name);
+        self.child.wait().doing(doing).map(drop)
+    }
+
+    fn word(&mut self) -> Result<Announcement> {
+        let word = self.listening.word()?;
+        serde_json::from_str(&word).map_err(|_| self.unexpected())
+    }
+
+    fn unexpected(&self) -> Error {
+        let doing = format!("start the supervisor of {}", self.name);
+        Error::setup(doing, "it ended without a word")
+    }
+}

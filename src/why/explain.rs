@@ -1,0 +1,242 @@
+//! From what was seen to denials. Pure.
+
+use std::path::Path;
+
+use super::calls::{Refusal, refused_calls};
+use super::denial::{Denial, Remedy, Source};
+use super::limits;
+use crate::learn::trace::{Phase, SocketUse, Use};
+use crate::learn::{Refused, Trace};
+use crate::run::ComplaintRecord;
+use crate::spec::{Allowance, Direction, PortRule, Spec};
+use crate::sys::{caps, errno};
+
+/// What there is to go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The policy.
+    pub spec: &'a Spec,
+    /// What the policy would be if all that was refused had been granted.
+    pub wanted: &'a Spec,
+    /// The run in the jail; `None` if there was none.
+    pub run: Option<&'a Trace>,
+    /// Its paths that are there outside.
+    pub refused: &'a [Refused],
+    /// What is wrong with the tree: path in the jail, what.
+    pub drift: &'a [(String, String)],
+    /// What was written down in complain mode.
+    pub complaints: Option<&'a ComplaintRecord>,
+}
+
+/// Everything that was denied, what is surest first.
+pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
+    let mut denials = drifted(evidence.drift);
+    let refusals = refused_calls(evidence);
+    let mut explained: Vec<&Path> = Vec::new();
+    for allowance in missing(evidence) {
+        let seen = paths_of(evidence, &allowance);
+        explained.extend(seen.iter().map(|refused| refused.host.as_path()));
+        if let Some((source, cause)) = cause(evidence, &allowance, &seen, &refusals) {
+            denials.push(Denial {
+                source,
+                subject: subject(&allowance),
+                cause,
+                remedy: Remedy::Allow(vec![allowance]),
+            });
+        }
+    }
+    denials.extend(limits::reached(evidence));
+    let left_out = evidence.refused.iter().filter(|refused| {
+        let in_drift = |(path, _): &(String, String)| refused.host.starts_with(path);
+        !explained.contains(&refused.host.as_path()) && !evidence.drift.iter().any(in_drift)
+    });
+    denials.extend(left_out.filter_map(left_alone));
+    denials
+}
+
+fn drifted(drift: &[(String, String)]) -> Vec<Denial> {
+    let denial = |(path, what): &(String, String)| Denial {
+        source: Source::Tree,
+        subject: path.clone(),
+        cause: format!("the tree is not as it was built: {what}"),
+        remedy: Remedy::Rebuild,
+    };
+    drift.iter().map(denial).collect()
+}
+
+/// What the policy would have and has not, or has weaker.
+fn missing(evidence: &Evidence<'_>) -> Vec<Allowance> {
+    let has = Allowance::all_of(evidence.spec);
+    let all = Allowance::all_of(evidence.wanted).into_iter();
+    all.filter(|wanted| {
+        let same = has.iter().find(|one| one.name() == wanted.name());
+        same.is_none_or(|one| is_less(one, wanted)) && !is_covered(evidence.spec, wanted)
+    })
+    .collect()
+}
+
+fn is_less(has: &Allowance, wanted: &Allowance) -> bool {
+    match (has, wanted) {
+        (Allowance::Bind(has), Allowance::Bind(wanted)) => wanted.writable && !has.writable,
+        (Allowance::Call(has), Allowance::Call(wanted)) => has.start_only && !wanted.start_only,
+        (Allowance::File(has), Allowance::File(wanted)) => has.kind != wanted.kind,
+        (Allowance::Device(has), Allowance::Device(wanted)) => has.device != wanted.device,
+        _ => false,
+    }
+}
+
+/// A bind of the spec brings the path already.
+fn is_covered(spec: &Spec, wanted: &Allowance) -> bool {
+    let (path, writes) = match wanted {
+        Allowance::File(rule) => (&rule.path, false),
+        Allowance::Bind(rule) => (&rule.path, rule.writable),
+        _ => return false,
+    };
+    let mut binds = spec.binds.iter();
+    binds.any(|bind| path.starts_with(&bind.path) && (bind.writable || !writes))
+}
+
+/// The refused paths that an allowance is about.
+fn paths_of<'a>(evidence: &Evidence<'a>, allowance: &Allowance) -> Vec<&'a Refused> {
+    let at = |path: &Path, refused: &Refused| {
+        let links = refused.links.iter().map(|(link, _)| link.as_path());
+        let mut names = links.chain([refused.host.as_path(), refused.asked.as_path()]);
+        names.any(|name| name == path)
+    };
+    let is_about = |refused: &&Refused| match allowance {
+        Allowance::File(rule) => at(&rule.path, refused),
+        Allowance::Device(rule) => at(&rule.path, refused),
+        Allowance::Bind(rule) => {
+            refused.host.starts_with(&rule.path) && (rule.writable || !refused.writes())
+        }
+        Allowance::Scratch(rule) => refused.host.starts_with(&rule.path),
+        _ => false,
+    };
+    evidence.refused.iter().filter(is_about).collect()
+}
+
+/// Where a need of the allowance was seen, and how; `None` if it was not.
+fn cause(
+    evidence: &Evidence<'_>,
+    allowance: &Allowance,
+    paths: &[&Refused],
+    refusals: &[Refusal],
+) -> Option<(Source, String)> {
+    if let Some(first) = paths.first() {
+        return Some((Source::Run, path_cause(first, paths.len())));
+    }
+    let about = |refusal: &&Refusal| refusal.is_about(allowance);
+    if let Some(refusal) = refusals.iter().find(about) {
+        return Some((refusal.source, refusal.in_words()));
+    }
+    let run = evidence.run?;
+    let cause = match allowance {
+        Allowance::Capability(rule) => {
+            let mut seen = run.capabilities.iter().filter(|seen| seen.refused);
+            let seen = seen.find(|seen| seen.capability == rule.capability)?;
+            let name = caps::name(rule.capability).unwrap_or("unknown");
+            format!(
+                "{} failed for want of CAP_{name}, {}",
+                seen.call,
+                when(seen.phase)
+            )
+        }
+        Allowance::Port(rule) => port_cause(run, rule)?,
+        _ => return None,
+    };
+    Some((Source::Run, cause))
+}
+
+fn path_cause(refused: &Refused, count: usize) -> String {
+    let path = refused.asked.display();
+    let (used, number) = refused.failures.first().copied().unwrap_or((Use::Look, 0));
+    let what = match used {
+        Use::Execute => "executing",
+        Use::Map => "mapping",
+        Use::Read => "reading",
+        Use::Write => "writing",
+        Use::Create => "making",
+        Use::Delete => "removing",
+        Use::Change => "changing",
+        Use::List => "listing",
+        Use::Look => "looking at",
+        Use::Enter => "entering",
+        Use::Root => "changing root to",
+        Use::Connect => "connecting to",
+    };
+    let more = match count {
+        0 | 1 => String::new(),
+        count => format!(", and {} more there", count - 1),
+    };
+    let by: Vec<&str> = refused
+        .witness
+        .programs
+        .iter()
+        .map(String::as_str)
+        .collect();
+    format!(
+        "{what} {path} failed with {} in the jail, by {} {}; it is there on the host{more}",
+        errno_name(number),
+        by.join(", "),
+        when(refused.phase)
+    )
+}
+
+fn port_cause(run: &Trace, rule: &PortRule) -> Option<String> {
+    let is_about = |action: &SocketUse, port: u16| match (rule.direction, action) {
+        (Direction::Bind, SocketUse::Bind | SocketUse::BindFailed(_))
+        | (Direction::Connect, SocketUse::Connect) => [0, port].contains(&rule.port),
+        _ => false,
+    };
+    let mut sockets = run.sockets.iter();
+    let socket = sockets.find(|socket| is_about(&socket.action, socket.port))?;
+    let call = match rule.direction {
+        Direction::Bind => "bind",
+        Direction::Connect => "connect",
+    };
+    let mut failed = run.failed.iter();
+    let failed = failed.find(|failed| failed.name == call)?;
+    Some(format!(
+        "{call} to {} port {} failed with {}, {}: Landlock allows only the ports of the spec",
+        socket.address,
+        socket.port,
+        errno_name(failed.errno),
+        when(socket.phase)
+    ))
+}
+
+/// Something that is there on the host, and that nobody would give a jail.
+fn left_alone(refused: &Refused) -> Option<Denial> {
+    (refused.count > 0).then(|| Denial {
+        source: Source::Run,
+        subject: refused.host.display().to_string(),
+        cause: format!(
+            "{}; jails are not given it: it belongs to the kernel, is shared, or says too much",
+            path_cause(refused, 1)
+        ),
+        remedy: Remedy::None,
+    })
+}
+
+fn subject(allowance: &Allowance) -> String {
+    match allowance {
+        Allowance::Capability(rule) => {
+            format!("CAP_{}", caps::name(rule.capability).unwrap_or("unknown"))
+        }
+        other => other.name(),
+    }
+}
+
+/// In words.
+pub(super) fn when(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Start => "at start",
+        Phase::Serve => "while it served",
+    }
+}
+
+/// `ENOENT`, or the number.
+pub(super) fn errno_name(number: i32) -> String {
+    let name = u16::try_from(number).ok().and_then(errno::name);
+    name.map_or_else(|| format!("error {number}"), str::to_owned)
+}
