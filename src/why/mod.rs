@@ -2,4 +2,5 @@
 //! what on this host would mend it.
 #![forbid(unsafe_code)]
 
+pub mod linker;
 pub mod symbols;
