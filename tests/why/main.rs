@@ -8,4 +8,5 @@
 
 mod lab;
 mod linker;
+mod removals;
 mod symbols;
