@@ -61,7 +61,7 @@ impl Jail {
     }
 
     fn answer(&mut self, message: &Message) -> Vec<Candidate> {
-        candidates(&mut self.resolver, message, &self.own).unwrap()
+        candidates(&mut self.resolver, message, &self.own)
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::build::elf::{Inspected, Resolver, Sought, Standing};
-use crate::error::Result;
 
 use super::{Linker, Message, Problem};
 
@@ -50,14 +49,8 @@ pub enum Reason {
 /// first. Empty where no file helps: this host has none, or something forbids what was tried
 /// ([`Problem::Unmapped`]). Only libraries of this machine are given, and what the host's own
 /// programs name as interpreters, whatever the message says.
-///
-/// # Errors
-/// If this host's libraries are damaged where ld.so searches them.
-pub fn candidates(
-    resolver: &mut Resolver,
-    message: &Message,
-    own: &[PathBuf],
-) -> Result<Vec<Candidate>> {
+/// A library of the host that ld.so could not load either is none.
+pub fn candidates(resolver: &mut Resolver, message: &Message, own: &[PathBuf]) -> Vec<Candidate> {
     let mut host = Host {
         resolver,
         own,
@@ -65,7 +58,7 @@ pub fn candidates(
     };
     let mut found = match &message.problem {
         Problem::Unopened { library, .. } | Problem::Unusable { library, .. } => {
-            host.library(library, message.loading.as_deref())?
+            host.library(library, message.loading.as_deref())
         }
         Problem::Unmapped { .. } => Vec::new(),
         Problem::UndefinedSymbol {
@@ -81,14 +74,14 @@ pub fn candidates(
             version,
             library,
             wanted_by,
-        } => host.version(version, library, wanted_by)?,
+        } => host.version(version, library, wanted_by),
         Problem::MissingInterpreter { program, .. } => host.interpreter(program),
         Problem::Charset { charset } => given(host.resolver.converter(charset), Reason::Converter),
     };
     let mut seen = HashSet::new();
     found.retain(|candidate| seen.insert(candidate.path.clone()));
     found.truncate(CANDIDATES);
-    Ok(found)
+    found
 }
 
 fn given(paths: impl IntoIterator<Item = PathBuf>, reason: Reason) -> Vec<Candidate> {
@@ -106,33 +99,33 @@ struct Host<'a> {
 }
 
 impl Host<'_> {
-    fn library(&mut self, library: &str, loading: Option<&str>) -> Result<Vec<Candidate>> {
+    fn library(&mut self, library: &str, loading: Option<&str>) -> Vec<Candidate> {
         let found = if library.contains('/') {
             given(self.at_path(library), Reason::SamePath)
         } else {
-            given(self.search(library, loading)?, Reason::Searched)
+            given(self.search(library, loading), Reason::Searched)
         };
         if found.is_empty() {
-            return Ok(given(self.beside(library), Reason::Beside));
+            return given(self.beside(library), Reason::Beside);
         }
-        Ok(found)
+        found
     }
 
     /// A path in a message is only as good as what it leads to: what is not a library of this
     /// machine is not proposed.
     fn at_path(&mut self, path: &str) -> Option<PathBuf> {
         let absolute = path.starts_with('/');
-        absolute.then(|| self.resolver.locate(path, &[]).ok().flatten())?
+        absolute.then(|| self.locate(path, &[]))?
     }
 
     /// As ld.so searches for each that asks for it. Its message does not say who does.
-    fn search(&mut self, library: &str, loading: Option<&str>) -> Result<Vec<PathBuf>> {
+    fn search(&mut self, library: &str, loading: Option<&str>) -> Vec<PathBuf> {
         // musl searches elsewhere, and glibc's libraries are not for its programs.
         if self.linker == Linker::Musl {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let Some(program) = self.own.first().cloned() else {
-            return Ok(self.resolver.locate(library, &[])?.into_iter().collect());
+            return self.locate(library, &[]).into_iter().collect();
         };
         let mut askers: Vec<PathBuf> = Vec::new();
         for object in self.own {
@@ -154,12 +147,18 @@ impl Host<'_> {
             } else {
                 &[&program, asker]
             };
-            found.extend(self.resolver.locate(library, way)?);
+            found.extend(self.locate(library, way));
         }
         if found.is_empty() {
-            found.extend(self.resolver.locate(library, &[&program])?);
+            found.extend(self.locate(library, &[&program]));
         }
-        Ok(found)
+        found
+    }
+
+    /// A service can name what stops the search, such as the linker scripts of a compiler
+    /// (`libm.so`): then there is no such library.
+    fn locate(&mut self, library: &str, askers: &[&Path]) -> Option<PathBuf> {
+        self.resolver.locate(library, askers).ok().flatten()
     }
 
     /// A file of that name in the directories of the jail's own libraries: modules are loaded from
@@ -204,16 +203,16 @@ impl Host<'_> {
     }
 
     /// The host's copies of the library, if they have the version.
-    fn version(&mut self, version: &str, library: &str, wanted_by: &str) -> Result<Vec<Candidate>> {
+    fn version(&mut self, version: &str, library: &str, wanted_by: &str) -> Vec<Candidate> {
         let mut paths: Vec<PathBuf> = self.at_path(library).into_iter().collect();
         if let Some(name) = library.rsplit('/').next() {
-            paths.extend(self.search(name, Some(wanted_by))?);
+            paths.extend(self.search(name, Some(wanted_by)));
         }
         paths.retain(|path| {
             let known = self.resolver.versions(path).unwrap_or_default();
             known.iter().any(|one| one == version)
         });
-        Ok(given(paths, Reason::HasVersion))
+        given(paths, Reason::HasVersion)
     }
 
     /// What the host's program names, not what the message does: the jail's may be another.
