@@ -10,8 +10,11 @@
 mod blocks;
 mod cache;
 mod closure;
+mod exports;
 mod inspect;
+mod lookup;
 mod machine;
+mod nearest;
 mod object;
 mod root;
 mod search;
@@ -35,6 +38,8 @@ use root::HostRoot;
 use search::Place;
 
 pub use inspect::{ElfInfo, Inspected};
+pub use lookup::{Definer, Sought, Standing};
+pub use nearest::{Nearest, nearest};
 
 /// Where ldconfig(8) writes its cache.
 const CACHE_PATH: &str = "/etc/ld.so.cache";

@@ -94,15 +94,16 @@ fn look_outside(seen: &PathSeen) -> Option<Refused> {
 }
 
 /// The trace as it would be if nothing of that had been refused, nor anything else: what
-/// [`crate::spec::derive`] makes of it is what the jail should have had.
-pub fn wanted(jailed: &Trace, refused: &[Refused]) -> Trace {
+/// [`crate::spec::derive`] makes of it is what the jail should have had. A capability that was
+/// refused outside too, when the service was learned, is none that it needs.
+pub fn wanted(jailed: &Trace, refused: &[Refused], learned: Option<&Trace>) -> Trace {
     let mut wanted = jailed.clone();
     wanted.failed.clear();
     // The execve of the service is not among the calls of a jailed run.
     wanted.certificate.passes = 0;
     wanted.paths.extend(refused.iter().map(granted));
     for seen in &mut wanted.capabilities {
-        seen.refused = false;
+        seen.refused &= was_refused_outside(learned, seen.capability);
     }
     for seen in &mut wanted.sockets {
         if matches!(seen.action, SocketUse::BindFailed(abi::EACCES | abi::EPERM)) {
@@ -110,6 +111,11 @@ pub fn wanted(jailed: &Trace, refused: &[Refused]) -> Trace {
         }
     }
     wanted
+}
+
+fn was_refused_outside(learned: Option<&Trace>, capability: u8) -> bool {
+    let mut outside = learned.into_iter().flat_map(|trace| &trace.capabilities);
+    outside.any(|seen| seen.capability == capability && seen.refused)
 }
 
 fn granted(refused: &Refused) -> PathSeen {
@@ -183,7 +189,7 @@ mod tests {
         let refused = refused(&jailed);
         let hosts: Vec<&Path> = refused.iter().map(|one| one.host.as_path()).collect();
         assert_eq!(hosts, [base.join("file"), base.join("new")]);
-        let wanted = wanted(&jailed, &refused);
+        let wanted = wanted(&jailed, &refused, None);
         let read = wanted
             .paths
             .iter()

@@ -154,12 +154,10 @@ fn is_there_already(name: &str, path: &Path) -> Error {
 ///
 /// # Errors
 /// The service cannot be found any more; its user is gone.
-pub(super) fn derived_with(places: &Places, spec: &Spec, more: Trace) -> Result<Spec> {
-    let path = places.trace(&spec.name);
-    let trace = if path.exists() {
-        learn::merge(learn::load(&path)?, more)?
-    } else {
-        more
+pub(super) fn derived_with(spec: &Spec, learned: Option<Trace>, more: Trace) -> Result<Spec> {
+    let trace = match learned {
+        Some(learned) => learn::merge(learned, more)?,
+        None => more,
     };
     let known = spec::shipped(&spec.name)?.is_some();
     let options = LearnOptions {

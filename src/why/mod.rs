@@ -6,6 +6,8 @@ mod calls;
 mod denial;
 mod explain;
 mod limits;
+pub mod linker;
+pub mod symbols;
 #[cfg(test)]
 mod tests;
 

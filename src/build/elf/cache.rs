@@ -148,6 +148,16 @@ impl LibraryCache {
         best.map(|(_, path)| path)
     }
 
+    /// The paths of all libraries of this machine, without those for a level that this CPU does
+    /// not reach.
+    pub fn paths<'a>(&'a self, active: &'a [&str]) -> impl Iterator<Item = &'a str> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.flags == NATIVE.cache_flags)
+            .filter(|entry| !matches!(self.level(entry, active), Level::Unreached))
+            .filter_map(|entry| text(&self.strings, entry.value))
+    }
+
     /// The first of the entries that carry `name`, in a table that is sorted downwards.
     fn first(&self, name: &[u8]) -> Option<usize> {
         let (mut left, mut right) = (0, self.entries.len());

@@ -80,9 +80,9 @@ pub(super) struct ElfObject {
     pub stack_not_executable: bool,
 }
 
-type Header = FileHeader64<LittleEndian>;
-type Segment = ProgramHeader64<LittleEndian>;
-const ENDIAN: LittleEndian = LittleEndian;
+pub(super) type Header = FileHeader64<LittleEndian>;
+pub(super) type Segment = ProgramHeader64<LittleEndian>;
+pub(super) const ENDIAN: LittleEndian = LittleEndian;
 
 /// Reads the headers, the dynamic section and the strings that these name; nothing else of
 /// the file.
@@ -131,7 +131,9 @@ fn parse<'data, R: ReadRef<'data>>(data: R) -> Result<Contents, Reason> {
 }
 
 /// `None` if it is not ELF, `Some(Some(words))` if it is of another machine.
-fn identify<'data, R: ReadRef<'data>>(data: R) -> Result<Option<Option<String>>, Reason> {
+pub(super) fn identify<'data, R: ReadRef<'data>>(
+    data: R,
+) -> Result<Option<Option<String>>, Reason> {
     const MACHINE: usize = 18;
     let length = data
         .len()
@@ -172,7 +174,7 @@ fn identify<'data, R: ReadRef<'data>>(data: R) -> Result<Option<Option<String>>,
     ))
 }
 
-fn segments<'data, R: ReadRef<'data>>(
+pub(super) fn segments<'data, R: ReadRef<'data>>(
     header: &Header,
     data: R,
 ) -> Result<&'data [Segment], Reason> {
@@ -194,14 +196,14 @@ fn interpreter<'data, R: ReadRef<'data>>(segment: &Segment, data: R) -> Result<S
 }
 
 /// The dynamic section, and how to get from its addresses to places in the file.
-struct Dynamic<'data, R> {
+pub(super) struct Dynamic<'data, R> {
     data: R,
     segments: &'data [Segment],
     entries: &'data [Dyn64<LittleEndian>],
 }
 
 impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
-    fn find(segments: &'data [Segment], data: R) -> Result<Option<Self>, Reason> {
+    pub(super) fn find(segments: &'data [Segment], data: R) -> Result<Option<Self>, Reason> {
         let is_dynamic = |segment: &&Segment| segment.p_type(ENDIAN) == elf::PT_DYNAMIC;
         let Some(segment) = segments.iter().find(is_dynamic) else {
             return Ok(None);
@@ -228,7 +230,8 @@ impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
             .take_while(|(tag, _)| *tag != elf::DT_NULL)
     }
 
-    fn value(&self, wanted: elf::DynamicTag) -> Option<u64> {
+    /// The last value of a tag.
+    pub(super) fn value(&self, wanted: elf::DynamicTag) -> Option<u64> {
         self.entries()
             .filter(|(tag, _)| *tag == wanted)
             .last()
@@ -268,7 +271,8 @@ impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
         Ok(())
     }
 
-    fn string(&self, at: u64) -> Result<String, Reason> {
+    /// The string at an offset of the string table.
+    pub(super) fn string(&self, at: u64) -> Result<String, Reason> {
         let strings = self.strings()?;
         let start = strings
             .start
@@ -294,7 +298,7 @@ impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
     }
 
     /// Where the byte at an address is in the file.
-    fn offset(&self, address: u64) -> Option<u64> {
+    pub(super) fn offset(&self, address: u64) -> Option<u64> {
         self.segments.iter().find_map(|segment| {
             let into = address.checked_sub(segment.p_vaddr(ENDIAN))?;
             let here = segment.p_type(ENDIAN) == elf::PT_LOAD && into < segment.p_filesz(ENDIAN);
@@ -360,11 +364,11 @@ fn utf8(bytes: &[u8]) -> Result<String, Reason> {
     }
 }
 
-fn reason(error: object::read::Error) -> Reason {
+pub(super) fn reason(error: object::read::Error) -> Reason {
     format!("it is damaged or truncated: {error}")
 }
 
-fn truncated() -> Reason {
+pub(super) fn truncated() -> Reason {
     "it is truncated: its ELF header is not complete".into()
 }
 

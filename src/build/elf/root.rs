@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{Dir, DirEntry, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use crate::error::{Doing, Error, Result};
@@ -41,6 +41,23 @@ impl HostRoot {
     /// Whether `path` is a directory.
     pub fn is_directory(&self, path: &str) -> bool {
         self.resolve(path, OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    }
+
+    /// The names in the directory `path` that are UTF-8, at most `limit` of them; none if it
+    /// cannot be read.
+    pub fn names(&self, path: &str, limit: usize) -> Vec<String> {
+        let directory = self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY);
+        let Ok(entries) = directory.and_then(Dir::new) else {
+            return Vec::new();
+        };
+        let name = |entry: DirEntry| entry.file_name().to_str().ok().map(str::to_owned);
+        let mut names: Vec<String> = entries
+            .map_while(Result::ok)
+            .take(limit)
+            .filter_map(name)
+            .collect();
+        names.sort();
+        names
     }
 
     /// The path of an open file beneath the root, without symbolic links.

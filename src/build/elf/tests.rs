@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use super::*;
 
 mod lab;
+mod lookup;
 
 use lab::{Lab, paths};
 

@@ -1,0 +1,12 @@
+//! `why` against real programs: what the dynamic linker really prints, and where a real process
+//! really is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod lab;
+mod linker;
+mod removals;
+mod symbols;
