@@ -14,5 +14,6 @@ pub mod run;
 pub mod spec;
 pub mod sys;
 pub mod verbs;
+pub mod why;
 
 pub use error::{Doing, Error, Result};
