@@ -24,6 +24,7 @@ mod decode;
 mod event;
 mod fields;
 mod header;
+mod prefix;
 mod record;
 mod selinux;
 mod sources;
@@ -212,6 +213,7 @@ impl Reader {
     }
 
     fn look_at(&mut self, line: &[u8], whole: bool) -> Result<(), Fault> {
+        let line = &*prefix::unescaped(line);
         let header = match header::parse(line, self.origin) {
             Line::Other => return Ok(()),
             Line::Unreadable(fault) => return Err(fault),

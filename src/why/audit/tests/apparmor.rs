@@ -188,4 +188,11 @@ fn a_label_with_a_mode_is_one_value() {
         Some("docker-default (enforce)")
     );
     assert_eq!(record.process.pid, Some(7));
+    let record = one(
+        "Dec 30 00:57:50 node-1 audit[25570]: SECCOMP auid=4294967295 uid=0 gid=0 ses=4294967295 \
+         subj==unconfined pid=25570 comm=\"runc:[2:INIT]\" exe=\"/usr/bin/runc\" sig=0 \
+         arch=c000003e syscall=35 compat=0 ip=0x558e8a32b13d code=0x7ffc0000",
+    );
+    assert_eq!(record.process.label.as_deref(), Some("=unconfined"));
+    assert_eq!(record.process.comm, Some("runc:[2:INIT]".into()));
 }

@@ -39,6 +39,10 @@ const HEADS: &[&str] = &[
     "2023-11-14T22:13:20.123456+01:00 ns1 kernel: audit: type=1326 audit(1700000000.123:456): ",
     "2023-11-14T22:13:20+0000 ns1 kernel: [   12.3] audit: type=1326 audit(1700000000.123:456): ",
     "2023-11-14 22:13:20 ns1 kernel: audit: type=1326 audit(1700000000.123:456): ",
+    "2023-11-14T22:13:20,123456+01:00 audit: type=1326 audit(1700000000.123:456): ",
+    "[   12.345678] ns1 kernel: audit: type=1326 audit(1700000000.123:456): ",
+    "1700000000.123456 ns1 kernel: audit: type=1326 audit(1700000000.123:456): ",
+    "Tue 2023-11-14 22:13:20 CET ns1 kernel: audit: type=1326 audit(1700000000.123:456): ",
     // The dispatchers of auditd.
     "Nov 14 22:13:20 ns1 audispd: node=ns1 type=SECCOMP msg=audit(1700000000.123:456): ",
     "Nov 14 22:13:20 ns1 audisp-syslog[77]: type=SECCOMP msg=audit(1700000000.123:456): ",
@@ -120,6 +124,9 @@ fn a_head_in_the_middle_of_a_line_is_no_head() {
         "[   12.3] usb 1-1: Product: audit: ",
         "[   12.3] x[812]: segfault: audit: ",
         "Nov 14 22:13:20 ns1 kernel: usb 1-1: Product: audit: ",
+        "[   12.3] x: kernel: audit: ",
+        "Tue 2023-11-14 22:13:20 CET ns1 sshd[1]: kernel: ",
+        "1700000000.1 ns1 sshd: audit: ",
         // grep -n.
         "52:",
         " ",
