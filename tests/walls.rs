@@ -23,17 +23,17 @@ const WALLS: [(&str, &[&str]); 13] = [
     ("plan", &["build", "filter", "host", "spec", "sys"]),
     ("run", &["host", "plan", "sys"]),
     ("audit", &["build", "host", "plan", "run", "spec", "sys"]),
-    ("why", &["build", "spec", "sys"]),
+    ("why", &["audit", "build", "learn", "run", "spec", "sys"]),
     (
         "verbs",
         &[
-            "audit", "build", "host", "learn", "plan", "run", "spec", "sys",
+            "audit", "build", "host", "learn", "plan", "run", "spec", "sys", "why",
         ],
     ),
     (
         "cli",
         &[
-            "audit", "build", "learn", "plan", "run", "spec", "sys", "verbs",
+            "audit", "build", "learn", "plan", "run", "spec", "sys", "verbs", "why",
         ],
     ),
 ];

@@ -105,6 +105,25 @@ impl Supervisor {
         }
     }
 
+    /// Why it could not start a service that it held, once it has ended; `None` if it could.
+    ///
+    /// # Errors
+    /// As [`Supervisor::let_go`] and `waitpid(2)`.
+    pub(super) fn has_failed(&mut self) -> Result<Option<Error>> {
+        if self.child.stdin.is_some() {
+            self.let_go()?;
+        }
+        let word = self.word();
+        self.wait()?;
+        Ok(match word? {
+            Announcement::Failed(doing, why, hint) => {
+                let error = Error::setup(doing, why);
+                Some(hint.into_iter().fold(error, Error::hint))
+            }
+            Announcement::Started | Announcement::Forked(_) => None,
+        })
+    }
+
     /// Waits until it has ended and cleaned up.
     ///
     /// # Errors

@@ -86,7 +86,12 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
     let run = followed.trace.as_ref();
     let refused = run.map(learner::refused).unwrap_or_default();
     let wanted = match run {
-        Some(trace) => learn::derived_with(places, &jail.spec, learner::wanted(trace, &refused))?,
+        Some(trace) => {
+            let path = places.trace(name);
+            let learned = path.exists().then(|| learner::load(&path)).transpose()?;
+            let wanted = learner::wanted(trace, &refused, learned.as_ref());
+            learn::derived_with(&jail.spec, learned, wanted)?
+        }
         None => jail.spec.clone(),
     };
     let denials = why::explain(&Evidence {

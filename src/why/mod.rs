@@ -2,6 +2,7 @@
 //! in the jail showed, what the kernel wrote down, and what the service said.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 mod calls;
 mod denial;
 mod explain;

@@ -64,9 +64,20 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         pid,
         let_go: Box::new(|| supervisor.let_go()),
     };
-    let followed = learn::follow(&request(jail)?, held, &progress);
+    let (trace, error) = match learn::follow(&request(jail)?, held, &progress) {
+        Ok(followed) => followed,
+        // A launch that failed is gone before anybody can take hold of it.
+        Err(error) => {
+            return match supervisor.has_failed()? {
+                Some(failed) => Ok(Followed {
+                    failures: vec![failed.to_string()],
+                    ..Followed::default()
+                }),
+                None => Err(error),
+            };
+        }
+    };
     supervisor.wait()?;
-    let (trace, error) = followed?;
     let words = Last::load(&places.runtime(name)).map_or_else(String::new, |last| last.words);
     let mut failures: Vec<String> = error.iter().map(Error::to_string).collect();
     failures.extend(failed.into_inner().unwrap_or_default());
