@@ -63,6 +63,11 @@ impl Error {
         self
     }
 
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
+    }
+
     /// The same failure, which now means `kind`.
     #[must_use]
     pub fn kind(mut self, kind: Kind) -> Self {

@@ -151,6 +151,10 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// Run it in its jail afterwards with its exercises, and take into the spec what is safe of
+    /// what it is denied there, until that changes nothing.
+    #[arg(long)]
+    pub heal: bool,
     /// How often the service is run: 2 stops at every call, and then again at nearly full speed
     /// at what is new, for as long as --for says; 1 stops at every call all the time, for a
     /// service that cannot be started twice.

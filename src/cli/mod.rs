@@ -257,5 +257,6 @@ fn options(learn: Learn) -> LearnOptions {
         merge: learn.merge,
         incomplete: Incomplete::accept_if(learn.accept_incomplete),
         passes: learn.passes,
+        heal: learn.heal,
     }
 }

@@ -19,6 +19,8 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Without any sign of being ready, one that is busy all the time is ready when it has had a port
 /// for so long.
 const SETTLED: Duration = Duration::from_secs(1);
+/// One in a jail that makes no call for so long before it is ready waits for what it was denied.
+const STUCK: Duration = Duration::from_secs(5);
 /// How often what was seen is kept.
 const KEEP: Duration = Duration::from_secs(5);
 /// How often progress is told.
@@ -176,18 +178,22 @@ impl<'a> Session<'a> {
             .filter(|sign| !holds(sign, tracer, &self.heard, now))
             .collect();
         let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
-        let late = now.duration_since(self.begun) >= self.request.ready_timeout;
+        let stuck = tracer.jailed && now.duration_since(tracer.last_stop) >= STUCK;
+        let late = stuck || now.duration_since(self.begun) >= self.request.ready_timeout;
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
         if waiting.is_empty() || settled || (late && quiet_only) {
             self.ready(tracer);
             self.keep(tracer)?;
         } else if late {
-            let seconds = self.request.ready_timeout.as_secs_f32();
+            let seconds = now.duration_since(self.begun).as_secs_f32();
             let missing: Vec<String> = waiting.iter().map(describe).collect();
             return Err(Error::new(
                 "learn the service",
-                format!("it was not ready after {seconds} s: {}", missing.join(", ")),
+                format!(
+                    "it was not ready after {seconds:.1} s: {}",
+                    missing.join(", ")
+                ),
             )
             .hint("give it more time, or another sign of being ready"));
         }

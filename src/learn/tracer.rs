@@ -82,7 +82,7 @@ pub struct Tracer<'a> {
     /// Calls that run while they name what is known.
     pub watches: Watches,
     /// The service is in a jail, with a mount namespace of its own.
-    jailed: bool,
+    pub jailed: bool,
     /// The exercise that is running, counted from 1; 0 for none.
     exercise: &'a AtomicU16,
     /// Which calls stop.

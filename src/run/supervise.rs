@@ -372,7 +372,7 @@ impl Jail<'_> {
     }
 
     fn complaints(&mut self) -> Option<&mut Complaints> {
-        self.launched.start.as_mut()?.complaints.as_mut()
+        self.launched.start.as_mut()?.complaints.as_deref_mut()
     }
 
     fn pump_output(&mut self) {

@@ -126,6 +126,27 @@ impl Allowance {
         Some((because, evidence))
     }
 
+    /// Adds to what needs it.
+    #[must_use]
+    pub fn also_because(mut self, reason: &str) -> Self {
+        let because = match &mut self {
+            Self::Bind(rule) => &mut rule.because,
+            Self::Call(rule) => &mut rule.because,
+            Self::Capability(rule) => &mut rule.because,
+            Self::Device(rule) => &mut rule.because,
+            Self::Family(rule) => &mut rule.because,
+            Self::File(rule) => &mut rule.because,
+            Self::Port(rule) => &mut rule.because,
+            Self::Scratch(rule) => &mut rule.because,
+            Self::Group(_) | Self::WritableExecutable => return self,
+        };
+        if !because.is_empty() {
+            because.push_str("; ");
+        }
+        because.push_str(reason);
+        self
+    }
+
     /// Gives it, in place of one of the same name.
     pub fn give(self, spec: &mut Spec) {
         self.take(spec);

@@ -12,7 +12,7 @@ use super::incomplete::Incomplete;
 use super::merge::Before;
 use super::trace::reached;
 use super::user::{self, Wish};
-use super::{Event, Places, Report, handover, jail, must_be_root, ports, valid_name};
+use super::{Event, Healed, Places, Report, handover, heal, jail, must_be_root, ports, valid_name};
 use crate::build::{GENERATIONS, State};
 use crate::learn::coverage::Coverage;
 use crate::learn::{self, Trace};
@@ -47,6 +47,8 @@ pub struct LearnOptions {
     pub incomplete: Incomplete,
     /// How often the service is run: 1 or 2.
     pub passes: u32,
+    /// Run it in its jail afterwards, and take what is safe of what it is denied into the spec.
+    pub heal: bool,
 }
 
 /// What `learn` brought.
@@ -62,6 +64,8 @@ pub struct Learned {
     pub notes: Vec<String>,
     /// What the run did not reach.
     pub coverage: Coverage,
+    /// What came of healing, if that was asked for.
+    pub healed: Option<Healed>,
 }
 
 /// Runs the service under the tracer and writes its spec.
@@ -128,12 +132,18 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         options.name
     )));
     let coverage = reached(&trace, &derived.spec.exercises)?;
+    let (mut spec, mut healed) = (derived.spec, None);
+    if options.heal {
+        healed = Some(heal(places, &options.name, report)?);
+        spec = jail::load_spec(places, &options.name)?;
+    }
     Ok(Learned {
-        spec: derived.spec,
+        spec,
         path,
         trace,
         notes: derived.notes,
         coverage,
+        healed,
     })
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod closure;
 mod elsewhere;
 mod handover;
+mod heal;
 mod incomplete;
 mod jail;
 mod learn;
@@ -26,6 +27,7 @@ mod why;
 use std::path::{Path, PathBuf};
 
 pub use check::{Look, Report as CheckReport, check};
+pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};

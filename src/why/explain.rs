@@ -28,6 +28,9 @@ pub struct Evidence<'a> {
     pub complaints: Option<&'a ComplaintRecord>,
 }
 
+/// The mark of what was missing at first, beside what the run showed of it.
+const DENIED: &str = "it was denied in the jail";
+
 /// Everything that was denied, what is surest first.
 pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
     let mut denials = drifted(evidence.drift);
@@ -41,7 +44,7 @@ pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
                 source,
                 subject: subject(&allowance),
                 cause,
-                remedy: Remedy::Allow(vec![allowance]),
+                remedy: Remedy::Allow(vec![allowance.also_because(DENIED)]),
             });
         }
     }
