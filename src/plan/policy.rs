@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
-use crate::spec::{Limits, Spec};
+use crate::spec::{CapabilityRule, Limits, Spec};
 use crate::sys::calls;
 use crate::{Error, Result};
 
@@ -210,6 +210,9 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
             )],
             Action::Errno(EPERM),
         ),
+        // Even a list that changes nothing takes CAP_SETGID: setgroups(2). Without it the list is that
+        // of the spec, for good, and who insists on setting it goes on.
+        "setgroups" if !may_set_groups(spec) => (Vec::new(), Action::Errno(0)),
         // Its flags are behind a pointer, which a filter cannot read: glibc falls back to clone.
         "clone3" => (Vec::new(), Action::Errno(ENOSYS)),
         "mmap" | "mprotect" | "pkey_mprotect" if !spec.service.writable_executable => (
@@ -232,6 +235,13 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
         alternatives,
         otherwise,
     }
+}
+
+/// It starts as root, or keeps CAP_SETGID (`capabilities(7)`).
+fn may_set_groups(spec: &Spec) -> bool {
+    const SETGID: u8 = 6;
+    let kept = |rule: &CapabilityRule| rule.capability == SETGID;
+    spec.service.start_as_root || spec.capabilities.iter().any(kept)
 }
 
 fn number(name: &str) -> Result<u32> {
