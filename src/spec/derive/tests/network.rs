@@ -138,6 +138,39 @@ fn a_service_that_could_not_log_when_it_was_learned_can_in_its_jail() {
     assert_eq!(start_only(&derived(vec![log]), "sendto"), Some(false));
 }
 
+#[test]
+fn who_connects_to_a_port_of_its_own_that_the_kernel_picked_may_connect_to_any() {
+    let connects = |trace: &Trace| -> Vec<u16> {
+        let derived = derive(trace, None, &facts());
+        let rules = derived.spec.ports.iter();
+        rules
+            .filter(|rule| rule.direction == Direction::Connect)
+            .map(|rule| rule.port)
+            .collect()
+    };
+    let mut trace = trace(Vec::new());
+    trace.sockets = vec![
+        socket(SocketUse::Bind, 1, 0),
+        socket(SocketUse::Listen, 1, 33_193),
+        socket(SocketUse::Connect, 1, 33_193),
+    ];
+    assert_eq!(connects(&trace), [0]);
+    trace.sockets[0].port = 33_193;
+    assert_eq!(connects(&trace), [33_193], "it chose that one");
+    trace.sockets.remove(1);
+    assert_eq!(connects(&trace), [33_193], "it is another's");
+}
+
+#[test]
+fn it_may_take_as_long_to_end_as_it_took() {
+    let mut trace = trace(Vec::new());
+    for (took, given) in [(0, 10), (5, 10), (33, 66), (1000, 300)] {
+        trace.certificate.ended_after_s = took;
+        let derived = derive(&trace, None, &facts());
+        assert_eq!(derived.spec.service.stop_timeout_s, given);
+    }
+}
+
 /// Whether a call is only of the start; `None` if it is not given.
 fn start_only(derived: &Derived, name: &str) -> Option<bool> {
     let number = calls::number(name);
