@@ -327,7 +327,10 @@ fn ended_early(tracer: &mut Tracer<'_>, end: Change) -> Error {
             "learn the service",
             format!("it {} before it was ready", how(end)),
         )
-        .hint("its own output says why; its command must stay in the foreground or daemonise")
+        .hint(
+            "its own output, or the system's log, says why; its command must stay in the foreground \
+             or daemonise",
+        )
     })
 }
 
