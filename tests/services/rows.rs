@@ -378,10 +378,9 @@ pub const ROWS: &[Row] = &[
         name: "t-tinyproxy",
         needs: &["/usr/bin/tinyproxy"],
         package: "tinyproxy-bin",
-        user: "tinyproxy",
         files: &[(
             "tinyproxy.conf",
-            "User tinyproxy\nGroup tinyproxy\nPort @PORT@\nListen 127.0.0.1\nTimeout 60\n\
+            "User www-data\nGroup www-data\nPort @PORT@\nListen 127.0.0.1\nTimeout 60\n\
              LogFile \"@DIR@/own/log\"\nPidFile \"@DIR@/own/tinyproxy.pid\"\nMaxClients 20\n\
              Allow 127.0.0.1\nStatHost \"stat.example.test\"\n",
         )],
