@@ -34,6 +34,13 @@ pub fn process_of(tid: i32) -> Option<i32> {
         .and_then(|id| i32::try_from(*id).ok())
 }
 
+/// The process that made this one, or that took it in.
+pub fn parent_of(process: i32) -> Option<i32> {
+    field(&status(process)?, "PPid:")?
+        .first()
+        .and_then(|id| i32::try_from(*id).ok())
+}
+
 /// How many seccomp filters a thread has (Linux 5.9), 0 being the caller; 0 if that cannot be told.
 pub fn filters(tid: i32) -> u32 {
     let status = if tid == 0 {
@@ -199,6 +206,10 @@ mod tests {
     fn the_own_process_can_be_read() {
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(process_of(own), Some(own));
+        assert_eq!(
+            parent_of(own),
+            i32::try_from(std::os::unix::process::parent_id()).ok()
+        );
         assert!(credentials(own).is_some() && nice(own).is_some() && limits(own, 7).is_some());
         assert!(executable(own).is_some());
     }

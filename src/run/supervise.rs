@@ -28,6 +28,8 @@ const LOG_DIRECTORY: &str = "log";
 
 const SIGCHLD: i32 = 17;
 
+const SIGTERM: i32 = 15;
+
 /// How long what is about to happen is waited for before it is looked at again.
 const A_MOMENT: Timespec = Timespec {
     tv_sec: 0,
@@ -226,7 +228,9 @@ impl Jail<'_> {
             }
         }
         let ended = self.launched.ended()?;
-        if self.supervision.plan.forks && ended == Ended::Exited(0) && self.adopt()? {
+        // One that waits for ever ends on SIGTERM, and its daemon is still to be asked.
+        let left = matches!(ended, Ended::Exited(0) | Ended::Killed(SIGTERM));
+        if self.supervision.plan.forks && left && self.adopt()? {
             return self.until_empty(signals);
         }
         Ok(ended)

@@ -22,6 +22,8 @@ use crate::learn::trace::Use;
 const UMASK: u32 = 0o022;
 /// Seconds between the service's own way to stop, TERM and KILL.
 const STOP_TIMEOUT_S: u32 = 10;
+/// However long it took.
+const MOST_STOP_TIMEOUT_S: u32 = 300;
 
 /// What the host is like, as far as a spec depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -172,11 +174,17 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         stop: knowledge
             .map(|known| known.stop.clone())
             .unwrap_or_default(),
-        stop_timeout_s: STOP_TIMEOUT_S,
+        stop_timeout_s: stop_timeout_s(trace.certificate.ended_after_s),
         pid_file: None,
         forks: trace.certificate.forked,
         writable_executable: trace.writable_executable,
     }
+}
+
+/// As long as every service gets, or twice what this one took alone.
+fn stop_timeout_s(took: u32) -> u32 {
+    took.saturating_mul(2)
+        .clamp(STOP_TIMEOUT_S, MOST_STOP_TIMEOUT_S)
 }
 
 /// The command with the absolute path of its program, which was searched in PATH if need be.

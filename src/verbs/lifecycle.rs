@@ -18,7 +18,7 @@ use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Stage, Supervision};
 use crate::run::{Ended, launch, leftover};
-use crate::spec::Reload;
+use crate::spec::{Reload, Spec};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -241,22 +241,42 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.
 ///
+/// A first process that waits while others serve leaves the service to them when it ends: then
+/// those are asked too.
+///
 /// # Errors
 /// It cannot be signalled, or what is left of the jail cannot be removed.
 pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     super::must_be_root(&format!("stop {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let directory = places.runtime(name);
-    let Some(state) = State::running(&directory)? else {
+    let Some(mut state) = State::running(&directory)? else {
         if let Some(state) = State::load(&directory)? {
             leftover::remove(&directory, &state)?;
         }
         return Ok(false);
     };
     report(Event::Doing(format!("stopping {name}")));
-    let doing = || format!("stop {name}");
+    loop {
+        end(&spec, &state)?;
+        let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive()) else {
+            return leftover::remove(&directory, &state).map(|()| true);
+        };
+        match end_or_heir(&directory, supervisor)? {
+            Some(heir) => state = heir,
+            None => return Ok(true),
+        }
+    }
+}
+
+/// Ends the process that is the service.
+fn end(spec: &Spec, state: &State) -> Result<()> {
+    let doing = || format!("stop {}", spec.name);
     let pid = Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
-    let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+    let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        opened => opened.doing(doing)?,
+    };
     let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
     if state.service.is_alive() {
         let asked = !spec.service.stop.is_empty()
@@ -276,11 +296,27 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     if state.service.is_alive() {
         return Err(Error::new(doing(), "it does not end, not even by SIGKILL"));
     }
-    match state.supervisor.filter(|supervisor| supervisor.is_alive()) {
-        Some(supervisor) if wait_for_end(supervisor, CLEAN_UP_TIMEOUT) => Ok(true),
-        Some(_) => Err(Error::new(doing(), "its supervisor does not end")),
-        None => leftover::remove(&directory, &state).map(|()| true),
+    Ok(())
+}
+
+/// Waits for the supervisor's end; answers earlier if it has found another process to be the
+/// service now.
+fn end_or_heir(directory: &Path, supervisor: ProcessName) -> Result<Option<State>> {
+    let deadline = Instant::now() + CLEAN_UP_TIMEOUT;
+    while supervisor.is_alive() {
+        let heir = State::running(directory)?;
+        if heir.is_some() {
+            return Ok(heir);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::new(
+                format!("stop the jail of {}", directory.display()),
+                "its supervisor does not end",
+            ));
+        }
+        std::thread::sleep(POLL);
     }
+    Ok(None)
 }
 
 fn wait_for_end(process: ProcessName, patience: Duration) -> bool {

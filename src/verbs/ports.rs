@@ -90,7 +90,10 @@ pub(super) fn are_free(name: &str, ready: &[Ready], trace: &Path) -> Result<()> 
 /// # Errors
 /// The port that was taken, with the process that has it.
 pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
-    let taken = |seen: &&SocketSeen| matches!(seen.action, SocketUse::BindFailed(EADDRINUSE));
+    // Of a socket that is a file, it finds its own from an earlier run.
+    let taken = |seen: &&SocketSeen| {
+        matches!(seen.action, SocketUse::BindFailed(EADDRINUSE)) && seen.port != 0
+    };
     let Some(socket) = trace.sockets.iter().find(taken) else {
         return Ok(());
     };
@@ -166,4 +169,32 @@ fn waits_at(socket: &SocketSeen) -> Option<(Protocol, u16, IpAddr)> {
     let address: IpAddr = socket.address.parse().ok()?;
     (socket.action == SocketUse::Bind && socket.port != 0)
         .then(|| (protocol(socket), socket.port, address.to_canonical()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::trace::{Phase, Witness};
+
+    #[test]
+    fn a_socket_file_of_an_earlier_run_is_no_taken_port() {
+        let failed = |family, kind, address: &str, port| SocketSeen {
+            action: SocketUse::BindFailed(EADDRINUSE),
+            family,
+            kind,
+            protocol: 0,
+            address: address.to_owned(),
+            port,
+            phase: Phase::Start,
+            witness: Witness::default(),
+        };
+        let mut trace = Trace {
+            sockets: vec![failed(1, STREAM, "/srv/own/sock", 0)],
+            ..Trace::default()
+        };
+        assert!(were_free("web", &trace).is_ok());
+        trace.sockets.push(failed(2, STREAM, "127.0.0.1", 1));
+        let error = were_free("web", &trace).unwrap_err().to_string();
+        assert!(error.contains("port 1 "), "{error}");
+    }
 }

@@ -122,6 +122,8 @@ fn is_the_daemon(spec: &Spec, state: &State, begun: Instant) -> bool {
         return empty.map_or(begun.elapsed() >= PID_FILE, |empty| !empty);
     };
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
+        // A first process that waits while others serve, for ever or for long.
+        || begun.elapsed() >= PID_FILE && crate::run::pid_file::writer(written, state).is_some()
 }
 
 fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {

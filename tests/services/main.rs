@@ -86,6 +86,9 @@ impl<'a> Trial<'a> {
                 .arg(source);
             assert!(compiled.status().unwrap().success());
         }
+        let prepare = self.text(self.row.prepare);
+        let prepared = Command::new("sh").args(["-c", &prepare]).status();
+        assert!(prepared.unwrap().success(), "{prepare}");
     }
 
     fn gaoler(&self, arguments: &[&str]) -> Output {
@@ -134,8 +137,9 @@ impl<'a> Trial<'a> {
         let checked: Value =
             serde_json::from_str(&self.succeed(&["check", name, "--live", "--json"])).unwrap();
         let score = checked["score"].as_f64().unwrap();
-        assert!(score < 1.0, "{checked}");
+        assert!(score < self.row.score_below, "{checked}");
         self.succeed(&["stop", name]);
+        self.assert_ended_well();
         let spec = fs::read_to_string(self.path("etc").join(name).with_extension("toml")).unwrap();
         let count = |what: &str| spec.lines().filter(|line| line.contains(what)).count();
         format!(
@@ -156,6 +160,19 @@ impl<'a> Trial<'a> {
                 .unwrap();
             let text = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success(), "in the jail: {text}");
+        }
+    }
+
+    /// It was heard, and what it does at its end was done.
+    fn assert_ended_well(&self) {
+        for left in self.row.removes {
+            assert!(!self.path(left).exists(), "it was not asked to end: {left}");
+        }
+        let log = PathBuf::from(format!("/var/log/gaoler-{}.log", self.row.name));
+        // On a host with a log of its own the messages are there.
+        if !Path::new("/dev/log").exists() && !Path::new("/run/systemd/journal").exists() {
+            let words = fs::read_to_string(log).unwrap_or_default();
+            assert!(words.contains(self.row.logs), "not logged: {words}");
         }
     }
 
@@ -273,9 +290,13 @@ each! {
     httpd = "t-httpd",
     lighttpd = "t-lighttpd",
     memcached = "t-memcached",
+    nineties = "t-nineties",
     nginx = "t-nginx",
     nginx_in_the_background = "t-nginx-bg",
     python = "t-python",
     redis = "t-redis",
+    snmpd = "t-snmpd",
+    tinyproxy = "t-tinyproxy",
     unbound = "t-unbound",
+    waits_for_ever = "t-waits",
 }

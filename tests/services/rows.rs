@@ -14,6 +14,14 @@ pub struct Row {
     pub files: &'static [(&'static str, &'static str)],
     /// Source and program, in C.
     pub compile: Option<(&'static str, &'static str)>,
+    /// What is run before it is learned, as sh -c.
+    pub prepare: &'static str,
+    /// What it logs in its jail.
+    pub logs: &'static str,
+    /// Files that it removes when it is asked to end.
+    pub removes: &'static [&'static str],
+    /// Its score is below this: 1, unless it runs a shell.
+    pub score_below: f64,
     /// Further options of `up`.
     pub options: &'static [&'static str],
     /// The service's command.
@@ -111,6 +119,10 @@ const NONE: Row = Row {
     user: "www-data",
     files: &[],
     compile: None,
+    prepare: ":",
+    logs: "",
+    removes: &[],
+    score_below: 1.0,
     options: &[],
     command: &[],
     client: HTTP,
@@ -313,7 +325,105 @@ pub const ROWS: &[Row] = &[
         client: &["/bin/bash", "@DIR@/client", "@PORT@", "", "hello"],
         ..NONE
     },
+    Row {
+        name: "t-nineties",
+        command: &["@DIR@/nineties", "@DIR@", "@PORT@", "www-data"],
+        ..NINETIES
+    },
+    // Its first process never comes back from going to the background.
+    Row {
+        name: "t-waits",
+        command: &["@DIR@/nineties", "@DIR@", "@PORT@", "www-data", "wait"],
+        ..NINETIES
+    },
+    // Sets its groups although it is not root, extends itself by a program, and is slow to learn
+    // from: it reads all of /proc.
+    Row {
+        name: "t-snmpd",
+        needs: &["/usr/sbin/snmpd", "/usr/bin/snmpget"],
+        package: "snmpd snmp",
+        user: "Debian-snmp",
+        files: &[(
+            "snmpd.conf",
+            "rocommunity public 127.0.0.1\nagentaddress udp:127.0.0.1:@PORT@\n\
+             extend hello /bin/echo a page\n",
+        )],
+        command: &[
+            "/usr/sbin/snmpd",
+            "-f",
+            "-C",
+            "-c",
+            "@DIR@/snmpd.conf",
+            "-p",
+            "@DIR@/own/pid",
+            "-u",
+            "Debian-snmp",
+            "-g",
+            "Debian-snmp",
+            "-Lf",
+            "/dev/null",
+        ],
+        // What the extension printed: nsExtendOutputFull of NET-SNMP-EXTEND-MIB for `hello`.
+        client: &[
+            "/usr/bin/snmpget",
+            "-v2c",
+            "-cpublic",
+            "127.0.0.1:@PORT@",
+            "1.3.6.1.4.1.8072.1.3.2.3.1.2.5.104.101.108.108.111",
+        ],
+        ..NONE
+    },
+    // Starts as many threads as it has clients, having forked before.
+    Row {
+        name: "t-tinyproxy",
+        needs: &["/usr/bin/tinyproxy"],
+        package: "tinyproxy-bin",
+        files: &[(
+            "tinyproxy.conf",
+            "User www-data\nGroup www-data\nPort @PORT@\nListen 127.0.0.1\nTimeout 60\n\
+             LogFile \"@DIR@/own/log\"\nPidFile \"@DIR@/own/tinyproxy.pid\"\nMaxClients 20\n\
+             Allow 127.0.0.1\nStatHost \"stat.example.test\"\n",
+        )],
+        command: &["/usr/bin/tinyproxy", "-c", "@DIR@/tinyproxy.conf"],
+        client: &[
+            "/bin/bash",
+            "@DIR@/client",
+            "@PORT@",
+            "GET http://stat.example.test/ HTTP/1.0\\r\\n\\r\\n",
+            "200 OK",
+        ],
+        ..NONE
+    },
 ];
+
+/// A daemon of the nineties: a helper by its absolute path, a plug-in, a FIFO, a control socket.
+const NINETIES: Row = Row {
+    needs: &["/usr/bin/gcc", "/usr/bin/python3"],
+    package: "gcc libc6-dev python3",
+    files: &[
+        (
+            "hello.c",
+            "char *say() { return \"hello from the plug-in\"; }\n",
+        ),
+        (
+            "helper",
+            "#!/bin/sh\nls -l @DIR@/own >/dev/null\necho \"helper for $1\"\n",
+        ),
+        ("ask", include_str!("nineties.sh")),
+    ],
+    prepare: concat!(
+        "cd @DIR@ && mkdir plug libexec && mv helper libexec && chmod 755 libexec/helper && \
+         gcc -shared -fPIC -o plug/hello.so hello.c && \
+         gcc -std=gnu89 -w -O -o nineties ",
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/services/nineties.c -ldl"
+    ),
+    logs: "did HELP",
+    removes: &["own/ctl", "own/sock"],
+    score_below: 2.0,
+    client: &["/bin/sh", "@DIR@/ask"],
+    ..NONE
+};
 
 /// Exits with 9 if there is no answer.
 const DIG: &[&str] = &[

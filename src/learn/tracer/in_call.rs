@@ -122,6 +122,7 @@ impl Tracer<'_> {
         if self.recording {
             self.stops += 1;
         }
+        self.first_serves |= task.process == self.first && self.phase == Phase::Serve;
         if task.pending.is_some() {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
 use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
+use super::tree::is_log;
 use crate::learn::Trace;
 use crate::learn::trace::{CapabilitySeen, Known, Phase, SocketUse};
 use crate::spec::{CallRule, CapabilityRule, Evidence, Knowledge, Observed};
@@ -88,8 +89,10 @@ pub(super) fn calls(
         // What may come at any time is not over when the service is ready.
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
-    let clone = clone_for_clone3(&rules);
-    rules.extend(clone.map(|rule| (rule.number, rule)));
+    for rule in clone_for_clone3(&rules).into_iter().chain(log(trace)) {
+        let start_only = rule.start_only;
+        rules.entry(rule.number).or_insert(rule).start_only &= start_only;
+    }
     rules.into_values().collect()
 }
 
@@ -106,11 +109,22 @@ fn reason(name: &str, seen: &Observed) -> String {
 /// ENOSYS, upon which the C library calls clone (`clone(2)`).
 fn clone_for_clone3(rules: &BTreeMap<u32, CallRule>) -> Option<CallRule> {
     let clone3 = rules.get(&calls::number("clone3")?)?;
-    let number = calls::number("clone").filter(|number| !rules.contains_key(number))?;
     Some(CallRule {
-        number,
+        number: calls::number("clone")?,
         start_only: clone3.start_only,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
+        evidence: Evidence::built_in(),
+    })
+}
+
+/// On a host where nobody reads the log the service cannot connect to it and sends nothing. In its
+/// jail the log is read, and the C library sends each message with this call (`syslog(3)`).
+fn log(trace: &Trace) -> Option<CallRule> {
+    trace.paths.iter().find(|path| is_log(path))?;
+    Some(CallRule {
+        number: calls::number("sendto")?,
+        start_only: false,
+        because: "it logs, and in its jail somebody reads that".to_owned(),
         evidence: Evidence::built_in(),
     })
 }

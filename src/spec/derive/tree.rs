@@ -132,8 +132,7 @@ impl<'a> Grower<'a> {
 
     fn add(&mut self, seen: &'a PathSeen) {
         let host = seen.host.as_path();
-        let is_log = host == Path::new(LOG_SOCKET) || seen.asked.contains(Path::new(LOG_SOCKET));
-        if host == Path::new("/") || is_log {
+        if host == Path::new("/") || is_log(seen) {
             return;
         }
         if !is_utf8(host) {
@@ -393,4 +392,10 @@ fn scratch((path, used): (PathBuf, Used)) -> ScratchRule {
         size_kib: SCRATCH_KIB,
         path,
     }
+}
+
+/// Whether it was used as the log socket.
+pub(super) fn is_log(seen: &PathSeen) -> bool {
+    let log = Path::new(LOG_SOCKET);
+    seen.host == log || seen.asked.contains(log)
 }
