@@ -50,7 +50,7 @@ impl Plan {
         })
     }
 
-    /// In complain mode: where complaints are written down, and the calls that are none while the
+    /// In complain mode: the directory where complaints are written down, and the calls that are none while the
     /// service starts.
     pub fn complaints(&self) -> Option<(&Path, &[u32])> {
         self.steps.iter().find_map(|planned| match &planned.step {

@@ -150,6 +150,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
         serving,
+        complaining: plan.complaints().is_some(),
     };
     state.save(supervision.directory)
 }

@@ -226,6 +226,7 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         supervisor: None,
         cgroups: plan.cgroups(),
         serving: plan.start_ends_with().is_none(),
+        complaining: false,
     };
     state.save(directory)?;
     let saved = state::Handle::open(directory)?;

@@ -82,7 +82,7 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
         .collect();
     let followed = followed::follow(places, &jail, report)?;
     report(Event::Doing(format!("looking what {name} was denied")));
-    let complaints = ComplaintRecord::load(&directory)?;
+    let complaints = ComplaintRecord::load(&places.state.join(name))?;
     let run = followed.trace.as_ref();
     let refused = run.map(learner::refused).unwrap_or_default();
     let wanted = match run {
