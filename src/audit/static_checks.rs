@@ -82,7 +82,7 @@ const ROOT_EQUAL_GROUPS: [&str; 10] = [
 /// Programs that run what they are told.
 const SHELLS_AND_INTERPRETERS: [&str; 16] = [
     "ash", "awk", "bash", "busybox", "csh", "dash", "gawk", "ksh", "lua", "mawk", "node", "perl",
-    "php", "python3", "ruby", "sh",
+    "php", "python", "ruby", "sh",
 ];
 
 /// Calls that reach beyond the jail's own processes and files.
