@@ -17,7 +17,7 @@ use rustix::fs::Mode;
 
 use crate::error::Kind;
 use crate::run::Ended;
-use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
+use crate::verbs::{self, Beginning, Event, Incomplete, LearnOptions, Places};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
@@ -221,6 +221,11 @@ fn options(learn: Learn) -> LearnOptions {
         ready: learn.ready,
         user: learn.user,
         group: learn.group,
+        beginning: match (learn.as_user, learn.start_as_root) {
+            (true, _) => Beginning::AsUser,
+            (_, true) => Beginning::StaysRoot,
+            _ => Beginning::RootThenUser,
+        },
         create_user: false,
         again: learn.again,
         merge: learn.merge,
