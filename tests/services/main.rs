@@ -15,5 +15,6 @@ mod page;
 #[allow(dead_code, unused_imports)]
 #[path = "../jail/machine/mod.rs"]
 mod machine;
+mod relay;
 mod rows;
 mod table;
