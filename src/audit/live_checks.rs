@@ -161,6 +161,10 @@ fn each_thread(
 }
 
 fn uids(subject: &Subject<'_>) -> Vec<Finding> {
+    if subject.spec.service.start_as_root && subject.spec.service.user == "root" {
+        // Some of it stays so: `spec.root` says it.
+        return Vec::new();
+    }
     if subject.spec.service.start_as_root {
         // It changes by itself, so only what it ends up as can be judged.
         return each_thread(subject, |_, thread| {

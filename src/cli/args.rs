@@ -128,7 +128,7 @@ pub struct Up {
     #[command(flatten)]
     pub learn: Learn,
     /// Make the service's own system user, named as the jail, if it has none.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "start_as_root")]
     pub create_user: bool,
 }
 
@@ -155,6 +155,14 @@ pub struct Learn {
     /// what it is denied there, until that changes nothing.
     #[arg(long)]
     pub heal: bool,
+    /// Run it as that user while it is learned, too, as it will in its jail: for a service that
+    /// refuses to be started by root.
+    #[arg(long, requires = "user")]
+    pub as_user: bool,
+    /// Leave the change of users to the service: for one that needs several, as a mail or login
+    /// server does. Its first process is root in the jail, and `check` says what follows from it.
+    #[arg(long, conflicts_with_all = ["as_user", "user", "group"])]
+    pub start_as_root: bool,
     /// How often the service is run: 2 stops at every call, and then again at nearly full speed
     /// at what is new, for as long as --for says; 1 stops at every call all the time, for a
     /// service that cannot be started twice.

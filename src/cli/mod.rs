@@ -19,7 +19,7 @@ use rustix::fs::Mode as FileMode;
 use crate::error::Kind;
 use crate::plan::Mode;
 use crate::run::Ended;
-use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
+use crate::verbs::{self, Beginning, Event, Incomplete, LearnOptions, Places};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
@@ -252,6 +252,11 @@ fn options(learn: Learn) -> LearnOptions {
         ready: learn.ready,
         user: learn.user,
         group: learn.group,
+        beginning: match (learn.as_user, learn.start_as_root) {
+            (true, _) => Beginning::AsUser,
+            (_, true) => Beginning::StaysRoot,
+            _ => Beginning::RootThenUser,
+        },
         create_user: false,
         again: learn.again,
         merge: learn.merge,

@@ -163,7 +163,7 @@ fn an_empty_group_list_is_set_too() {
 fn groups_are_set_only_by_who_may() {
     let setgroups = calls::number("setgroups").expect("it has a number");
     let answers_success = |spec: &Spec| {
-        let filter = super::policy::filter(spec).expect("it compiles");
+        let filter = super::policy::filter(spec, Mode::Supervised).expect("it compiles");
         explain(&filter).contains("return errno 0")
     };
     let mut listed = spec();

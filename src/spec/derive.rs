@@ -36,6 +36,10 @@ pub struct Facts {
     pub group: String,
     /// Its supplementary groups.
     pub groups: Vec<String>,
+    /// It starts as root in the jail too, and changes to other users by itself.
+    pub start_as_root: bool,
+    /// Those users.
+    pub accounts: Vec<String>,
     /// The user's number.
     pub uid: u32,
     /// The primary group's number.
@@ -102,7 +106,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         scratch: tree.scratch,
         devices: tree.devices,
         capabilities: allow::capabilities(trace, facts, &mut notes),
-        calls: allow::calls(trace, knowledge, &mut notes),
+        calls: allow::calls(trace, knowledge, facts, &mut notes),
         families: network::families(trace, &mut notes),
         ports: network::ports(trace, knowledge),
         limits: Limits::default(),
@@ -158,7 +162,8 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         user: facts.user.clone(),
         group: facts.group.clone(),
         groups: facts.groups.clone(),
-        start_as_root: false,
+        start_as_root: facts.start_as_root,
+        accounts: facts.accounts.clone(),
         workdir: if workdir.is_absolute() {
             workdir.clone()
         } else {

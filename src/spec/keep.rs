@@ -61,6 +61,7 @@ fn service(mine: &Service, first: &Service, new: Service) -> Service {
         group: pick(&mine.group, &first.group, new.group),
         groups: pick(&mine.groups, &first.groups, new.groups),
         start_as_root: pick(&mine.start_as_root, &first.start_as_root, new.start_as_root),
+        accounts: pick(&mine.accounts, &first.accounts, new.accounts),
         workdir: pick(&mine.workdir, &first.workdir, new.workdir),
         environment: pick(&mine.environment, &first.environment, new.environment),
         umask: pick(&mine.umask, &first.umask, new.umask),

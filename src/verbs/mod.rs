@@ -30,7 +30,7 @@ pub use check::{Look, Report as CheckReport, check};
 pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
-pub use learn::{LearnOptions, Learned, learn};
+pub use learn::{Beginning, LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};

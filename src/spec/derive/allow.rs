@@ -51,6 +51,7 @@ const CALLS_NAMED: usize = 3;
 pub(super) fn calls(
     trace: &Trace,
     knowledge: Option<&Knowledge>,
+    facts: &Facts,
     notes: &mut Vec<String>,
 ) -> Vec<CallRule> {
     let mut seen: BTreeMap<&str, (u32, Observed)> = BTreeMap::new();
@@ -73,7 +74,7 @@ pub(super) fn calls(
     let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
         number,
         start_only: exercised && seen.serve == 0,
-        because: reason(name, &seen),
+        because: reason(name, &seen, facts),
         evidence: Evidence::Observed(seen),
     });
     let known = knowledge.into_iter().flat_map(|known| {
@@ -96,9 +97,9 @@ pub(super) fn calls(
     rules.into_values().collect()
 }
 
-fn reason(name: &str, seen: &Observed) -> String {
+fn reason(name: &str, seen: &Observed, facts: &Facts) -> String {
     let called = format!("called{}", by_whom_and_when(seen));
-    if calls::CHANGE_IDS.contains(&name) {
+    if !facts.start_as_root && calls::CHANGE_IDS.contains(&name) {
         format!("{called}, {NO_CHANGE}")
     } else {
         called
@@ -168,7 +169,8 @@ fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, Observed)>, passes: u32) {
     }
 }
 
-/// The capabilities that the service still needs if it runs as its user from the start.
+/// The capabilities that the service needs: if it is not root in the jail, those that it still
+/// needs as its user from the start.
 pub(super) fn capabilities(
     trace: &Trace,
     facts: &Facts,
@@ -185,7 +187,7 @@ pub(super) fn capabilities(
                 "needed capability {} for {}, not given: it has no name",
                 seen.capability, seen.call
             )),
-            Some(_) if only_as_root(seen) => {}
+            Some(_) if !facts.start_as_root && only_as_root(seen) => {}
             Some(_) => {
                 let needed = needed.entry(seen.capability).or_default();
                 needed.calls.insert(seen.call.clone());
@@ -193,7 +195,9 @@ pub(super) fn capabilities(
             }
         }
     }
-    notes.extend(left_to_root(trace));
+    if !facts.start_as_root {
+        notes.extend(left_to_root(trace));
+    }
     add_low_ports(trace, facts, &mut needed);
     if needed.contains_key(&SYS_ADMIN) {
         notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());

@@ -46,6 +46,7 @@ impl Service {
             command: self.command.clone(),
             environment: environment(),
             workdir: PathBuf::from("/"),
+            ids: self.ids.clone(),
             ready: self.ready.clone(),
             ready_timeout: READY_TIMEOUT,
             exercises: self.exercises.clone(),
