@@ -77,6 +77,19 @@ pub enum Verb {
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
         gaoler check named --live --json --fail-above 2")]
     Check(Check),
+    /// Turn protections off by halves until a test passes, and name what breaks it.
+    #[command(
+        after_help = "Examples:\n  gaoler bisect named -- dig @127.0.0.1 -p 53 example.org SOA +tries=1\n  \
+        gaoler bisect web --exercise upload   an exercise of the spec is the test\n  \
+        gaoler bisect web --in-place -- curl -sf http://192.0.2.7/\n\n\
+        The test passes if its exit code is 0; without one, the exercises of the spec are it.\n\
+        It runs in a network of its own, of just the loopback interface, and on copies of what\n\
+        the service writes, so the running jail is not disturbed. If the test fails there with\n\
+        everything off, or with --in-place, the jail is stopped meanwhile and started again.\n\
+        Exit code 0 if something was found or the test passes in the full jail, 3 if it fails\n\
+        without the jail too."
+    )]
+    Bisect(Bisect),
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
@@ -94,6 +107,9 @@ pub enum Verb {
         /// Where to.
         directory: PathBuf,
     },
+    /// The process in which variants of a spec are tried out.
+    #[command(hide = true)]
+    TrialWorker(TrialWorker),
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
     Supervise(Named),
@@ -209,6 +225,42 @@ pub struct Check {
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `bisect` can be told.
+#[derive(Args, Debug)]
+pub struct Bisect {
+    /// The jail's name.
+    pub name: String,
+    /// An exercise of the spec that is the test; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub exercise: Vec<String>,
+    /// Try it out on the service's own files and with the host's network; the jail is stopped
+    /// meanwhile.
+    #[arg(long)]
+    pub in_place: bool,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+    /// The test and its arguments.
+    #[arg(last = true, value_name = "TEST")]
+    pub test: Vec<String>,
+}
+
+/// What a worker is told.
+#[derive(Args, Debug)]
+pub struct TrialWorker {
+    /// The jail's name.
+    pub name: String,
+    /// With its own network, on copies.
+    #[arg(long)]
+    pub isolated: bool,
+    /// With the host's.
+    #[arg(long)]
+    pub in_place: bool,
+    /// In the namespaces already.
+    #[arg(long)]
+    pub inside: bool,
 }
 
 /// What can be done with specs.

@@ -8,6 +8,7 @@ mod output;
 mod screen;
 mod specs;
 mod traces;
+mod trials;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use rustix::fs::Mode;
 
 use crate::error::Kind;
 use crate::run::Ended;
-use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
+use crate::verbs::{self, BisectOptions, Event, Incomplete, LearnOptions, Places, Verdict, Way};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
@@ -164,6 +165,20 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let above = check.fail_above.is_some_and(|limit| found.score > limit);
             Ok(if above { FINDINGS } else { 0 })
         }
+        Verb::Bisect(bisect) => {
+            let json = bisect.json;
+            let options = BisectOptions {
+                name: bisect.name,
+                exercises: bisect.exercise,
+                test: bisect.test,
+                in_place: bisect.in_place,
+            };
+            let found = verbs::bisect(&places, &options, &report)?;
+            output.show(json, &found, || trials::bisected(&found))?;
+            let is_jail = found.verdict != Verdict::NotTheJail;
+            Ok(if is_jail { 0 } else { FINDINGS })
+        }
+        Verb::TrialWorker(worker) => trial_worker(&places, &worker),
         Verb::Spec(Spec::Diff(diff)) => {
             // Of diff(1): what differs is told from what could not be compared.
             let other = diff.other.as_deref();
@@ -202,6 +217,24 @@ fn supervise(places: &Places, name: &str) -> Result<u8> {
         output::leave_standard_output();
     };
     verbs::supervise(places, name, listener, &mut announce).map(|()| 0)
+}
+
+/// One end of the pipes to whoever tries variants of a spec out.
+fn trial_worker(places: &Places, worker: &args::TrialWorker) -> Result<u8> {
+    let way = match worker.isolated {
+        true => Way::Isolated,
+        false => Way::InPlace,
+    };
+    let mut say = |line: &str| {
+        let mut out = io::stdout().lock();
+        // Whoever does not listen any more has ended, and this process with it.
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) | Err(_) => {}
+        }
+    };
+    let way = (way, worker.inside);
+    let mut input = io::stdin().lock();
+    verbs::trial_worker(places, &worker.name, way, &mut input, &mut say).map(|()| 0)
 }
 
 fn exit_code_of(ended: Ended) -> u8 {

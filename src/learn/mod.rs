@@ -35,7 +35,7 @@ use std::time::Duration;
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 use crate::sys::spawn_traced::Program;
-pub use exercises::try_out;
+pub use exercises::{try_out, try_out_within};
 pub use merge::merge;
 use trace::CapabilitySource;
 pub use trace::{ExerciseRun, Trace};

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::spec::{LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
-pub use policy::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
+pub use policy::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, cgroup_directories};
 pub use step::{Phase, PlannedStep, Step};
 
 use crate::{Error, Result};

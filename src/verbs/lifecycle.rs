@@ -2,7 +2,7 @@
 //! have them.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,16 @@ pub enum Announcement {
 /// # Errors
 /// The jail could not be set up (125), or the service ended before it was ready (1).
 pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
+    start_within(places, name, readiness::PATIENCE, report)
+}
+
+/// As [`start`], for a service that must be ready within `patience`.
+pub(super) fn start_within(
+    places: &Places,
+    name: &str,
+    patience: Duration,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
     let directory = places.runtime(name);
     let prepared = prepare_start(places, name, report).map_err(Error::nothing_started)?;
     let Some(jail) = prepared else {
@@ -72,7 +82,7 @@ pub fn start(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<
     let service = &jail.spec.service;
     let listening = announce_start(places, name, &service.ready);
     let mut listening = listening.map_err(Error::nothing_started)?;
-    let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -171,7 +181,8 @@ fn supervise_announced(
         plan: &plan,
         directory: &directory,
         foreground: false,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, listener, &mut || {
         announce(&Announcement::Started);
@@ -188,8 +199,12 @@ fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
     }
 }
 
-fn log_file(name: &str) -> std::path::PathBuf {
-    Path::new("/var/log").join(format!("gaoler-{name}.log"))
+/// Where a jail's messages go if nobody else takes them; those of a trial stay with it.
+fn log_file(places: &Places, name: &str) -> PathBuf {
+    match places.trial() {
+        Some(_) => places.state.join("log"),
+        None => Path::new("/var/log").join(format!("gaoler-{name}.log")),
+    }
 }
 
 /// Runs the service in the foreground. With `exec` this process becomes the service, and this
@@ -217,7 +232,8 @@ fn run_planned(places: &Places, name: &str, exec: bool) -> Result<Ended> {
         plan: &plan,
         directory: &directory,
         foreground: true,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, None, &mut || Ok(()))
 }

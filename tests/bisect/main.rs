@@ -1,0 +1,16 @@
+//! `bisect` and `minimize`: jails with planted faults, and with planted superfluous things.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod faults;
+#[path = "../refusals"]
+#[allow(dead_code, reason = "other tests need more of it")]
+mod refusals {
+    pub mod common;
+}
+mod subject;
+
+use refusals::common;
