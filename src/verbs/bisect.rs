@@ -230,14 +230,22 @@ impl Search<'_> {
     /// caller's variables; then those stay as they are. `Err`: how it fails without any.
     fn all_off(&mut self, layers: Vec<Layer>) -> Result<std::result::Result<Vec<Layer>, String>> {
         let mut failure = String::new();
-        for kept in [&[][..], &["ids"], &["ids", "environment", "tree", "writable"]] {
+        for kept in [
+            &[][..],
+            &["ids"],
+            &["ids", "tree", "writable"],
+            &["ids", "tree", "writable", "environment"],
+        ] {
             let on = |layer: &&Layer| !kept.contains(&layer.name);
             let off: Vec<Layer> = layers.iter().filter(on).cloned().collect();
             let rules: Vec<&Rule> = off.iter().flat_map(|layer| &layer.off).collect();
             "everything off".clone_into(&mut self.phase);
             match self.try_out(&rules)? {
                 Outcome::Passed { .. } => return Ok(Ok(off)),
-                Outcome::Failed { what, why, output } => failure = in_words(&what, &why, &output),
+                Outcome::Failed { what, why, output } if failure.is_empty() => {
+                    failure = in_words(&what, &why, &output);
+                }
+                Outcome::Failed { .. } => {}
             }
         }
         Ok(Err(failure))

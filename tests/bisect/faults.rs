@@ -52,7 +52,7 @@ fn a_call_that_is_missing() {
 #[test]
 fn a_family_that_is_missing() {
     let (place, port) = subject(&[]);
-    blames(&place, port, "family 10", "families", "family INET6");
+    blames(&place, port, "family 10", "families", "family inet6");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn limits_that_are_too_low() {
     for (limit, request, calls) in [
         ("descriptors = 20", "descriptors 40", &["dup"][..]),
         ("processes = 3", "children 6", &["clone", "wait4", "clock_nanosleep"]),
-        ("memory_bytes = 16777216", "children 1 32", &["clone", "wait4", "clock_nanosleep", "mmap"]),
+        ("memory_bytes = 16777216", "children 1 64", &["clone", "wait4", "clock_nanosleep", "mmap"]),
     ] {
         let (mut place, port) = subject(&[]);
         place.text.calls.extend(calls);

@@ -58,9 +58,10 @@ static int children(int count, int megabytes)
         pid_t child = fork();
         good = child >= 0;
         if (child == 0) {
-            char *memory = megabytes ? malloc((size_t)megabytes << 20) : NULL;
-            if (memory)
-                memset(memory, 1, (size_t)megabytes << 20);
+            size_t size = (size_t)megabytes << 20;
+            volatile char *memory = malloc(size + 1);
+            for (size_t at = 0; memory && at < size; at += 4096)
+                memory[at] = 1;
             usleep(20000);
             _exit(0);
         }

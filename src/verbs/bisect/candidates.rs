@@ -87,6 +87,8 @@ impl Candidates {
         found.directories = directories.into_iter().filter(|path| !holds(path)).collect();
         alone(&mut found.directories);
         alone(&mut found.writable);
+        let Self { files, writable, .. } = &mut found;
+        files.retain(|file| !writable.iter().any(|place| file.path.starts_with(place)));
         Ok(found)
     }
 
@@ -145,12 +147,13 @@ fn may_write(account: &Account, metadata: &fs::Metadata) -> bool {
 
 fn file(path: &Path, mode: u32) -> FileRule {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let kind = if name.ends_with(".so") || name.contains(".so.") {
-        FileKind::Library
-    } else if mode & 0o111 != 0 {
-        FileKind::Program
-    } else {
-        FileKind::Data
+    let mut first = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    let is_code = read.is_ok() && (first == *b"\x7fELF" || first.starts_with(b"#!"));
+    let kind = match is_code {
+        true if mode & 0o111 != 0 && !name.contains(".so") => FileKind::Program,
+        true if first == *b"\x7fELF" => FileKind::Library,
+        _ => FileKind::Data,
     };
     FileRule {
         path: path.to_owned(),

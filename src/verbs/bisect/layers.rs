@@ -39,6 +39,7 @@ enum Edit {
     Environment(String, String),
     Limit(fn(&mut Limits)),
     Off(fn(&mut Protections)),
+    OffMounts,
     StartAsRoot,
 }
 
@@ -67,6 +68,11 @@ impl Rule {
             }
             Edit::Limit(lift) => lift(&mut spec.limits),
             Edit::Off(off) => off(&mut spec.protections),
+            // Without a mount namespace nothing can be mounted.
+            Edit::OffMounts if spec.binds.is_empty() && spec.scratch.is_empty() => {
+                spec.protections.mount_namespace = Demand::Off;
+            }
+            Edit::OffMounts => {}
             Edit::StartAsRoot => spec.service.start_as_root = true,
         }
     }
@@ -141,9 +147,8 @@ pub(super) fn layers(spec: &Spec, known: &Candidates, too_large: &[PathBuf]) -> 
         };
         layers.push(Layer::of("ids", vec![root]));
     }
-    let mountless = spec.binds.is_empty() && spec.scratch.is_empty();
     type Off = fn(&mut Protections);
-    let namespaces: [(&str, bool, Off); 5] = [
+    let namespaces: [(&str, bool, Off); 4] = [
         ("cgroup", on(wanted.cgroup), |protections| {
             protections.cgroup = Demand::Off;
         }),
@@ -156,16 +161,19 @@ pub(super) fn layers(spec: &Spec, known: &Candidates, too_large: &[PathBuf]) -> 
         ("pid_namespace", on(wanted.pid_namespace), |protections| {
             protections.pid_namespace = Demand::Off;
         }),
-        (
-            "mount_namespace",
-            on(wanted.mount_namespace) && mountless,
-            |protections| protections.mount_namespace = Demand::Off,
-        ),
     ];
     for (name, on, off) in namespaces {
         if on {
             layers.push(Layer::protection(name, off, Vec::new()));
         }
+    }
+    if on(wanted.mount_namespace) && spec.binds.is_empty() && spec.scratch.is_empty() {
+        let off = Rule {
+            layer: "mount_namespace",
+            name: "protections.mount_namespace".to_owned(),
+            edit: Edit::OffMounts,
+        };
+        layers.push(Layer::of("mount_namespace", vec![off]));
     }
     layers.retain(|layer| !layer.off.is_empty());
     layers
