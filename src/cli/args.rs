@@ -90,6 +90,20 @@ pub enum Verb {
         without the jail too."
     )]
     Bisect(Bisect),
+    /// Take away each thing that a spec allows, and keep what some exercise fails without.
+    #[command(
+        after_help = "Examples:\n  gaoler minimize named               what is needed gets a proof, the rest is listed\n  \
+        gaoler minimize web --remove        what no exercise needs leaves the spec\n  \
+        gaoler minimize web --jobs 1 --in-place\n\n\
+        Something counts as needed if an exercise fails twice without it, so what the exercises do\n\
+        not reach looks superfluous: gaoler trace show NAME says what that is. It is tried out in\n\
+        a network of its own, of just the loopback interface, and on copies of what the service\n\
+        writes, so the running jail is not disturbed; where the exercises do not pass there, or\n\
+        with --in-place, the jail is stopped meanwhile and started again. A run that was\n\
+        interrupted keeps what it knows, and the same command goes on from there. The old spec\n\
+        stays as NAME.toml.old."
+    )]
+    Minimize(Minimize),
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
@@ -245,6 +259,29 @@ pub struct Bisect {
     /// The test and its arguments.
     #[arg(last = true, value_name = "TEST")]
     pub test: Vec<String>,
+}
+
+/// What `minimize` can be told.
+#[derive(Args, Debug)]
+pub struct Minimize {
+    /// The jail's name.
+    pub name: String,
+    /// Remove what no exercise needs from the spec; without it, it is marked as unproven.
+    #[arg(long)]
+    pub remove: bool,
+    /// Start over, in place of going on where a run was interrupted.
+    #[arg(long)]
+    pub again: bool,
+    /// Try it out on the service's own files and with the host's network; the jail is stopped
+    /// meanwhile.
+    #[arg(long)]
+    pub in_place: bool,
+    /// How many trials go on at once; without it, one for each processor.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What a worker is told.

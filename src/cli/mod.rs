@@ -18,7 +18,9 @@ use rustix::fs::Mode;
 
 use crate::error::Kind;
 use crate::run::Ended;
-use crate::verbs::{self, BisectOptions, Event, Incomplete, LearnOptions, Places, Verdict, Way};
+use crate::verbs::{
+    self, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places, Verdict, Way,
+};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
@@ -177,6 +179,18 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &found, || trials::bisected(&found))?;
             let is_jail = found.verdict != Verdict::NotTheJail;
             Ok(if is_jail { 0 } else { FINDINGS })
+        }
+        Verb::Minimize(minimize) => {
+            let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+            let options = MinimizeOptions {
+                name: minimize.name,
+                remove: minimize.remove,
+                again: minimize.again,
+                in_place: minimize.in_place,
+                jobs: minimize.jobs.map_or_else(processors, usize::from),
+            };
+            let found = verbs::minimize(&places, &options, &report)?;
+            output.show(minimize.json, &found, || trials::minimized(&found))
         }
         Verb::TrialWorker(worker) => trial_worker(&places, &worker),
         Verb::Spec(Spec::Diff(diff)) => {

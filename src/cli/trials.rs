@@ -1,8 +1,11 @@
-//! What `bisect` prints.
+//! What `bisect` and `minimize` print.
 
 use super::screen::line;
 use super::specs::{self, shown};
-use crate::verbs::{Bisected, Verdict, Way};
+use super::traces::wrapped;
+use std::collections::BTreeMap;
+
+use crate::verbs::{Bisected, Minimized, Verdict, Way};
 
 /// One screen.
 pub(super) fn bisected(found: &Bisected) -> String {
@@ -39,6 +42,37 @@ fn culprit(text: &mut String, layer: &str, rule: &str) {
         rule => shown(rule),
     };
     line(text, layer, &rule);
+}
+
+/// One screen: what is needed by exercise, and what fell away.
+pub(super) fn minimized(found: &Minimized) -> String {
+    let mut text = String::new();
+    let (name, proven, unproven) = (&found.name, found.proven.len(), found.unproven.len());
+    let fate = if found.removed { "removed" } else { "marked as unproven" };
+    let result = format!("{name}: {proven} are needed; {unproven} are not, and were {fate}");
+    line(&mut text, "", &result);
+    let mut by_exercise: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for proven in &found.proven {
+        let items = by_exercise.entry(&proven.exercise).or_default();
+        items.push(shown(&proven.item));
+    }
+    for (exercise, items) in by_exercise {
+        let items = format!("{}: {}", items.len(), items.join(", "));
+        wrapped(&mut text, &shown(exercise), &items);
+    }
+    for one in &found.unproven {
+        let origin = match one.origin.as_str() {
+            "" => String::new(),
+            origin => format!(" ({})", shown(origin)),
+        };
+        line(&mut text, "not needed", &format!("{}{origin}", shown(&one.item)));
+    }
+    for one in &found.not_tried {
+        line(&mut text, "not tried", &format!("{}: {}", shown(&one.item), one.why));
+    }
+    let tried = tried(found.way, found.trials, found.seconds);
+    line(&mut text, "tried", &format!("{tried}, {} at once", found.jobs));
+    text
 }
 
 /// How often, where, and how long it took.

@@ -111,7 +111,7 @@ pub fn bisect(places: &Places, options: &BisectOptions, report: &Report<'_>) -> 
     for way in ways {
         let crew = match Crew::begin(places, name, &terms(*way), &signals, report) {
             Ok(crew) => crew,
-            Err(error) if *way == Way::Isolated => {
+            Err(error) if *way == Way::Isolated && !error.is_interruption() => {
                 report(Event::Note(format!("it cannot be tried out beside the jail: {error}")));
                 continue;
             }

@@ -176,7 +176,7 @@ fn keep_trace(places: &Places, name: &str, trace: &Trace) -> Result<()> {
 }
 
 /// Writes the spec, keeping an old one beside it.
-fn write(places: &Places, path: &Path, spec: &Spec) -> Result<()> {
+pub(super) fn write(places: &Places, path: &Path, spec: &Spec) -> Result<()> {
     let doing = || format!("make {}", places.etc.display());
     fs::create_dir_all(&places.etc).doing(doing)?;
     super::must_be_ours(&places.etc, &doing())?;

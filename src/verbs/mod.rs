@@ -13,6 +13,7 @@ mod learn;
 mod lifecycle;
 mod listening;
 mod merge;
+mod minimize;
 mod ports;
 mod preflight;
 mod readiness;
@@ -31,6 +32,7 @@ pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use minimize::{Minimized, MinimizeOptions, NotTried, Proven, Unproven, minimize};
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
 pub use trial::{Way, killed_trial, trial_worker};
@@ -91,6 +93,11 @@ impl Places {
     pub(crate) fn trial(&self) -> Option<&str> {
         let name = self.state.parent()?.file_name()?.to_str()?;
         name.starts_with(TRIAL).then_some(name)
+    }
+
+    /// What `minimize` knows before it is done.
+    pub fn minimizing(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("minimize.json")
     }
 
     /// The directory of a running jail.

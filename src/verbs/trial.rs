@@ -9,7 +9,7 @@ mod worker;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) enum Outcome {
     },
     /// It did not.
     Failed {
-        /// The exercise that failed first; `start`, `stay` or `stop` if it was none.
+        /// The exercise that failed first; `start`, `serve` or `stop` if it was none.
         what: String,
         /// What was wrong.
         why: String,
@@ -77,6 +77,27 @@ impl Outcome {
             what: what.to_owned(),
             why: why.to_owned(),
             output: output[end.unwrap_or(output.len())..].to_owned(),
+        }
+    }
+
+    /// Both: the slower one, or the failure.
+    pub(super) fn slower(self, other: Self) -> Self {
+        match (&self, &other) {
+            (
+                Self::Passed {
+                    start_ms,
+                    exercise_ms,
+                },
+                Self::Passed {
+                    start_ms: start,
+                    exercise_ms: exercise,
+                },
+            ) => Self::Passed {
+                start_ms: *start_ms.max(start),
+                exercise_ms: *exercise_ms.max(exercise),
+            },
+            (Self::Failed { .. }, _) => self,
+            (Self::Passed { .. }, _) => other,
         }
     }
 
@@ -297,9 +318,4 @@ pub(super) fn bound(spec: &Spec) -> (Vec<PathBuf>, Vec<PathBuf>) {
         binds.map(|bind| bind.path.clone()).collect()
     };
     (of(true), of(false))
-}
-
-/// Whether a path is in one of the places, or is one of them.
-pub(super) fn is_in(path: &Path, places: &[PathBuf]) -> bool {
-    places.iter().any(|place| path.starts_with(place))
 }

@@ -241,7 +241,8 @@ impl<'a> Crew<'a> {
             None => Ok(()),
             Some(signal) => {
                 let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
-                Err(Error::new(format!("go on trying {}", self.name), format!("{name} came")))
+                let doing = format!("go on trying {}", self.name);
+                Err(Error::new(doing, format!("{name} came")).interruption())
             }
         }
     }

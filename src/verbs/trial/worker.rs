@@ -261,7 +261,7 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
         exercise_ms = exercise_ms.max(milliseconds(begun));
     }
     if State::running(&places.runtime(name))?.is_none() {
-        return Ok(Outcome::failed("stay", "it ended by itself", ""));
+        return Ok(Outcome::failed("serve", "it ended by itself", ""));
     }
     Ok(Outcome::Passed {
         start_ms,
