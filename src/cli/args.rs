@@ -269,6 +269,9 @@ pub struct Minimize {
     /// Remove what no exercise needs from the spec; without it, it is marked as unproven.
     #[arg(long)]
     pub remove: bool,
+    /// Only these kinds, as in capability or call; may be given more than once.
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
     /// Start over, in place of going on where a run was interrupted.
     #[arg(long)]
     pub again: bool,

@@ -127,20 +127,20 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Run(run) => verbs::run(&places, &run.name, run.exec).map(exit_code_of),
         Verb::Start(Named { name, json }) => {
             let started = verbs::start(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || {
                 screen::started(&status, started.is_none())
             })
         }
         Verb::Stop(Named { name, json }) => {
             let ran = verbs::stop(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::stopped(&name, ran))
         }
         Verb::Restart(Named { name, json }) => {
             verbs::stop(&places, &name, &report)?;
             verbs::start(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::started(&status, false))
         }
         Verb::Reload(Named { name, json }) => {
@@ -151,7 +151,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
             })
         }
         Verb::Status(Named { name, json }) => {
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
@@ -187,6 +187,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
                 remove: minimize.remove,
                 again: minimize.again,
                 in_place: minimize.in_place,
+                only: minimize.only,
                 jobs: minimize.jobs.map_or_else(processors, usize::from),
             };
             let found = verbs::minimize(&places, &options, &report)?;
@@ -231,6 +232,15 @@ fn supervise(places: &Places, name: &str) -> Result<u8> {
         output::leave_standard_output();
     };
     verbs::supervise(places, name, listener, &mut announce).map(|()| 0)
+}
+
+/// Whether a jail runs; says so if a command that was killed has left it stopped.
+fn after_trial(places: &Places, name: &str, report: &verbs::Report<'_>) -> Result<verbs::Status> {
+    let status = verbs::status(places, name)?;
+    if let Some(told) = verbs::killed_trial(places, name, status.pid.is_some()) {
+        report(Event::Note(told));
+    }
+    Ok(status)
 }
 
 /// One end of the pipes to whoever tries variants of a spec out.

@@ -35,6 +35,8 @@ pub struct MinimizeOptions {
     pub in_place: bool,
     /// How many trials at once.
     pub jobs: usize,
+    /// The kinds of items that are taken away; none: all.
+    pub only: Vec<String>,
 }
 
 /// What it found.
@@ -101,6 +103,11 @@ pub fn minimize(
 ) -> Result<Minimized> {
     let name = &options.name;
     must_be_root(&format!("minimize {name}"))?;
+    if let Some(unknown) = options.only.iter().find(|kind| !items::KINDS.contains(&kind.as_str())) {
+        let doing = format!("minimize {name}");
+        return Err(Error::usage(doing, format!("{unknown:?} is no kind of allowance"))
+            .hint(format!("one of: {}", items::KINDS.join(", "))));
+    }
     let signals = Signals::block()?;
     let spec = jail::load_spec(places, name)?;
     if spec.exercises.is_empty() {
@@ -113,7 +120,7 @@ pub fn minimize(
     }
     let (crew, whole) = able_crew(places, &spec, options, &signals, report)?;
     let interpreter = build::interpreter_of(&spec)?;
-    let (groups, not_tried) = items::items(&spec, &interpreter);
+    let (groups, not_tried) = items::items(&spec, &interpreter, &options.only);
     let mut progress = Progress::load(places, &spec)?;
     if options.again {
         progress.clear();

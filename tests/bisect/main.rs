@@ -6,11 +6,14 @@
 )]
 
 mod faults;
+mod minimal;
+mod named;
 #[path = "../refusals"]
 #[allow(dead_code, reason = "other tests need more of it")]
 mod refusals {
     pub mod common;
 }
 mod subject;
+mod trials;
 
 use refusals::common;

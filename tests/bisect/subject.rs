@@ -53,3 +53,10 @@ pub fn subject(words: &[String]) -> (Place, u16) {
 pub fn client(port: u16, request: &str) -> [String; 3] {
     [SERVICE.to_str().unwrap().to_owned(), port.to_string(), request.to_owned()]
 }
+
+/// Whether the service can do it.
+pub fn says_yes(words: &[String; 3]) -> bool {
+    let [program, port, request] = words;
+    let asked = Command::new(program).args([port, request]).status();
+    asked.unwrap().success()
+}

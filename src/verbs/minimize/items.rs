@@ -62,11 +62,38 @@ impl Item {
     }
 }
 
-/// Everything that is tried, in groups of a kind, and what is not, with the reason.
-pub(super) fn items(spec: &Spec, interpreter: &[String]) -> (Vec<Vec<Item>>, Vec<(String, String)>) {
+/// The kinds of items, by the first word of their names.
+pub(super) const KINDS: [&str; 11] = [
+    "bind",
+    "call",
+    "capability",
+    "device",
+    "family",
+    "file",
+    "group",
+    "port",
+    "scratch",
+    "service.writable_executable",
+    "writable",
+];
+
+/// Everything that is tried, in groups of a kind, and what is not, with the reason. `only` these
+/// kinds, if there are any.
+pub(super) fn items(
+    spec: &Spec,
+    interpreter: &[String],
+    only: &[String],
+) -> (Vec<Vec<Item>>, Vec<(String, String)>) {
+    let wanted = |name: &str| {
+        let kind = name.split(' ').next().unwrap_or_default();
+        only.is_empty() || only.iter().any(|only| only == kind)
+    };
     let mut groups: Vec<Vec<Item>> = vec![Vec::new(); 10];
     let mut not_tried = Vec::new();
     for allowance in Allowance::all_of(spec) {
+        if !wanted(&allowance.name()) {
+            continue;
+        }
         if let Some(why) = untouchable(&allowance, spec, interpreter) {
             not_tried.push((allowance.name(), why.to_owned()));
             continue;
@@ -88,7 +115,7 @@ pub(super) fn items(spec: &Spec, interpreter: &[String]) -> (Vec<Vec<Item>>, Vec
         }
     }
     let writable = spec.binds.iter().filter(|bind| bind.writable);
-    if let Some(group) = groups.get_mut(8) {
+    if let Some(group) = groups.get_mut(8).filter(|_| wanted("writable")) {
         group.extend(writable.map(|bind| Item::Writable(bind.path.clone())));
     }
     groups.retain(|group| !group.is_empty());
