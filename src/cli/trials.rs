@@ -29,10 +29,18 @@ pub(super) fn bisected(found: &Bisected) -> String {
     if !found.failure.is_empty() {
         text.push('\n');
         for (number, words) in found.failure.lines().enumerate() {
-            line(&mut text, if number == 0 { "failed" } else { "" }, &shown(words));
+            line(
+                &mut text,
+                if number == 0 { "failed" } else { "" },
+                &shown(words),
+            );
         }
     }
-    line(&mut text, "tried", &tried(found.way, found.trials, found.seconds));
+    line(
+        &mut text,
+        "tried",
+        &tried(found.way, found.trials, found.seconds),
+    );
     text
 }
 
@@ -48,7 +56,11 @@ fn culprit(text: &mut String, layer: &str, rule: &str) {
 pub(super) fn minimized(found: &Minimized) -> String {
     let mut text = String::new();
     let (name, proven, unproven) = (&found.name, found.proven.len(), found.unproven.len());
-    let fate = if found.removed { "removed" } else { "marked as unproven" };
+    let fate = if found.removed {
+        "removed"
+    } else {
+        "marked as unproven"
+    };
     let result = format!("{name}: {proven} are needed; {unproven} are not, and were {fate}");
     line(&mut text, "", &result);
     let mut by_exercise: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -65,13 +77,25 @@ pub(super) fn minimized(found: &Minimized) -> String {
             "" => String::new(),
             origin => format!(" ({})", shown(origin)),
         };
-        line(&mut text, "not needed", &format!("{}{origin}", shown(&one.item)));
+        line(
+            &mut text,
+            "not needed",
+            &format!("{}{origin}", shown(&one.item)),
+        );
     }
     for one in &found.not_tried {
-        line(&mut text, "not tried", &format!("{}: {}", shown(&one.item), one.why));
+        line(
+            &mut text,
+            "not tried",
+            &format!("{}: {}", shown(&one.item), one.why),
+        );
     }
     let tried = tried(found.way, found.trials, found.seconds);
-    line(&mut text, "tried", &format!("{tried}, {} at once", found.jobs));
+    line(
+        &mut text,
+        "tried",
+        &format!("{tried}, {} at once", found.jobs),
+    );
     text
 }
 

@@ -151,7 +151,11 @@ impl Allowance {
         }
         // Each goes to the end of its list in turn, so that their order stays.
         for one in order {
-            let new = if one.name() == self.name() { self.clone() } else { one };
+            let new = if one.name() == self.name() {
+                self.clone()
+            } else {
+                one
+            };
             new.give(spec);
         }
     }

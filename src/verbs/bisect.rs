@@ -90,7 +90,9 @@ pub fn bisect(places: &Places, options: &BisectOptions, report: &Report<'_>) -> 
         exercises: tests(jail::load_spec(places, name)?, options)?,
         ..jail::load_spec(places, name)?
     };
-    report(Event::Doing(format!("bisecting {name}: looking for what the jail may lack")));
+    report(Event::Doing(format!(
+        "bisecting {name}: looking for what the jail may lack"
+    )));
     let known = Candidates::of(places, &spec)?;
     let account = Account::of(&spec)?;
     let (required, read_only) = trial::bound(&spec);
@@ -112,7 +114,9 @@ pub fn bisect(places: &Places, options: &BisectOptions, report: &Report<'_>) -> 
         let crew = match Crew::begin(places, name, &terms(*way), &signals, report) {
             Ok(crew) => crew,
             Err(error) if *way == Way::Isolated && !error.is_interruption() => {
-                report(Event::Note(format!("it cannot be tried out beside the jail: {error}")));
+                report(Event::Note(format!(
+                    "it cannot be tried out beside the jail: {error}"
+                )));
                 continue;
             }
             Err(error) => return Err(error),
@@ -152,7 +156,10 @@ fn tests(spec: Spec, options: &BisectOptions) -> Result<Vec<Exercise>> {
     let doing = || format!("bisect {}", options.name);
     for name in &options.exercises {
         if !spec.exercises.iter().any(|exercise| exercise.name == *name) {
-            return Err(Error::usage(doing(), format!("its spec has no exercise {name:?}")));
+            return Err(Error::usage(
+                doing(),
+                format!("its spec has no exercise {name:?}"),
+            ));
         }
     }
     let all = options.exercises.is_empty() && options.test.is_empty();
@@ -171,8 +178,10 @@ fn tests(spec: Spec, options: &BisectOptions) -> Result<Vec<Exercise>> {
         });
     }
     if tests.is_empty() {
-        return Err(Error::usage(doing(), "there is no test, and its spec has no exercise")
-            .hint(format!("gaoler bisect {} -- COMMAND...", options.name)));
+        return Err(
+            Error::usage(doing(), "there is no test, and its spec has no exercise")
+                .hint(format!("gaoler bisect {} -- COMMAND...", options.name)),
+        );
     }
     Ok(tests)
 }

@@ -103,20 +103,26 @@ pub fn minimize(
 ) -> Result<Minimized> {
     let name = &options.name;
     must_be_root(&format!("minimize {name}"))?;
-    if let Some(unknown) = options.only.iter().find(|kind| !items::KINDS.contains(&kind.as_str())) {
+    if let Some(unknown) = options
+        .only
+        .iter()
+        .find(|kind| !items::KINDS.contains(&kind.as_str()))
+    {
         let doing = format!("minimize {name}");
-        return Err(Error::usage(doing, format!("{unknown:?} is no kind of allowance"))
-            .hint(format!("one of: {}", items::KINDS.join(", "))));
+        return Err(
+            Error::usage(doing, format!("{unknown:?} is no kind of allowance"))
+                .hint(format!("one of: {}", items::KINDS.join(", "))),
+        );
     }
     let signals = Signals::block()?;
     let spec = jail::load_spec(places, name)?;
     if spec.exercises.is_empty() {
-        return Err(Error::usage(format!("minimize {name}"), "its spec has no exercise").hint(
-            format!(
+        return Err(
+            Error::usage(format!("minimize {name}"), "its spec has no exercise").hint(format!(
                 "nothing would be missed: write [[exercise]] into it, or gaoler learn {name} \
                  --merge --exercise COMMAND"
-            ),
-        ));
+            )),
+        );
     }
     let (crew, whole) = able_crew(places, &spec, options, &signals, report)?;
     let interpreter = build::interpreter_of(&spec)?;
@@ -179,27 +185,38 @@ fn able_crew<'a>(
     report: &'a Report<'a>,
 ) -> Result<(Crew<'a>, Outcome)> {
     let account = Account::of(spec)?;
-    let (required, optional) = trial::bound(spec);
+    let (required, _) = trial::bound(spec);
     let terms = |way| Terms {
         jobs: options.jobs,
         way,
         required: required.clone(),
-        optional: optional.clone(),
+        // What may only be read is never made writable here.
+        optional: Vec::new(),
         owner: (account.user.uid, account.group.gid),
     };
     let doing = || format!("minimize {}", spec.name);
     let tried = |way| -> Result<(Crew<'a>, Outcome)> {
         let mut crew = Crew::begin(places, &spec.name, &terms(way), signals, report)?;
-        let mut outcome = Outcome::Passed {
-            start_ms: 0,
-            exercise_ms: 0,
+        let whole = |crew: &mut Crew<'a>| -> Result<Outcome> {
+            let mut outcome = Outcome::Passed {
+                start_ms: 0,
+                exercise_ms: 0,
+            };
+            for pass in 1..=PASSES {
+                report(Event::Doing(format!(
+                    "minimizing {}: trying the whole spec, {pass} of {PASSES}",
+                    spec.name
+                )));
+                outcome = outcome.slower(crew.run(spec)?);
+            }
+            Ok(outcome)
         };
-        for pass in 1..=PASSES {
-            report(Event::Doing(format!(
-                "minimizing {}: trying the whole spec, {pass} of {PASSES}",
-                spec.name
-            )));
-            outcome = outcome.slower(crew.run(spec)?);
+        crew.as_restarted(true);
+        let mut outcome = whole(&mut crew)?;
+        if way == Way::Isolated && !outcome.has_passed() {
+            // Some cannot be restarted at once, jail or not.
+            crew.as_restarted(false);
+            outcome = whole(&mut crew)?;
         }
         Ok((crew, outcome))
     };
@@ -207,15 +224,29 @@ fn able_crew<'a>(
     if !options.in_place {
         match tried(Way::Isolated) {
             Ok((crew, outcome @ Outcome::Passed { .. })) => return Ok((crew, outcome)),
-            Ok((_, Outcome::Failed { what, why: failed, .. })) => why = format!("{what}: {failed}"),
+            Ok((
+                _,
+                Outcome::Failed {
+                    what, why: failed, ..
+                },
+            )) => why = format!("{what}: {failed}"),
             Err(error) if error.is_interruption() => return Err(error),
             Err(error) => why = error.to_string(),
         }
-        report(Event::Note(format!("it does not pass beside the jail ({why})")));
+        report(Event::Note(format!(
+            "it does not pass beside the jail ({why})"
+        )));
     }
     match tried(Way::InPlace)? {
         (crew, outcome @ Outcome::Passed { .. }) => Ok((crew, outcome)),
-        (_, Outcome::Failed { what, why: failed, output }) => {
+        (
+            _,
+            Outcome::Failed {
+                what,
+                why: failed,
+                output,
+            },
+        ) => {
             let why = match why.as_str() {
                 "" => format!("with its whole spec, {what}: {failed}"),
                 why => format!("with its whole spec, {what}: {failed}; beside the jail, {why}"),
@@ -394,7 +425,12 @@ impl Work<'_> {
                 item.mark(&mut spec, |_| Evidence::Proven(what.clone()));
             }
         }
-        for item in self.search.removed.iter().filter_map(|number| self.items.get(*number)) {
+        for item in self
+            .search
+            .removed
+            .iter()
+            .filter_map(|number| self.items.get(*number))
+        {
             if remove {
                 item.take(&mut spec);
             } else {
@@ -428,7 +464,10 @@ fn proven(items: &[Item], search: &Search) -> Vec<Proven> {
 }
 
 fn unproven(items: &[Item], search: &Search) -> Vec<Unproven> {
-    let removed = search.removed.iter().filter_map(|number| items.get(*number));
+    let removed = search
+        .removed
+        .iter()
+        .filter_map(|number| items.get(*number));
     let origin = |item: &Item| match item {
         Item::Allowance(allowance) => allowance
             .reason()

@@ -32,7 +32,7 @@ pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
-pub use minimize::{Minimized, MinimizeOptions, NotTried, Proven, Unproven, minimize};
+pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
 pub use trial::{Way, killed_trial, trial_worker};

@@ -22,8 +22,8 @@ use copies::Copied;
 pub(super) use crew::{Crew, Signals, Terms};
 use place::Place;
 pub use place::killed_trial;
-use worker::{Answer, Begin, Job};
 pub use worker::trial_worker;
+use worker::{Answer, Begin, Job};
 
 /// Where trials are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -133,7 +133,10 @@ impl Patience {
                 exercise_ms,
             } => Self {
                 ready_ms: start_ms.saturating_mul(4).saturating_add(3000).min(60_000),
-                exercise_ms: exercise_ms.saturating_mul(4).saturating_add(2000).min(30_000),
+                exercise_ms: exercise_ms
+                    .saturating_mul(4)
+                    .saturating_add(2000)
+                    .min(30_000),
             },
         }
     }
@@ -211,11 +214,12 @@ impl Trial {
     ///
     /// # Errors
     /// The worker has ended.
-    pub(super) fn send(&mut self, spec: &Spec, patience: Patience) -> Result<()> {
+    pub(super) fn send(&mut self, spec: &Spec, patience: Patience, restarted: bool) -> Result<()> {
         self.process.send(&Job {
             spec: spec::to_toml(spec),
             ready_ms: patience.ready_ms,
             exercise_ms: patience.exercise_ms,
+            restarted,
         })
     }
 
@@ -274,8 +278,7 @@ impl Worker {
 
     fn send(&mut self, line: &impl Serialize) -> Result<()> {
         let doing = || "tell a trial what to try";
-        let mut text =
-            serde_json::to_string(line).map_err(|error| Error::new(doing(), error))?;
+        let mut text = serde_json::to_string(line).map_err(|error| Error::new(doing(), error))?;
         text.push('\n');
         let Some(input) = &mut self.input else {
             return Err(Error::new(doing(), "it has ended"));

@@ -32,7 +32,11 @@ fn blames(place: &Place, port: u16, request: &str, layer: &str, rule: &str) {
     assert_eq!(told, (Some(layer), Some(rule)), "{request}: {found:#}");
     assert_eq!(found["with"].as_array().map(Vec::len), Some(0), "{found:#}");
     assert_eq!(found["way"], "isolated", "{found:#}");
-    assert_eq!(found["changes"].as_array().map(Vec::len), Some(1), "{found:#}");
+    assert_eq!(
+        found["changes"].as_array().map(Vec::len),
+        Some(1),
+        "{found:#}"
+    );
     assert_eq!(code, Some(DONE));
     place.nothing_runs();
     let left: Vec<String> = std::fs::read_dir(place.state())
@@ -74,7 +78,13 @@ fn memory_that_may_not_be_executable() {
 fn a_capability_that_is_missing() {
     let (mut place, port) = subject(&[]);
     place.text.calls.push("setpriority");
-    blames(&place, port, "nice -5", "capabilities", "capability SYS_NICE");
+    blames(
+        &place,
+        port,
+        "nice -5",
+        "capabilities",
+        "capability SYS_NICE",
+    );
 }
 
 #[test]
@@ -89,8 +99,16 @@ fn a_port_that_is_missing() {
 fn limits_that_are_too_low() {
     for (limit, request, calls) in [
         ("descriptors = 20", "descriptors 40", &["dup"][..]),
-        ("processes = 3", "children 6", &["clone", "wait4", "clock_nanosleep"]),
-        ("memory_bytes = 16777216", "children 1 64", &["clone", "wait4", "clock_nanosleep", "mmap"]),
+        (
+            "processes = 3",
+            "children 6",
+            &["clone", "wait4", "clock_nanosleep"],
+        ),
+        (
+            "memory_bytes = 16777216",
+            "children 1 64",
+            &["clone", "wait4", "clock_nanosleep", "mmap"],
+        ),
     ] {
         let (mut place, port) = subject(&[]);
         place.text.calls.extend(calls);
@@ -108,14 +126,24 @@ fn files_that_may_not_be_as_large() {
     let data = place.bind("data", true);
     let request = format!("file {}/large 262144", data.display());
     blames(&place, port, &request, "limits", "limits.file_size_bytes");
-    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "only a copy was written to");
+    assert_eq!(
+        std::fs::read_dir(&data).unwrap().count(),
+        0,
+        "only a copy was written to"
+    );
 }
 
 #[test]
 fn a_device_that_is_missing() {
     let (mut place, port) = subject(&[]);
     place.text.calls.push("openat");
-    blames(&place, port, "file /dev/urandom", "devices", "device /dev/urandom");
+    blames(
+        &place,
+        port,
+        "file /dev/urandom",
+        "devices",
+        "device /dev/urandom",
+    );
 }
 
 #[test]
@@ -126,7 +154,13 @@ fn a_file_that_is_missing() {
     let path = file.to_str().unwrap();
     place.text.calls.push("openat");
     place.text.command.push(path.to_owned());
-    blames(&place, port, &format!("file {path}"), "tree", &format!("file {path}"));
+    blames(
+        &place,
+        port,
+        &format!("file {path}"),
+        "tree",
+        &format!("file {path}"),
+    );
 }
 
 #[test]
@@ -137,7 +171,11 @@ fn a_place_that_may_only_be_read() {
     let rule = format!("bind {}", data.display());
     let request = format!("file {}/new 1", data.display());
     blames(&place, port, &request, "binds", &rule);
-    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "only a copy was written to");
+    assert_eq!(
+        std::fs::read_dir(&data).unwrap().count(),
+        0,
+        "only a copy was written to"
+    );
 }
 
 #[test]
@@ -151,7 +189,11 @@ fn a_writable_place_that_is_missing() {
     let rule = format!("bind {}", data.display());
     let request = format!("file {}/new 1", data.display());
     blames(&place, port, &request, "writable", &rule);
-    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0, "only a copy was written to");
+    assert_eq!(
+        std::fs::read_dir(&data).unwrap().count(),
+        0,
+        "only a copy was written to"
+    );
 }
 
 #[test]
@@ -198,9 +240,15 @@ fn a_test_that_passes_and_one_that_cannot() {
     let (place, port) = subject(&[]);
     place.write();
     let (code, found) = bisect(&place, port, "hello", &[]);
-    assert_eq!((code, &found["verdict"]), (Some(DONE), &"nothing-to-find".into()));
+    assert_eq!(
+        (code, &found["verdict"]),
+        (Some(DONE), &"nothing-to-find".into())
+    );
     let (code, found) = bisect(&place, port, "nonsense", &[]);
-    assert_eq!((code, &found["verdict"]), (Some(FINDINGS), &"not-the-jail".into()));
+    assert_eq!(
+        (code, &found["verdict"]),
+        (Some(FINDINGS), &"not-the-jail".into())
+    );
     assert_eq!(found["way"], "in-place", "it was tried there too");
     place.nothing_runs();
 }
@@ -214,7 +262,10 @@ fn the_running_jail_goes_on_beside_and_runs_again_after_in_place() {
     assert_eq!(found["rule"], "call sysinfo");
     assert_eq!(place.pid(), pid, "it went on");
     let (_, found) = bisect(&place, port, "sysinfo", &["--in-place"]);
-    assert_eq!((&found["rule"], &found["way"]), (&"call sysinfo".into(), &"in-place".into()));
+    assert_eq!(
+        (&found["rule"], &found["way"]),
+        (&"call sysinfo".into(), &"in-place".into())
+    );
     assert_ne!(place.pid(), pid, "it was started again");
     place.verb("stop").is(DONE, &[]);
     place.nothing_runs();

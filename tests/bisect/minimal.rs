@@ -11,9 +11,8 @@ use crate::subject::{client, subject};
 /// Adds an exercise that asks the service for something.
 fn exercise(place: &mut Place, port: u16, name: &str, request: &str) {
     let command = client(port, request);
-    place.text.tables += &format!(
-        "[[exercise]]\nname = {name:?}\ncommand = {command:?}\nbecause = \"a test\"\n"
-    );
+    place.text.tables +=
+        &format!("[[exercise]]\nname = {name:?}\ncommand = {command:?}\nbecause = \"a test\"\n");
 }
 
 fn minimize(place: &Place, options: &[&str]) -> Value {
@@ -26,20 +25,30 @@ fn minimize(place: &Place, options: &[&str]) -> Value {
 
 fn names(found: &Value, list: &str) -> BTreeSet<String> {
     let items = found[list].as_array().unwrap().iter();
-    items.map(|one| one["item"].as_str().unwrap().to_owned()).collect()
+    items
+        .map(|one| one["item"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn exactly_what_was_planted_falls_away() {
     let (mut place, port) = subject(&[]);
-    place.text.calls.extend(["openat", "sysinfo", "setpriority"]);
+    place
+        .text
+        .calls
+        .extend(["openat", "sysinfo", "setpriority"]);
     place.text.tables +=
         "[[allow.capabilities]]\ncapability = \"SYS_NICE\"\nbecause = \"a test\"\n";
     let data = place.bind("data", true);
     exercise(&mut place, port, "hello", "hello");
     exercise(&mut place, port, "sysinfo", "sysinfo");
     exercise(&mut place, port, "nice", "nice -5");
-    exercise(&mut place, port, "write", &format!("file {}/x 1", data.display()));
+    exercise(
+        &mut place,
+        port,
+        "write",
+        &format!("file {}/x 1", data.display()),
+    );
     place.write();
 
     // What this C library does not need here falls away first; that run is interrupted.
@@ -74,10 +83,21 @@ fn exactly_what_was_planted_falls_away() {
     assert_eq!(exercise_of("call sysinfo"), "sysinfo");
     assert_eq!(exercise_of("capability SYS_NICE"), "nice");
     assert_eq!(exercise_of(&format!("bind {}", data.display())), "write");
-    assert_eq!(exercise_of(&format!("writable {}", data.display())), "write");
+    assert_eq!(
+        exercise_of(&format!("writable {}", data.display())),
+        "write"
+    );
     assert_eq!(exercise_of("call bind"), "start");
+    assert_eq!(
+        exercise_of("call setsockopt"),
+        "start",
+        "a restart needs it"
+    );
     let minimal = std::fs::read_to_string(place.spec()).unwrap();
-    assert!(minimal.contains("evidence = \"proven: nice fails without it\""), "{minimal}");
+    assert!(
+        minimal.contains("evidence = \"proven: nice fails without it\""),
+        "{minimal}"
+    );
 
     // Planted, listed, and then removed.
     let extra = place.path("extra.conf");
@@ -87,14 +107,20 @@ fn exactly_what_was_planted_falls_away() {
         if text.contains(&format!("{list} = []")) {
             return text.replace(&format!("{list} = []"), &format!("{list} = [{rule}]"));
         }
-        text.replace(&format!("{list} = [\n"), &format!("{list} = [\n  {rule},\n"))
+        text.replace(
+            &format!("{list} = [\n"),
+            &format!("{list} = [\n  {rule},\n"),
+        )
     };
     let mut planted = minimal.clone();
     for (list, rule) in [
         ("calls", "{ call = \"ptrace\"".to_owned()),
         ("capabilities", "{ capability = \"SYS_ADMIN\"".to_owned()),
         ("files", format!("{{ path = {extra:?}, kind = \"data\"")),
-        ("devices", "{ path = \"/dev/zero\", device = \"zero\"".to_owned()),
+        (
+            "devices",
+            "{ path = \"/dev/zero\", device = \"zero\"".to_owned(),
+        ),
         ("scratch", "{ path = \"/scratch\", size_kib = 64".to_owned()),
         ("families", "{ family = \"appletalk\"".to_owned()),
     ] {
@@ -117,7 +143,11 @@ fn exactly_what_was_planted_falls_away() {
     assert_eq!(names(&found, "unproven"), expected);
     assert_eq!(found["way"], "isolated");
     let listed = std::fs::read_to_string(place.spec()).unwrap();
-    assert_eq!(listed.matches("evidence = \"unproven: person\"").count(), 6, "{listed}");
+    assert_eq!(
+        listed.matches("evidence = \"unproven: person\"").count(),
+        6,
+        "{listed}"
+    );
     let old = std::fs::read_to_string(place.spec().with_extension("toml.old")).unwrap();
     assert_eq!(old, planted);
     let only = ["--remove", "--only", "capability", "--only", "device"];

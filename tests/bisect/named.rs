@@ -11,7 +11,11 @@ use crate::common::{DONE, Place};
 /// BIND's user on Debian, by number.
 fn bind_user() -> u32 {
     let output = Command::new("id").args(["-u", "bind"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
 }
 
 /// A port below 1024 that nobody has.
@@ -49,7 +53,9 @@ fn every_capability_that_named_keeps_is_proven() {
          ns A 127.0.0.1\nwww A 192.0.2.7\n",
     )
     .unwrap();
-    let dig = format!("sh -c 'dig @127.0.0.1 -p {port} +short +tries=1 www.example.test | grep 192.0.2.7'");
+    let dig = format!(
+        "sh -c 'dig @127.0.0.1 -p {port} +short +tries=1 www.example.test | grep 192.0.2.7'"
+    );
     let config = data.join("named.conf");
     let words = [
         "learn",
@@ -72,7 +78,15 @@ fn every_capability_that_named_keeps_is_proven() {
     let answer = place.gaoler(&words);
     assert_eq!(answer.code, Some(DONE), "{answer:#?}");
     let found: Value = serde_json::from_str(&answer.out).unwrap();
-    assert_eq!(found["unproven"].as_array().map(Vec::len), Some(0), "{found:#}");
-    assert_eq!(found["proven"].as_array().map(Vec::len), Some(kept), "{found:#}");
+    assert_eq!(
+        found["unproven"].as_array().map(Vec::len),
+        Some(0),
+        "{found:#}"
+    );
+    assert_eq!(
+        found["proven"].as_array().map(Vec::len),
+        Some(kept),
+        "{found:#}"
+    );
     place.nothing_runs();
 }

@@ -38,7 +38,11 @@ pub fn subject(words: &[String]) -> (Place, u16) {
     let own = place.path("answerer");
     std::fs::copy(&*SERVICE, &own).unwrap();
     let port = port();
-    place.text.command = vec![own.to_str().unwrap().to_owned(), "serve".into(), port.to_string()];
+    place.text.command = vec![
+        own.to_str().unwrap().to_owned(),
+        "serve".into(),
+        port.to_string(),
+    ];
     place.text.command.extend(words.iter().cloned());
     place.text.calls = CALLS.split_whitespace().collect();
     place.text.service = format!("ready = [\"tcp:{port}\"]\n");
@@ -51,7 +55,11 @@ pub fn subject(words: &[String]) -> (Place, u16) {
 
 /// The client's command.
 pub fn client(port: u16, request: &str) -> [String; 3] {
-    [SERVICE.to_str().unwrap().to_owned(), port.to_string(), request.to_owned()]
+    [
+        SERVICE.to_str().unwrap().to_owned(),
+        port.to_string(),
+        request.to_owned(),
+    ]
 }
 
 /// Whether the service can do it.

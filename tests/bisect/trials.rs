@@ -49,7 +49,9 @@ fn a_signal_ends_it_and_the_jail_runs_again() {
         place.start();
         let pid = place.pid();
         let child = start(&place, port, &["--in-place"]);
-        eventually("it is stopped for the trials", || place.status()["pid"].is_null());
+        eventually("it is stopped for the trials", || {
+            place.status()["pid"].is_null()
+        });
         signal(&child, name);
         let answer = Answer::of(child.wait_with_output().unwrap());
         answer.is(FAILED, &["cannot go on trying", "SIG"]);
@@ -71,7 +73,9 @@ fn nothing_outlives_one_that_is_killed_and_the_next_command_says_so() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     eventually("its processes end", || place.processes().is_empty());
-    place.verb("status").is(FINDINGS, &["was stopped to try it out", "gaoler start"]);
+    place
+        .verb("status")
+        .is(FINDINGS, &["was stopped to try it out", "gaoler start"]);
     // The next one takes over where it was: it starts the jail at its end.
     let child = start(&place, port, &[]);
     let answer = Answer::of(child.wait_with_output().unwrap());
@@ -116,7 +120,12 @@ fn two_commands_do_not_try_the_same_jail() {
     let second = Answer::of(second.wait_with_output().unwrap());
     second.is(NOT_SET_UP, &["another command does that now"]);
     let mut text = String::new();
-    first.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    first
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
     assert!(first.wait().unwrap().success());
     assert!(text.contains("call sysinfo"), "{text}");
     place.nothing_runs();
@@ -134,8 +143,13 @@ fn trials_do_not_reach_the_host() {
     let words = client(port, &request);
     let mut all = vec!["bisect", place.name.as_str(), "--"];
     all.extend(words.iter().map(String::as_str));
-    place.gaoler(&all).is(DONE, &["nothing to find", "copies of 1 places"]);
-    assert_eq!(std::fs::read_to_string(data.join("precious")).unwrap(), "before");
+    place
+        .gaoler(&all)
+        .is(DONE, &["nothing to find", "copies of 1 places"]);
+    assert_eq!(
+        std::fs::read_to_string(data.join("precious")).unwrap(),
+        "before"
+    );
     // The running jail has the port; the trial's service had it too, in its own network.
     assert!(says_yes(&client(port, "hello")));
     place.verb("stop").is(DONE, &[]);
@@ -150,8 +164,12 @@ fn mistakes_are_told() {
     place.gaoler(&["bisect", name]).is(2, &["there is no test"]);
     let words = ["bisect", name, "--exercise", "nothing"];
     place.gaoler(&words).is(2, &["no exercise \"nothing\""]);
-    place.gaoler(&["minimize", name]).is(2, &["has no exercise"]);
+    place
+        .gaoler(&["minimize", name])
+        .is(2, &["has no exercise"]);
     let words = ["minimize", name, "--only", "colour"];
-    place.gaoler(&words).is(2, &["no kind of allowance", "capability"]);
+    place
+        .gaoler(&words)
+        .is(2, &["no kind of allowance", "capability"]);
     place.nothing_runs();
 }

@@ -7,8 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::layers::{SCRATCH, is_free};
 use super::super::Places;
+use super::layers::{SCRATCH, is_free};
 use crate::build::Account;
 use crate::host::users;
 use crate::learn::trace::{SocketUse, Use};
@@ -36,7 +36,14 @@ const EVERYBODY_S: [&str; 12] = [
 ];
 
 /// Groups that nobody should share (docs/decisions/0008-shared-groups.md): no spec can have them.
-const GENERIC: [&str; 6] = ["daemon", "nfsnobody", "nobody", "nogroup", "nonroot", "root"];
+const GENERIC: [&str; 6] = [
+    "daemon",
+    "nfsnobody",
+    "nobody",
+    "nogroup",
+    "nonroot",
+    "root",
+];
 
 /// What may be given.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,10 +91,15 @@ impl Candidates {
         // What is in a place that would be bound comes with it, and a path is one thing only.
         let directories = std::mem::take(&mut found.directories);
         let holds = |path: &Path| found.files.iter().any(|file| file.path.starts_with(path));
-        found.directories = directories.into_iter().filter(|path| !holds(path)).collect();
+        found.directories = directories
+            .into_iter()
+            .filter(|path| !holds(path))
+            .collect();
         alone(&mut found.directories);
         alone(&mut found.writable);
-        let Self { files, writable, .. } = &mut found;
+        let Self {
+            files, writable, ..
+        } = &mut found;
         files.retain(|file| !writable.iter().any(|place| file.path.starts_with(place)));
         Ok(found)
     }
@@ -137,7 +149,10 @@ pub(super) fn touch(one: &Path, other: &Path) -> bool {
 /// Of paths that are in each other, the innermost.
 fn alone(paths: &mut Vec<PathBuf>) {
     let all = paths.clone();
-    paths.retain(|path| !all.iter().any(|other| other != path && other.starts_with(path)));
+    paths.retain(|path| {
+        !all.iter()
+            .any(|other| other != path && other.starts_with(path))
+    });
 }
 
 fn may_write(account: &Account, metadata: &fs::Metadata) -> bool {
@@ -166,7 +181,11 @@ fn file(path: &Path, mode: u32) -> FileRule {
 /// Every path that the service may ask for, in order and once.
 fn paths(spec: &Spec, trace: &Trace) -> BTreeSet<PathBuf> {
     let mut paths: BTreeSet<PathBuf> = trace.paths.iter().map(|seen| seen.host.clone()).collect();
-    let words = spec.service.command.iter().chain(spec.service.environment.values());
+    let words = spec
+        .service
+        .command
+        .iter()
+        .chain(spec.service.environment.values());
     for word in words {
         named(word.as_bytes(), &mut paths);
     }
@@ -229,18 +248,20 @@ fn named(bytes: &[u8], paths: &mut BTreeSet<PathBuf>) {
 
 /// The directories in which the traced service made or wrote something.
 fn written(trace: &Trace) -> BTreeSet<PathBuf> {
-    let made = trace.paths.iter().filter(|seen| {
-        seen.uses.contains(&Use::Create) || seen.uses.contains(&Use::Write)
-    });
+    let made = trace
+        .paths
+        .iter()
+        .filter(|seen| seen.uses.contains(&Use::Create) || seen.uses.contains(&Use::Write));
     made.filter_map(|seen| seen.host.parent().map(Path::to_owned))
         .collect()
 }
 
 fn ports(spec: &Spec, trace: &Trace) -> Vec<u16> {
     let signs = spec.service.ready.iter().filter_map(|sign| sign.port());
-    let sockets = trace.sockets.iter().filter(|socket| {
-        !matches!(socket.action, SocketUse::Create) && socket.port != 0
-    });
+    let sockets = trace
+        .sockets
+        .iter()
+        .filter(|socket| !matches!(socket.action, SocketUse::Create) && socket.port != 0);
     let words = spec.service.command.iter();
     let named = words.flat_map(|word| word.split(|c: char| !c.is_ascii_digit()));
     let mut ports: Vec<u16> = signs.map(|(_, port)| port).collect();

@@ -206,7 +206,9 @@ fn limits(limits: &Limits) -> Vec<Rule> {
         ("file_size_bytes", limits.file_size, |limits| {
             limits.file_size = None;
         }),
-        ("processes", limits.processes, |limits| limits.processes = None),
+        ("processes", limits.processes, |limits| {
+            limits.processes = None
+        }),
         ("memory_bytes", limits.memory, |limits| limits.memory = None),
         ("core_bytes", limits.core, |limits| limits.core = None),
     ];
@@ -243,7 +245,11 @@ fn devices(spec: &Spec) -> Vec<Rule> {
 
 /// Those that gaoler has itself: it cannot give others.
 fn capabilities(spec: &Spec, own: u64) -> Vec<Rule> {
-    let kept: BTreeSet<u8> = spec.capabilities.iter().map(|rule| rule.capability).collect();
+    let kept: BTreeSet<u8> = spec
+        .capabilities
+        .iter()
+        .map(|rule| rule.capability)
+        .collect();
     (0..MOST_CAPABILITIES)
         .filter(|number| caps::name(*number).is_some() && !kept.contains(number))
         .filter(|number| own >> number & 1 == 1)
@@ -339,7 +345,10 @@ fn writable(spec: &Spec, known: &Candidates, too_large: &[PathBuf]) -> Vec<Rule>
     let missing = known.writable.iter().filter(|path| fits(path));
     let missing = missing.map(|path| Rule::give("writable", bind(path, true)));
     let inside = known.files.iter().map(|rule| &rule.path);
-    let others: Vec<&PathBuf> = inside.chain(&known.directories).chain(&known.writable).collect();
+    let others: Vec<&PathBuf> = inside
+        .chain(&known.directories)
+        .chain(&known.writable)
+        .collect();
     let taken = |path: &Path| others.iter().any(|other| candidates::touch(other, path));
     let scratch = SCRATCH
         .into_iter()

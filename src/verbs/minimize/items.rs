@@ -124,7 +124,12 @@ pub(super) fn items(
 
 /// Why there is no use in taking it away.
 fn untouchable(allowance: &Allowance, spec: &Spec, interpreter: &[String]) -> Option<&'static str> {
-    let mut programs = spec.service.command.first().into_iter().chain(interpreter.first());
+    let mut programs = spec
+        .service
+        .command
+        .first()
+        .into_iter()
+        .chain(interpreter.first());
     match allowance {
         Allowance::File(rule) if programs.any(|program| Path::new(program) == rule.path) => {
             Some("it is the service's program")

@@ -180,7 +180,13 @@ fn remove(directory: &Path, name: &str) -> Result<()> {
 type Why = String;
 
 fn explained(what: &OsStr) -> impl Fn(Errno) -> Why {
-    move |errno| format!("{}: {}", what.display(), crate::error::explain(&errno.into()))
+    move |errno| {
+        format!(
+            "{}: {}",
+            what.display(),
+            crate::error::explain(&errno.into())
+        )
+    }
 }
 
 /// Copies what is behind `source` to `name` in the directory `to`.
@@ -331,7 +337,10 @@ fn content(
     let copied = std::io::copy(&mut (&source).take(room.saturating_add(1)), &mut to);
     let copied = copied.map_err(|error| crate::error::explain(&error))?;
     if copied > room {
-        return Err(format!("there is more to copy than {} MiB", MOST_BYTES >> 20));
+        return Err(format!(
+            "there is more to copy than {} MiB",
+            MOST_BYTES >> 20
+        ));
     }
     budget.copied.bytes += copied;
     attributes(&OwnedFd::from(source), &OwnedFd::from(to), stat)
@@ -374,7 +383,10 @@ fn extended(from: &OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
         Err(errno) => return Err(errno),
     };
     let listed = names.get(..length).unwrap_or_default();
-    for name in listed.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in listed
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let name = OsStr::from_bytes(name);
         let mut value = vec![0_u8; LONGEST_ATTRIBUTE];
         let length = rustix::fs::fgetxattr(from, name, &mut value[..])?;
@@ -399,7 +411,10 @@ fn refill(from: &Path, to: &Path) -> std::result::Result<(), Why> {
         copied: Copied::default(),
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        let (from, to) = (open(from, OFlags::RDONLY)?, open(to, OFlags::WRONLY | OFlags::TRUNC)?);
+        let (from, to) = (
+            open(from, OFlags::RDONLY)?,
+            open(to, OFlags::WRONLY | OFlags::TRUNC)?,
+        );
         return content(from, to, &stat, &mut unbounded);
     }
     let beneath = Beneath::open(to).map_err(&say)?;

@@ -54,6 +54,8 @@ pub(in crate::verbs) struct Crew<'a> {
     report: &'a Report<'a>,
     way: Way,
     patience: Patience,
+    /// Each trial is as after a restart.
+    restarted: bool,
     /// With the job that each has.
     trials: Vec<(Trial, Option<usize>)>,
     signals: &'a Signals,
@@ -83,6 +85,7 @@ impl<'a> Crew<'a> {
             report,
             way: terms.way,
             patience: Patience::default(),
+            restarted: false,
             trials: Vec::new(),
             signals,
             restart: false,
@@ -132,11 +135,15 @@ impl<'a> Crew<'a> {
         }));
         if copied.skipped > 0 {
             let count = copied.skipped;
-            report(Event::Note(format!("{count} sockets or devices are not copied")));
+            report(Event::Note(format!(
+                "{count} sockets or devices are not copied"
+            )));
         }
         for path in &copied.too_large {
             let path = path.display();
-            report(Event::Note(format!("{path} is too large to be copied: it stays as it is")));
+            report(Event::Note(format!(
+                "{path} is too large to be copied: it stays as it is"
+            )));
         }
     }
 
@@ -170,6 +177,12 @@ impl<'a> Crew<'a> {
         self.patience = Patience::after(outcome);
     }
 
+    /// From now on each trial finds connections that time out, as after a restart; in place there
+    /// may be some or not.
+    pub(in crate::verbs) fn as_restarted(&mut self, restarted: bool) {
+        self.restarted = restarted && self.way == Way::Isolated;
+    }
+
     /// How many workers have nothing to do.
     pub(in crate::verbs) fn idle(&self) -> usize {
         self.trials.iter().filter(|(_, job)| job.is_none()).count()
@@ -185,12 +198,12 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// There is none; it has ended.
     pub(in crate::verbs) fn submit(&mut self, number: usize, spec: &Spec) -> Result<()> {
-        let patience = self.patience;
+        let (patience, restarted) = (self.patience, self.restarted);
         let idle = self.trials.iter_mut().find(|(_, job)| job.is_none());
         let Some((trial, job)) = idle else {
             return Err(Error::new("try a spec out", "every worker has one"));
         };
-        trial.send(spec, patience)?;
+        trial.send(spec, patience, restarted)?;
         *job = Some(number);
         self.count += 1;
         Ok(())
@@ -240,7 +253,11 @@ impl<'a> Crew<'a> {
         match signal {
             None => Ok(()),
             Some(signal) => {
-                let name = if signal == SIGINT { "SIGINT" } else { "SIGTERM" };
+                let name = if signal == SIGINT {
+                    "SIGINT"
+                } else {
+                    "SIGTERM"
+                };
                 let doing = format!("go on trying {}", self.name);
                 Err(Error::new(doing, format!("{name} came")).interruption())
             }

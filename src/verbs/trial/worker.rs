@@ -2,6 +2,7 @@
 //! that nothing of a trial outlives it. It reads jobs and answers, a line of JSON each.
 
 use std::io::BufRead;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,18 +11,22 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 
-use super::copies::{Copied, Copies};
 use super::super::{Places, jail, lifecycle, must_be_root};
+use super::copies::{Copied, Copies};
 use super::{Outcome, Way};
 use crate::error::Kind;
 use crate::run::Ended;
 use crate::run::state::{Last, State};
-use crate::spec::{self, Spec};
+use crate::spec::{self, Ready, Spec};
 use crate::sys::isolation::{self, Isolation};
 use crate::{Doing, Error, Result, learn};
 
 /// Ports from this one on need no capability: of each network namespace (`ip(7)`).
 const UNPRIVILEGED_PORTS: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
+/// How many connections may be timing out (`TIME_WAIT`, `tcp(7)`). None, but for those that are
+/// made on purpose: what one trial leaves would decide about the next.
+const MOST_TIMING_OUT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 /// How long a service may take to stop, in each way: what hangs then is killed.
 const STOP_TIMEOUT_S: u32 = 3;
@@ -49,6 +54,8 @@ pub(super) struct Job {
     pub ready_ms: u64,
     /// How long each exercise may take, in ms.
     pub exercise_ms: u64,
+    /// Connections of before are timing out at its TCP ports, as when it was just stopped.
+    pub restarted: bool,
 }
 
 /// What a worker answers.
@@ -99,7 +106,10 @@ pub fn trial_worker(
 ) -> Result<()> {
     must_be_root(&format!("try {name} out"))?;
     if places.trial().is_none() {
-        return Err(Error::usage("work on a trial", "these are no places of one"));
+        return Err(Error::usage(
+            "work on a trial",
+            "these are no places of one",
+        ));
     }
     let kill = Some(Signal::KILL);
     rustix::process::set_parent_process_death_signal(kill).doing(|| "end with the parent")?;
@@ -118,6 +128,7 @@ pub fn trial_worker(
     })
     .doing(|| "make namespaces for the trial")?;
     if isolated {
+        std::fs::write(MOST_TIMING_OUT, "0").doing(|| format!("write {MOST_TIMING_OUT}"))?;
         isolation::loopback_up().doing(|| "switch the loopback interface on")?;
         std::fs::write(UNPRIVILEGED_PORTS, ports)
             .doing(|| format!("write {UNPRIVILEGED_PORTS}"))?;
@@ -196,7 +207,8 @@ fn begin(places: &Places, way: Way, input: &mut dyn BufRead) -> Result<(Copies, 
     let propagation = MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM;
     rustix::mount::mount_change("/", propagation).doing(|| "keep the trial's mounts to itself")?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount("proc", "/proc", "proc", flags, None).doing(|| "mount the trial's /proc")?;
+    rustix::mount::mount("proc", "/proc", "proc", flags, None)
+        .doing(|| "mount the trial's /proc")?;
     let own = own_directory(places)?;
     // Its devices and programs are to be used from it.
     let options = Some(c"mode=0711");
@@ -228,18 +240,38 @@ fn attempt(places: &Places, name: &str, copies: &Copies, job: &Job) -> Result<Ou
     service.stop_timeout_s = service.stop_timeout_s.min(STOP_TIMEOUT_S);
     jail::replace(&places.spec(name), &spec::to_toml(&spec))?;
     copies.refill()?;
+    if job.restarted {
+        connections_of_before(&spec)?;
+    }
     let tried = try_out(places, name, &spec, job);
     // However it ended, the next one finds nothing of it.
     let stopped = lifecycle::stop(places, name, &|_| ());
     reap()?;
     let tried = tried?;
     stopped?;
-    let killed = Last::load(&places.runtime(name))
-        .is_some_and(|last| last.ended == Ended::Killed(SIGKILL));
+    let killed =
+        Last::load(&places.runtime(name)).is_some_and(|last| last.ended == Ended::Killed(SIGKILL));
     if tried.has_passed() && killed {
         return Ok(Outcome::failed("stop", "it had to be killed", ""));
     }
     Ok(tried)
+}
+
+/// Leaves a connection that times out at each TCP port of a service: without `SO_REUSEADDR` the
+/// port cannot be bound then, as when the service is restarted.
+fn connections_of_before(spec: &Spec) -> Result<()> {
+    let doing = || "leave a connection to time out";
+    std::fs::write(MOST_TIMING_OUT, "4096").doing(doing)?;
+    for sign in &spec.service.ready {
+        let Ready::Tcp(port) = sign else { continue };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).doing(doing)?;
+        let client = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).doing(doing)?;
+        let (server, _) = listener.accept().doing(doing)?;
+        // The side that closes first is the one that waits.
+        drop(server);
+        drop(client);
+    }
+    std::fs::write(MOST_TIMING_OUT, "0").doing(doing)
 }
 
 fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcome> {

@@ -10,7 +10,7 @@ fn found(count: usize, culprits: &[&[usize]]) -> (Vec<usize>, usize) {
     let mut helps = |set: &[usize]| {
         asked += 1;
         let has = |culprit: &&[usize]| culprit.iter().all(|one| set.contains(one));
-        Ok(culprits.iter().any(|culprit| has(&culprit)))
+        Ok(culprits.iter().any(has))
     };
     let set = reduce(count, &mut helps).unwrap();
     (set, asked)

@@ -46,12 +46,27 @@ fn everything_but_sockets_and_devices_is_copied_as_it_is() {
     }
     let copied = copied(&zoo, directory.path(), 100).unwrap();
     let copy = directory.path().join("0");
-    assert_eq!((copied.files, copied.bytes - (MOST_BYTES - 100), copied.skipped), (5, 4, 1));
+    assert_eq!(
+        (
+            copied.files,
+            copied.bytes - (MOST_BYTES - 100),
+            copied.skipped
+        ),
+        (5, 4, 1)
+    );
     assert!(!copy.join("socket").exists());
-    assert_eq!(fs::read_link(copy.join("link")).unwrap(), Path::new("/etc/shadow"));
+    assert_eq!(
+        fs::read_link(copy.join("link")).unwrap(),
+        Path::new("/etc/shadow")
+    );
     let of = |path: &Path| {
         let metadata = fs::symlink_metadata(path).unwrap();
-        (metadata.mode(), metadata.uid(), metadata.gid(), metadata.mtime())
+        (
+            metadata.mode(),
+            metadata.uid(),
+            metadata.gid(),
+            metadata.mtime(),
+        )
     };
     for name in ["", "inner", "inner/file"] {
         assert_eq!(of(&zoo.join(name)), of(&copy.join(name)), "{name}");
@@ -79,7 +94,11 @@ fn a_link_in_the_path_of_a_place_is_refused() {
     zoo(directory.path());
     symlink(directory.path(), directory.path().join("other")).unwrap();
     assert!(open_place(&directory.path().join("other/zoo")).is_err());
-    assert!(open_place(&directory.path().join("nothing")).unwrap().is_none());
+    assert!(
+        open_place(&directory.path().join("nothing"))
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -122,6 +141,11 @@ fn those_above_others_come_first() {
     let paths = |words: &[&str]| words.iter().map(PathBuf::from).collect::<Vec<_>>();
     let (required, optional) = (paths(&["/a/b/c", "/x"]), paths(&["/a/b", "/x"]));
     let order: Vec<(&Path, bool)> = outermost(&required, &optional);
-    let expected = [("/x", true), ("/x", false), ("/a/b", false), ("/a/b/c", true)];
+    let expected = [
+        ("/x", true),
+        ("/x", false),
+        ("/a/b", false),
+        ("/a/b/c", true),
+    ];
     assert_eq!(order, expected.map(|(path, must)| (Path::new(path), must)));
 }
