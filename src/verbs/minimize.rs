@@ -201,6 +201,7 @@ fn able_crew<'a>(
             let mut outcome = Outcome::Passed {
                 start_ms: 0,
                 exercise_ms: 0,
+                idle_ticks: 0,
             };
             for pass in 1..=PASSES {
                 report(Event::Doing(format!(
@@ -211,6 +212,7 @@ fn able_crew<'a>(
             }
             Ok(outcome)
         };
+        crew.watch_idle();
         crew.as_restarted(true);
         let mut outcome = whole(&mut crew)?;
         if way == Way::Isolated && !outcome.has_passed() {

@@ -54,6 +54,8 @@ pub(super) enum Outcome {
         start_ms: u64,
         /// How long the longest exercise took, in ms.
         exercise_ms: u64,
+        /// How many clock ticks it computed after that, while nobody asked it anything.
+        idle_ticks: u64,
     },
     /// It did not.
     Failed {
@@ -87,14 +89,17 @@ impl Outcome {
                 Self::Passed {
                     start_ms,
                     exercise_ms,
+                    idle_ticks,
                 },
                 Self::Passed {
                     start_ms: start,
                     exercise_ms: exercise,
+                    idle_ticks: idle,
                 },
             ) => Self::Passed {
                 start_ms: *start_ms.max(start),
                 exercise_ms: *exercise_ms.max(exercise),
+                idle_ticks: *idle_ticks.max(idle),
             },
             (Self::Failed { .. }, _) => self,
             (Self::Passed { .. }, _) => other,
@@ -107,11 +112,16 @@ impl Outcome {
     }
 }
 
+/// So many clock ticks, of which there are 100 a second, are no work within the time that a service
+/// is watched.
+const IDLE_TICKS: u64 = 3;
+
 /// How long things may take. Before anything is known, as long as elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Patience {
     ready_ms: u64,
     exercise_ms: u64,
+    idle_ticks: u64,
 }
 
 impl Default for Patience {
@@ -119,6 +129,7 @@ impl Default for Patience {
         Self {
             ready_ms: 60_000,
             exercise_ms: 30_000,
+            idle_ticks: u64::MAX,
         }
     }
 }
@@ -131,12 +142,16 @@ impl Patience {
             Outcome::Passed {
                 start_ms,
                 exercise_ms,
+                idle_ticks,
             } => Self {
                 ready_ms: start_ms.saturating_mul(4).saturating_add(3000).min(60_000),
                 exercise_ms: exercise_ms
                     .saturating_mul(4)
                     .saturating_add(2000)
                     .min(30_000),
+                // A call that is denied and made again at once, for ever, starts nothing and
+                // breaks no exercise.
+                idle_ticks: idle_ticks.saturating_mul(2).saturating_add(IDLE_TICKS),
             },
         }
     }
@@ -214,12 +229,19 @@ impl Trial {
     ///
     /// # Errors
     /// The worker has ended.
-    pub(super) fn send(&mut self, spec: &Spec, patience: Patience, restarted: bool) -> Result<()> {
+    pub(super) fn send(
+        &mut self,
+        spec: &Spec,
+        patience: Patience,
+        (restarted, watch): (bool, bool),
+    ) -> Result<()> {
         self.process.send(&Job {
             spec: spec::to_toml(spec),
             ready_ms: patience.ready_ms,
             exercise_ms: patience.exercise_ms,
+            idle_ticks: patience.idle_ticks,
             restarted,
+            watch,
         })
     }
 

@@ -32,11 +32,11 @@ fn names(found: &Value, list: &str) -> BTreeSet<String> {
 
 #[test]
 fn exactly_what_was_planted_falls_away() {
-    let (mut place, port) = subject(&[]);
+    let (mut place, port) = subject(&["helper".to_owned()]);
     place
         .text
         .calls
-        .extend(["openat", "sysinfo", "setpriority"]);
+        .extend(["openat", "sysinfo", "setpriority", "clone", "pause"]);
     place.text.tables +=
         "[[allow.capabilities]]\ncapability = \"SYS_NICE\"\nbecause = \"a test\"\n";
     let data = place.bind("data", true);
@@ -92,6 +92,11 @@ fn exactly_what_was_planted_falls_away() {
         exercise_of("call setsockopt"),
         "start",
         "a restart needs it"
+    );
+    assert_eq!(
+        exercise_of("call pause"),
+        "serve",
+        "its helper would compute for ever"
     );
     let minimal = std::fs::read_to_string(place.spec()).unwrap();
     assert!(

@@ -139,6 +139,13 @@ int main(int count, char **words)
 {
     if (count == 3 && strcmp(words[1], "serve"))
         return !ask(atoi(words[1]), words[2]);
+    if (count > 3 && !strcmp(words[3], "helper")) {
+        pid_t helper = fork();
+        if (helper < 0)
+            return 1;
+        while (!helper)
+            pause();
+    }
     if (count > 2)
         serve(atoi(words[2]));
     return 64;

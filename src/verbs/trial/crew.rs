@@ -56,6 +56,8 @@ pub(in crate::verbs) struct Crew<'a> {
     patience: Patience,
     /// Each trial is as after a restart.
     restarted: bool,
+    /// It is watched what a service does while it is idle.
+    watch: bool,
     /// With the job that each has.
     trials: Vec<(Trial, Option<usize>)>,
     signals: &'a Signals,
@@ -86,6 +88,7 @@ impl<'a> Crew<'a> {
             way: terms.way,
             patience: Patience::default(),
             restarted: false,
+            watch: false,
             trials: Vec::new(),
             signals,
             restart: false,
@@ -183,6 +186,12 @@ impl<'a> Crew<'a> {
         self.restarted = restarted && self.way == Way::Isolated;
     }
 
+    /// From now on a service that computes while nobody asks it anything has not passed, unless the
+    /// one that is judged by did.
+    pub(in crate::verbs) fn watch_idle(&mut self) {
+        self.watch = true;
+    }
+
     /// How many workers have nothing to do.
     pub(in crate::verbs) fn idle(&self) -> usize {
         self.trials.iter().filter(|(_, job)| job.is_none()).count()
@@ -198,12 +207,12 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// There is none; it has ended.
     pub(in crate::verbs) fn submit(&mut self, number: usize, spec: &Spec) -> Result<()> {
-        let (patience, restarted) = (self.patience, self.restarted);
+        let (patience, look) = (self.patience, (self.restarted, self.watch));
         let idle = self.trials.iter_mut().find(|(_, job)| job.is_none());
         let Some((trial, job)) = idle else {
             return Err(Error::new("try a spec out", "every worker has one"));
         };
-        trial.send(spec, patience, restarted)?;
+        trial.send(spec, patience, look)?;
         *job = Some(number);
         self.count += 1;
         Ok(())

@@ -15,6 +15,7 @@ use super::super::{Places, jail, lifecycle, must_be_root};
 use super::copies::{Copied, Copies};
 use super::{Outcome, Way};
 use crate::error::Kind;
+use crate::host::process;
 use crate::run::Ended;
 use crate::run::state::{Last, State};
 use crate::spec::{self, Ready, Spec};
@@ -30,6 +31,9 @@ const MOST_TIMING_OUT: &str = "/proc/sys/net/ipv4/tcp_max_tw_buckets";
 
 /// How long a service may take to stop, in each way: what hangs then is killed.
 const STOP_TIMEOUT_S: u32 = 3;
+
+/// How long a service is watched that has nothing to do.
+const IDLE: Duration = Duration::from_millis(150);
 
 /// As little room as this on the trial's own disk is none.
 const FULL: u64 = 1 << 20;
@@ -54,6 +58,10 @@ pub(super) struct Job {
     pub ready_ms: u64,
     /// How long each exercise may take, in ms.
     pub exercise_ms: u64,
+    /// Look what it does while nobody asks it anything.
+    pub watch: bool,
+    /// How many clock ticks it may compute then.
+    pub idle_ticks: u64,
     /// Connections of before are timing out at its TCP ports, as when it was just stopped.
     pub restarted: bool,
 }
@@ -292,13 +300,37 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
         }
         exercise_ms = exercise_ms.max(milliseconds(begun));
     }
-    if State::running(&places.runtime(name))?.is_none() {
+    let Some(state) = State::running(&places.runtime(name))? else {
         return Ok(Outcome::failed("serve", "it ended by itself", ""));
+    };
+    let idle_ticks = match job.watch {
+        true => ticks_while_idle(&state),
+        false => 0,
+    };
+    if idle_ticks > job.idle_ticks {
+        return Ok(Outcome::failed(
+            "serve",
+            "it computes where it was idle",
+            "",
+        ));
     }
     Ok(Outcome::Passed {
         start_ms,
         exercise_ms,
+        idle_ticks,
     })
+}
+
+/// How long the jail computes while it has nothing to do.
+fn ticks_while_idle(state: &State) -> u64 {
+    let first = state.init.unwrap_or(state.service).pid;
+    let ticks = || -> u64 {
+        let jailed = process::companions(first).unwrap_or_default();
+        jailed.into_iter().map(process::cpu_ticks).sum()
+    };
+    let before = ticks();
+    std::thread::sleep(IDLE);
+    ticks().saturating_sub(before)
 }
 
 fn milliseconds(since: Instant) -> u64 {
