@@ -37,7 +37,7 @@ use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
 pub use crate::sys::spawn_traced::Ids;
 use crate::sys::spawn_traced::Program;
-pub use exercises::try_out;
+pub use exercises::{try_out, try_out_within};
 pub use merge::merge;
 pub use refused::{Refused, refused, wanted};
 use trace::CapabilitySource;

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::spec::{LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
-    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, native_architecture,
+    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
+    native_architecture,
 };
 pub use step::{Phase, PlannedStep, Step};
 

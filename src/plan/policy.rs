@@ -321,6 +321,16 @@ fn number(name: &str) -> Result<u32> {
     })
 }
 
+/// Every directory that a jail of that name may have in the cgroup hierarchies.
+pub fn cgroup_directories(name: &str, cgroups: &Cgroups) -> Vec<PathBuf> {
+    let limited = Limits {
+        memory: Some(0),
+        processes: Some(0),
+        ..Limits::default()
+    };
+    cgroup(name, &limited, cgroups).0
+}
+
 /// The jail's directory in each cgroup hierarchy, and the files that hold its limits.
 pub fn cgroup(
     name: &str,

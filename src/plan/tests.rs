@@ -88,6 +88,7 @@ fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
         generation: 1,
         tree: "/state/service/generations/1/root".as_ref(),
         runtime: "/run/gaoler/service".as_ref(),
+        cgroup: "service",
         host,
         uid: 900,
         gid: 900,

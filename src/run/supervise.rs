@@ -56,7 +56,9 @@ pub struct Supervision<'a> {
     /// In the foreground the service has the caller's standard output; else what it prints is
     /// logged.
     pub foreground: bool,
-    /// Where messages go if the host has neither `/dev/log` nor journald.
+    /// Messages go to the host's `/dev/log` or journald, if it has one of them.
+    pub host_log: bool,
+    /// Where they go otherwise.
     pub log_file: &'a Path,
 }
 
@@ -99,7 +101,7 @@ fn live(
     let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
     let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
-    let relay = open_relay(plan, supervision.log_file, words)?;
+    let relay = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -156,7 +158,8 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
+fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
+    let Supervision { plan, log_file, .. } = *supervision;
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -169,7 +172,11 @@ fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    let sink = Sink::choose(log_file);
+    let sink = if supervision.host_log {
+        Sink::choose(log_file)
+    } else {
+        Sink::file(log_file)
+    };
     Ok(Relay::new(socket, sink, &plan.name, words))
 }
 

@@ -164,6 +164,23 @@ impl Allowance {
         }
     }
 
+    /// Puts it in the place of one of the same name, if there is one.
+    pub fn replace(self, spec: &mut Spec) {
+        let order = Self::all_of(spec);
+        if !order.iter().any(|one| one.name() == self.name()) {
+            return;
+        }
+        // Each goes to the end of its list in turn, so that their order stays.
+        for one in order {
+            let new = if one.name() == self.name() {
+                self.clone()
+            } else {
+                one
+            };
+            new.give(spec);
+        }
+    }
+
     /// Takes it away, whatever else the spec says about it. `false` if the spec does not have it.
     pub fn take(&self, spec: &mut Spec) -> bool {
         let port = |rule: &PortRule| (rule.direction, rule.protocol, rule.port);

@@ -127,7 +127,8 @@ fn rules<R: Rule>(mine: &[R], first: &[R], new: Vec<R>, notes: &mut Vec<String>)
 
 /// Whether a person wrote the rule or changed something in it.
 fn is_a_person_s<R: Rule>(own: &R, first: Option<&R>) -> bool {
-    *own.evidence() == Evidence::Person || first.is_none_or(|first| first.plain() != own.plain())
+    *own.evidence().origin() == Evidence::Person
+        || first.is_none_or(|first| first.plain() != own.plain())
 }
 
 /// A path is one thing only: where the person made something else of it, that.

@@ -2,7 +2,7 @@
 //! have them.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -70,12 +70,32 @@ pub fn start(
     complain: bool,
     report: &Report<'_>,
 ) -> Result<Option<State>> {
-    let directory = places.runtime(name);
     let mode = if complain {
         Mode::Complaining
     } else {
         Mode::Supervised
     };
+    start_as(places, name, mode, readiness::PATIENCE, report)
+}
+
+/// As [`start`], for a service that must be ready within `patience`.
+pub(super) fn start_within(
+    places: &Places,
+    name: &str,
+    patience: Duration,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
+    start_as(places, name, Mode::Supervised, patience, report)
+}
+
+fn start_as(
+    places: &Places,
+    name: &str,
+    mode: Mode,
+    patience: Duration,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
+    let directory = places.runtime(name);
     let prepared = prepare_start(places, name, mode, report).map_err(Error::nothing_started)?;
     let Some(jail) = prepared else {
         return Ok(None);
@@ -86,7 +106,7 @@ pub fn start(
         .and_then(Supervisor::has_started)
         .map_err(Error::nothing_started);
     let mut listening = listening?;
-    let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -161,7 +181,8 @@ fn supervise_announced(
         plan: &plan,
         directory: &directory,
         foreground: false,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, listener, &mut |stage| {
         match stage {
@@ -182,8 +203,12 @@ fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
     }
 }
 
-fn log_file(name: &str) -> std::path::PathBuf {
-    Path::new("/var/log").join(format!("gaoler-{name}.log"))
+/// Where a jail's messages go if nobody else takes them; those of a trial stay with it.
+fn log_file(places: &Places, name: &str) -> PathBuf {
+    match places.trial() {
+        Some(_) => places.state.join("log"),
+        None => Path::new("/var/log").join(format!("gaoler-{name}.log")),
+    }
 }
 
 /// Runs the service in the foreground. In [`Mode::Exec`] this process becomes the service, and this
@@ -210,7 +235,8 @@ fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
         plan: &plan,
         directory: &directory,
         foreground: true,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, None, &mut |_| Ok(()))
 }
