@@ -121,6 +121,11 @@ pub fn bisect(places: &Places, options: &BisectOptions, report: &Report<'_>) -> 
             }
             Err(error) => return Err(error),
         };
+        if *way == Way::InPlace {
+            report(Event::Note(
+                "protections are off meanwhile, also for whoever reaches the service".to_owned(),
+            ));
+        }
         let mut search = Search {
             spec: &spec,
             crew,
