@@ -26,6 +26,11 @@ pub(super) fn bisected(found: &Bisected) -> String {
         text += "\nWith this change it passes:\n";
         text += &specs::diff(&found.changes, false);
     }
+    if found.verdict == Verdict::NotTheJail {
+        let what = "files of the host that neither the trace nor the command, its programs and its \
+                    configuration name; chroot where places are bound";
+        line(&mut text, "not tried", what);
+    }
     if !found.failure.is_empty() {
         text.push('\n');
         for (number, words) in found.failure.lines().enumerate() {

@@ -121,6 +121,11 @@ pub fn bisect(places: &Places, options: &BisectOptions, report: &Report<'_>) -> 
             }
             Err(error) => return Err(error),
         };
+        if *way == Way::InPlace {
+            report(Event::Note(
+                "protections are off meanwhile, also for whoever reaches the service".to_owned(),
+            ));
+        }
         let mut search = Search {
             spec: &spec,
             crew,
@@ -201,13 +206,14 @@ impl Search<'_> {
         let layers = layers::layers(self.spec, known, &self.unsafe_places(known));
         let rules = layers.iter().map(|layer| layer.rules.len()).max();
         self.most = 5 + most_questions(layers.len()) + most_questions(rules.unwrap_or_default());
+        // First without anything: it shows how long a service may take that is not hindered.
+        let off = self.all_off(layers)?;
         "the full jail".clone_into(&mut self.phase);
-        let full = self.try_out(&[])?;
-        let Outcome::Failed { what, why, output } = &full else {
+        let Outcome::Failed { what, why, output } = self.try_out(&[])? else {
             return Ok(self.answer(Verdict::NothingToFind, String::new()));
         };
-        let failure = in_words(what, why, output);
-        let layers = match self.all_off(layers)? {
+        let failure = in_words(&what, &why, &output);
+        let layers = match off {
             Ok(layers) => layers,
             Err(failure) => return Ok(self.answer(Verdict::NotTheJail, failure)),
         };
