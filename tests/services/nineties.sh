@@ -1,8 +1,8 @@
 # Speaks to nineties in all its ways, and succeeds if each is answered.
 set -e
 cd @DIR@
-/bin/bash client @PORT@ 'PLUG hello\n' 'hello from the plug-in'
-/bin/bash client @PORT@ 'HELP port\n' 'helper for port'
+/bin/bash client 1990 'PLUG hello\n' 'hello from the plug-in'
+/bin/bash client 1990 'HELP port\n' 'helper for port'
 /usr/bin/python3 -c '
 import socket
 control = socket.socket(socket.AF_UNIX)

@@ -137,10 +137,32 @@ const ROOT_GROUP: &str = "spec.group: group root";
 const ROOT_GROUP_REASON: &str = "root's own";
 
 /// Others that have findings.
-const OTHERS: &[Daemon] = &[Daemon {
-    findings: &[("tree.shell: /usr/bin/python3", "it is in Python")],
-    ..clean("python3", "python")
-}];
+const OTHERS: &[Daemon] = &[
+    Daemon {
+        findings: HELPER,
+        ..clean("gcc", "nineties")
+    },
+    Daemon {
+        findings: &[("tree.shell: /usr/bin/python3", "it is in Python")],
+        ..clean("python3", "python")
+    },
+    Daemon {
+        findings: &[(
+            "spec.execute: execve",
+            "it runs the program that extends it",
+        )],
+        ..clean("snmpd", "snmpd")
+    },
+    Daemon {
+        findings: HELPER,
+        ..clean("gcc", "waits-for-ever")
+    },
+];
+
+const HELPER: &[(&str, &str)] = &[
+    ("spec.execute: execve", "it runs a helper"),
+    ("tree.shell: /usr/bin/dash", "that is a script"),
+];
 
 /// Runs one row, from learning to its end.
 fn run(machine: &Machine, row: &Row) {
@@ -160,16 +182,12 @@ fn run(machine: &Machine, row: &Row) {
     learned.ok();
     let trace = machine.json(&["trace", "show", row.name]);
     let passed = passed(&trace);
-    println!(
-        "{}",
-        fs::read_to_string(format!("/etc/gaoler/{}.toml", row.name)).unwrap()
-    ); // DEBUG
     let up = machine.gaoler(&["up", row.name, "--json"]);
     assert_eq!(up.code, 0, "{up:#?} {}", machine.words(row.name));
     let up: Value = serde_json::from_str(&up.out).unwrap();
     let score = checked(machine, row);
     inside(row);
-    machine.gaoler(&["stop", row.name]).ok();
+    stop(machine, row);
     let own: Vec<i32> = beside.iter().map(|beside| beside.pid()).collect();
     machine.nothing_left(row.name, &own);
     let spec = fs::read_to_string(format!("/etc/gaoler/{}.toml", row.name)).unwrap();
@@ -189,6 +207,17 @@ fn run(machine: &Machine, row: &Row) {
             &format!("| `{}` | {line} |", daemon.package),
         );
     }
+}
+
+/// It was heard while it ran, and does at its end what it did unjailed.
+fn stop(machine: &Machine, row: &Row) {
+    let files = || row.removes.iter().map(|file| text(file));
+    let left = || files().filter(|file| Path::new(file).exists());
+    assert_eq!(left().count(), row.removes.len());
+    machine.gaoler(&["stop", row.name]).ok();
+    assert_eq!(left().collect::<Vec<_>>(), [""; 0], "not asked to end");
+    let words = machine.words(row.name);
+    assert!(words.contains(row.logs), "not logged: {words}");
 }
 
 /// How many exercises were passed in every pass, of a trace that is whole.
@@ -313,12 +342,16 @@ each! {
     mosquitto = "mosquitto",
     nginx = "nginx",
     nginx_in_the_background = "nginx-in-the-background",
+    nineties = "nineties",
     nsd = "nsd",
     opensmtpd = "opensmtpd",
     postgresql = "postgresql",
     python = "python",
     redis = "redis",
+    snmpd = "snmpd",
     sshd = "sshd",
+    tinyproxy = "tinyproxy",
     unbound = "unbound",
     vsftpd = "vsftpd",
+    waits_for_ever = "waits-for-ever",
 }

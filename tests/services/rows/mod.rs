@@ -5,6 +5,7 @@
 mod logins;
 mod mail;
 mod names;
+mod old;
 mod others;
 mod stores;
 mod web;
@@ -47,6 +48,10 @@ pub struct Row {
     pub command: &'static [&'static str],
     /// Done with it, one after another; each must succeed.
     pub exercises: &'static [&'static str],
+    /// What it tells syslog in its jail.
+    pub logs: &'static str,
+    /// Files that it removes when it is asked to end.
+    pub removes: &'static [&'static str],
 }
 
 /// Fills up the others.
@@ -62,6 +67,8 @@ const NONE: Row = Row {
     options: &[],
     command: &[],
     exercises: &[],
+    logs: "",
+    removes: &[],
 };
 
 /// Every daemon.
@@ -70,6 +77,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         logins::ROWS,
         mail::ROWS,
         names::ROWS,
+        old::ROWS,
         others::ROWS,
         stores::ROWS,
         web::ROWS,
