@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::traces;
+use super::{traces, whys};
 use crate::audit::{Finding, Severity};
 use crate::build::{Built, EntryKind};
 use crate::learn::trace::Phase;
@@ -307,6 +307,9 @@ pub(super) fn learned(learned: &Learned) -> String {
         "not reached",
         &traces::not_reached(&spec.name, &learned.coverage),
     );
+    if let Some(healed) = &learned.healed {
+        whys::healed(&mut text, healed);
+    }
     line(&mut text, "spec", &learned.path.display().to_string());
     line(&mut text, "next", &format!("gaoler up {}", spec.name));
     text

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::specs;
-use crate::verbs::{Explained, Why};
+use super::{screen, specs};
+use crate::verbs::{Explained, Healed, Why};
 use crate::why::Remedy;
 
 /// For machines: the form is described in docs/json.md.
@@ -92,6 +92,31 @@ pub(super) fn text(why: &Why) -> String {
     line(&mut text, "");
     line(&mut text, &end);
     text
+}
+
+/// What `learn --heal` came to.
+pub(super) fn healed(text: &mut String, healed: &Healed) {
+    let rounds = healed.rounds.iter().flatten();
+    let mut changes = 0;
+    for (subject, cause) in rounds {
+        let words = format!("{}: {}", specs::shown(subject), specs::shown(cause));
+        screen::line(text, "healed", &words);
+        changes += 1;
+    }
+    let result = match (changes, healed.works()) {
+        (0, true) => "nothing: everything works in its jail",
+        (_, true) => "everything works in its jail now",
+        (_, false) => "not all: it does not work in its jail yet",
+    };
+    screen::line(text, "healed", result);
+    for failure in &healed.last.failures {
+        screen::line(text, "failed", &specs::shown(failure));
+    }
+    for asked in healed.asked() {
+        let (subject, cause) = (&asked.denial.subject, &asked.denial.cause);
+        let words = format!("{}: {}", specs::shown(subject), specs::shown(cause));
+        screen::line(text, "to be asked", &words);
+    }
 }
 
 fn change(text: &mut String, name: &str, explained: &Explained) {

@@ -2,6 +2,7 @@
 //! root, and a process is always named by its pid and its start time.
 
 use std::fs;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -88,17 +89,25 @@ impl State {
     pub fn load(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(FILE);
         let doing = || format!("read {}", path.display());
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).doing(doing),
+        let forged = || {
+            Error::new(doing(), "somebody else could have written it")
+                .hint("remove it, and look who can write in that directory")
         };
+        // Opened once: its supervisor may remove it at any moment.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(file) => fs::File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(forged()),
+            Err(errno) => return Err(errno).doing(doing),
+        };
+        let metadata = file.metadata().doing(doing)?;
         let own = rustix::process::geteuid().as_raw();
         if !metadata.is_file() || metadata.uid() != own || metadata.mode() & 0o022 != 0 {
-            return Err(Error::new(doing(), "somebody else could have written it")
-                .hint("remove it, and look who can write in that directory"));
+            return Err(forged());
         }
-        let text = fs::read_to_string(&path).doing(doing)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).doing(doing)?;
         serde_json::from_str(&text)
             .map(Some)
             .map_err(|error| Error::new(doing(), error))

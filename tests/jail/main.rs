@@ -15,6 +15,7 @@ mod chroot;
 mod debian;
 mod endings;
 mod growth;
+mod heal;
 mod logging;
 mod options;
 mod refusals;
