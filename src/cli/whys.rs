@@ -35,7 +35,9 @@ fn denial_json(explained: &Explained) -> Value {
         "patch": patch,
         "cost": cost,
         "unwise": unwise,
-        "safe": denial.remedy.is_safe(),
+        "safe": denial.is_safe(),
+        "advice": denial.advice,
+        "claimed": denial.claimed,
         "applied": applied,
     })
 }
@@ -55,13 +57,14 @@ pub(super) fn text(why: &Why) -> String {
     for failure in &why.failures {
         line(&mut text, &format!("failed   {}", specs::shown(failure)));
     }
-    let (matter, left): (Vec<&Explained>, Vec<&Explained>) = why
-        .denials
-        .iter()
-        .partition(|one| one.denial.remedy != Remedy::None);
+    let (matter, left): (Vec<&Explained>, Vec<&Explained>) =
+        why.denials.iter().partition(|one| one.denial.matters());
     for explained in &matter {
         line(&mut text, "");
-        line(&mut text, &format!("denied   {}", explained.denial.subject));
+        line(
+            &mut text,
+            &format!("denied   {}", specs::shown(&explained.denial.subject)),
+        );
         line(
             &mut text,
             &format!("         {}", specs::shown(&explained.denial.cause)),
@@ -72,7 +75,8 @@ pub(super) fn text(why: &Why) -> String {
         line(&mut text, "");
     }
     for explained in &left {
-        line(&mut text, &format!("left out {}", explained.denial.subject));
+        let subject = specs::shown(&explained.denial.subject);
+        line(&mut text, &format!("left out {subject}"));
     }
     let end = match (why.works(), matter.is_empty()) {
         (true, true) => format!(
@@ -121,7 +125,8 @@ fn change(text: &mut String, name: &str, explained: &Explained) {
             ),
         );
     }
-    if !explained.applied && !explained.denial.remedy.is_safe() {
+    if !explained.applied && explained.denial.remedy != Remedy::None && !explained.denial.is_safe()
+    {
         line(text, "         for a person to say, not for --apply");
     }
 }

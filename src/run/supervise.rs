@@ -246,6 +246,7 @@ impl Jail<'_> {
                 Last {
                     ended: *ended,
                     words: self.relay.words().text(),
+                    reached: cgroup::reached(&self.supervision.plan.cgroups()),
                 }
                 .save(self.supervision.directory)?;
             }

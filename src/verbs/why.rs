@@ -6,11 +6,11 @@ use super::{Event, Jail, Places, Report, jail, learn, must_be_root};
 use crate::audit::{self, Finding, Severity, Subject};
 use crate::build;
 use crate::learn as learner;
-use crate::plan::Mode;
+use crate::plan::{Mode, Step};
 use crate::run::ComplaintRecord;
 use crate::run::state::State;
 use crate::spec::{self, Spec};
-use crate::why::{self, Denial, Evidence, Remedy};
+use crate::why::{self, Denial, Evidence, HostLimits, Inside, Remedy};
 use crate::{Error, Result};
 
 /// What `why` is asked.
@@ -94,6 +94,14 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
         }
         None => jail.spec.clone(),
     };
+    let said = why::said(
+        &followed.words,
+        followed.unexecuted,
+        &jail.spec,
+        &jail.manifest,
+    )?;
+    let symbols = run.map_or_else(why::Places::default, |run| why::Places::of(run, &jail.tree));
+    let groups: Vec<u32> = jail.account.groups.iter().map(|group| group.gid).collect();
     let denials = why::explain(&Evidence {
         spec: &jail.spec,
         wanted: &wanted,
@@ -101,6 +109,11 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
         refused: &refused,
         drift: &drift,
         complaints: complaints.as_ref(),
+        said: &said,
+        places: &symbols,
+        inside: Some(inside(&jail, &groups)),
+        reached: followed.reached,
+        host: HostLimits::own(),
     });
     let mut why = Why {
         name: name.clone(),
@@ -112,6 +125,19 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
     };
     apply(places, &jail.spec, &mut why, options, report)?;
     Ok(why)
+}
+
+fn inside<'a>(jail: &'a Jail, groups: &'a [u32]) -> Inside<'a> {
+    let has =
+        |wanted: fn(&Step) -> bool| jail.plan.steps.iter().any(|planned| wanted(&planned.step));
+    Inside {
+        manifest: &jail.manifest,
+        uid: jail.account.user.uid,
+        gid: jail.account.group.gid,
+        groups,
+        has_mounts: has(|step| matches!(step, Step::PivotRoot)),
+        has_landlock: has(|step| matches!(step, Step::Landlock(_))),
+    }
 }
 
 /// What the change would mean.
@@ -155,12 +181,11 @@ fn apply(
     let mut rebuild = false;
     let mut unknown: Vec<&String> = options.allow.iter().collect();
     for explained in &mut why.denials {
-        let Denial {
-            subject, remedy, ..
-        } = &explained.denial;
+        let denial = &explained.denial;
+        let (subject, remedy) = (&denial.subject, &denial.remedy);
         unknown.retain(|named| *named != subject);
         let named = options.allow.contains(subject);
-        if *remedy == Remedy::None || !(named || options.apply && remedy.is_safe()) {
+        if *remedy == Remedy::None || !(named || options.apply && denial.is_safe()) {
             continue;
         }
         remedy.apply(&mut spec);

@@ -4,13 +4,20 @@
 
 pub mod audit;
 mod calls;
+mod decides;
 mod denial;
 mod explain;
 mod limits;
 pub mod linker;
+mod places;
+mod said;
 pub mod symbols;
 #[cfg(test)]
 mod tests;
 
+pub use decides::{Decider, Inside};
 pub use denial::{Denial, Remedy, Source};
 pub use explain::{Evidence, explain};
+pub use limits::{HostLimits, Inherited};
+pub use places::Places;
+pub use said::said;

@@ -6,7 +6,10 @@
     reason = "a helper of a test fails the test"
 )]
 
+mod denied;
+mod jail;
 mod lab;
 mod linker;
 mod removals;
+mod said;
 mod symbols;
