@@ -33,7 +33,7 @@ pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supe
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
 pub use up::{Up, UpOptions, up};
-pub use why::{Explained, Why, WhyOptions, why};
+pub use why::{Explained, Why, WhyOptions, why, why_take};
 
 use crate::{Error, Result};
 

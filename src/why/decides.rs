@@ -8,6 +8,7 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::quote::quoted;
 use crate::build::{EntryKind, Manifest};
 use crate::learn::Refused;
 use crate::learn::trace::{PathKind, Phase, Use};
@@ -113,21 +114,15 @@ impl fmt::Display for Decider {
 }
 
 impl Decider {
-    /// What a person can do on the host, where the spec does not decide.
+    /// What a person can do on the host, where the spec does not decide. Names of files are the
+    /// service's choice: one that a shell could not be given is left out.
     pub fn advice(&self, spec: &Spec) -> String {
         let (user, group) = (&spec.service.user, &spec.service.group);
         match self {
-            Self::Mode { path, needs, .. } => {
-                let path = path.display();
-                format!(
-                    "on the host, if the service shall have that: chgrp {group} '{path}' && chmod g+{} '{path}'",
-                    letters(*needs)
-                )
-            }
-            Self::Owner { path, .. } => format!(
-                "on the host, if the service shall have that: chown {user} '{}'",
-                path.display()
-            ),
+            Self::Mode { path, needs, .. } => on_host(path, |path| {
+                format!("chgrp {group} {path} && chmod g+{} {path}", letters(*needs))
+            }),
+            Self::Owner { path, .. } => on_host(path, |path| format!("chown {user} {path}")),
             Self::NoExecution(path) => format!(
                 "what the service executes belongs into the tree: a file of kind program or \
                  library, outside of {}",
@@ -138,6 +133,14 @@ impl Decider {
             }
             Self::ReadOnlyBind(_) | Self::ReadOnlyRoot | Self::Landlock(_) => String::new(),
         }
+    }
+}
+
+fn on_host(path: &Path, command: impl FnOnce(&str) -> String) -> String {
+    let what = "on the host, if the service shall have that";
+    match quoted(path) {
+        Some(path) => format!("{what}: {}", command(&path)),
+        None => format!("{what}: change its owner or mode"),
     }
 }
 
@@ -254,7 +257,7 @@ impl<'a> Asked<'a> {
         let mut ancestors: Vec<&Path> = self.path.ancestors().collect();
         ancestors.reverse();
         let nodes = ancestors.into_iter().map_while(|path| match self.bind {
-            Some(bind) if path.starts_with(bind) => on_host(path),
+            Some(bind) if path.starts_with(bind) => of_host(path),
             _ => in_tree(self.inside.manifest, path),
         });
         nodes.collect()
@@ -353,7 +356,7 @@ impl<'a> Asked<'a> {
 /// The type of a directory in a mode (`inode(7)`).
 const S_IFDIR: u32 = 0o040_000;
 
-fn on_host(path: &Path) -> Option<Node> {
+fn of_host(path: &Path) -> Option<Node> {
     let data = path.symlink_metadata().ok()?;
     Some(Node {
         path: path.to_owned(),

@@ -6,6 +6,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::denial::{Denial, Limit, Remedy, Source};
 use super::explain::{Evidence, errno_name, when};
+use super::quote::quoted;
 use crate::learn::trace::CallFailed;
 use crate::spec::{Allowance, ScratchRule, Spec};
 use crate::sys::abi;
@@ -257,7 +258,10 @@ fn of_space(spec: &Spec, failed: &CallFailed, said: &str) -> Denial {
                     "{said} on {}: the disk of the host is full, or the service's quota",
                     file.display()
                 ),
-                &format!("on the host: df -h '{0}'; df -i '{0}'", place.display()),
+                &quoted(place).map_or_else(
+                    || "on the host: df -h; df -i".to_owned(),
+                    |place| format!("on the host: df -h {place}; df -i {place}"),
+                ),
             )
         }
     }

@@ -214,6 +214,34 @@ fn the_filter_names_the_function() {
 }
 
 #[test]
+fn complaints_of_a_jail_that_runs() {
+    let deed = "long result; __asm__ volatile (\"syscall\" : \"=a\"(result) : \"a\"(140), \"D\"(0), \"S\"(0) : \"rcx\", \"r11\", \"memory\");";
+    let jail = jail(deed);
+    jail.write();
+    let started = jail.gaoler(&["start", &jail.name, "--complain"]);
+    assert!(started.status.success(), "{started:?}");
+    let found = jail.why(&[]);
+    let denial = found.says(
+        "call getpriority",
+        &["would be refused", "(service) at deed+0x"],
+    );
+    assert_eq!(denial["source"], "complaint");
+    assert_eq!(found.0["ran"], false);
+    assert!(
+        jail.gaoler(&["status", &jail.name]).status.success(),
+        "it was left alone"
+    );
+    // One that is enforced has to be run anew.
+    assert!(jail.gaoler(&["restart", &jail.name]).status.success());
+    let output = jail.gaoler(&["why", &jail.name]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("it runs, as process") && error.contains("gaoler stop"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_call_of_another_architecture_kills() {
     let deed = "long result; __asm__ volatile (\"int $0x80\" : \"=a\"(result) : \"a\"(20), \"b\"(7) : \"memory\");";
     let jail = jail(deed);

@@ -10,6 +10,7 @@ mod denied;
 mod jail;
 mod lab;
 mod linker;
+mod logs;
 mod removals;
 mod said;
 mod symbols;
