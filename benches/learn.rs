@@ -267,6 +267,7 @@ fn passes(place: &Place, subject: &Subject) -> Result<Vec<(&'static str, f64)>> 
         command: subject.command.clone(),
         environment: BTreeMap::from([("PATH".into(), "/usr/sbin:/usr/bin:/bin".into())]),
         workdir: Path::new("/").to_owned(),
+        ids: None,
         ready: subject.ready.clone(),
         ready_timeout: Duration::from_secs(20),
         exercises: vec![Exercise {

@@ -23,6 +23,7 @@ pub struct Error {
     doing: String,
     why: String,
     hint: Option<String>,
+    interruption: bool,
 }
 
 /// The result of anything that can fail.
@@ -37,6 +38,7 @@ impl Error {
             doing: doing.into(),
             why: why.to_string(),
             hint: None,
+            interruption: false,
         }
     }
 
@@ -56,11 +58,28 @@ impl Error {
         }
     }
 
+    /// The same, because the user wanted it to end: nothing else is tried in its place.
+    #[must_use]
+    pub fn interruption(mut self) -> Self {
+        self.interruption = true;
+        self
+    }
+
+    /// Whether the user wanted it to end.
+    pub fn is_interruption(&self) -> bool {
+        self.interruption
+    }
+
     /// Adds what the user can do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind
     }
 
     /// The same failure, which now means `kind`.

@@ -26,6 +26,8 @@ pub struct Live {
     pub mounts: Vec<Mount>,
     /// The calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
+    /// What the filter would refuse runs.
+    pub complaining: bool,
 }
 
 /// One process of a jail.
@@ -90,6 +92,7 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
         processes,
         mounts,
         serving: state.serving,
+        complaining: state.complaining,
     })
 }
 

@@ -88,7 +88,7 @@ const ROOT_EQUAL_GROUPS: [&str; 10] = [
 /// Programs that run what they are told.
 const SHELLS_AND_INTERPRETERS: [&str; 16] = [
     "ash", "awk", "bash", "busybox", "csh", "dash", "gawk", "ksh", "lua", "mawk", "node", "perl",
-    "php", "python3", "ruby", "sh",
+    "php", "python", "ruby", "sh",
 ];
 
 /// Calls that reach beyond the jail's own processes and files.
@@ -145,13 +145,18 @@ fn root(subject: &Subject<'_>) -> Vec<Finding> {
     if !service.start_as_root {
         return Vec::new();
     }
+    let evidence = match (service.user.as_str(), service.accounts.is_empty()) {
+        ("root", true) => "it starts with uid 0 and stays so".to_owned(),
+        ("root", false) => format!(
+            "it starts with uid 0 and changes to {} by itself, not all of it for good",
+            service.accounts.join(", ")
+        ),
+        (user, _) => format!("it starts with uid 0 and changes to {user} by itself"),
+    };
     vec![Finding::new(
         Severity::High,
         "service.start_as_root",
-        format!(
-            "it starts with uid 0 and changes to {} by itself",
-            service.user
-        ),
+        evidence,
         "let gaoler change the ids: start_as_root = false, and give the capability that it \
          needed root for",
     )]

@@ -273,6 +273,7 @@ mod tests {
             user,
             group: group("g", 8),
             groups: vec![group("h", 9)],
+            others: Vec::new(),
         }
     }
 

@@ -16,6 +16,9 @@ pub struct Account {
     pub group: Group,
     /// The supplementary groups, exactly.
     pub groups: Vec<Group>,
+    /// Other users that it changes to or looks up, each with the group of its line if that has a
+    /// name.
+    pub others: Vec<(User, Option<Group>)>,
 }
 
 impl Account {
@@ -38,8 +41,14 @@ impl Account {
             ))
         })?;
         let group = |name: &String| users::group(name)?.ok_or_else(|| missing("group", name));
+        let other = |name: &String| {
+            let user = users::user(name)?.ok_or_else(|| missing("user", name))?;
+            let group = users::group_by_id(user.gid)?;
+            Ok((user, group))
+        };
         Ok(Self {
             user,
+            others: service.accounts.iter().map(other).collect::<Result<_>>()?,
             group: group(&service.group)?,
             groups: service.groups.iter().map(group).collect::<Result<_>>()?,
         })
@@ -53,7 +62,8 @@ impl Account {
 
 /// The text of `/etc/passwd`: the service's user, and root only for a service that starts as
 /// root and may look itself up. No password, no shell, no comment; the home is the working
-/// directory, since the host's home need not exist in the jail.
+/// directory, since the host's home need not exist in the jail. Other accounts have the home and
+/// shell of the host: a service that changes to them may go there and run it.
 pub fn passwd(spec: &Spec, account: &Account) -> String {
     let mut lines = String::new();
     if spec.service.start_as_root && account.user.uid != 0 {
@@ -68,6 +78,21 @@ pub fn passwd(spec: &Spec, account: &Account) -> String {
         "{}:*:{}:{}::{home}:{NO_SHELL}\n",
         user.name, user.uid, account.group.gid
     );
+    for (other, _) in account
+        .others
+        .iter()
+        .filter(|(other, _)| other.name != user.name)
+    {
+        let User {
+            name,
+            uid,
+            gid,
+            home,
+            shell,
+            ..
+        } = other;
+        lines += &format!("{name}:*:{uid}:{gid}::{home}:{shell}\n");
+    }
     lines
 }
 
@@ -84,6 +109,18 @@ pub fn group(spec: &Spec, account: &Account) -> String {
         .filter(|group| group.gid != account.group.gid)
     {
         lines += &format!("{}:*:{}:{}\n", group.name, group.gid, account.user.name);
+    }
+    let mut known: Vec<u32> = account.groups.iter().map(|group| group.gid).collect();
+    known.push(account.group.gid);
+    for group in account
+        .others
+        .iter()
+        .filter_map(|(_, group)| group.as_ref())
+    {
+        if !known.contains(&group.gid) {
+            known.push(group.gid);
+            lines += &format!("{}:*:{}:\n", group.name, group.gid);
+        }
     }
     lines
 }
@@ -163,6 +200,7 @@ mod tests {
                 user,
                 group: group.clone(),
                 groups: vec![group, certs],
+                others: Vec::new(),
             },
         )
     }
@@ -182,6 +220,46 @@ mod tests {
             "root:*:0:0::/:/usr/sbin/nologin\nbind:*:102:105::/:/usr/sbin/nologin\n"
         );
         assert!(group(&spec, &account).starts_with("root:*:0:\n"));
+    }
+
+    #[test]
+    fn other_accounts_have_their_lines() {
+        let (mut spec, mut account) = named();
+        spec.service.start_as_root = true;
+        let other = |name: &str, uid, gid, group: Option<&str>| {
+            let user = User {
+                name: name.into(),
+                uid,
+                gid,
+                gecos: "secret".into(),
+                home: format!("/home/{name}"),
+                shell: "/bin/sh".into(),
+            };
+            let group = group.map(|group| Group {
+                name: group.into(),
+                gid,
+                members: vec!["admin".into()],
+            });
+            (user, group)
+        };
+        account.others = vec![
+            other("reader", 4242, 4242, Some("readers")),
+            other("guest", 4243, 105, Some("bind")),
+            other("stray", 4244, 4244, None),
+            other("bind", 102, 105, Some("bind")),
+        ];
+        assert_eq!(
+            passwd(&spec, &account),
+            "root:*:0:0::/:/usr/sbin/nologin\n\
+             bind:*:102:105::/var/cache/bind:/usr/sbin/nologin\n\
+             reader:*:4242:4242::/home/reader:/bin/sh\n\
+             guest:*:4243:105::/home/guest:/bin/sh\n\
+             stray:*:4244:4244::/home/stray:/bin/sh\n"
+        );
+        assert_eq!(
+            group(&spec, &account),
+            "root:*:0:\nbind:*:105:\nssl-cert:*:110:bind\nreaders:*:4242:\n"
+        );
     }
 
     #[test]

@@ -93,6 +93,33 @@ pub enum Verb {
         journalctl -k | gaoler why named --log -\n\n\
         Exit codes: 0 everything works, 3 something was denied that matters.")]
     Why(Why),
+    /// Turn protections off by halves until a test passes, and name what breaks it.
+    #[command(
+        after_help = "Examples:\n  gaoler bisect named -- dig @127.0.0.1 -p 53 example.org SOA +tries=1\n  \
+        gaoler bisect web --exercise upload   an exercise of the spec is the test\n  \
+        gaoler bisect web --in-place -- curl -sf http://192.0.2.7/\n\n\
+        The test passes if its exit code is 0; without one, the exercises of the spec are it.\n\
+        It runs in a network of its own, of just the loopback interface, and on copies of what\n\
+        the service writes, so the running jail is not disturbed. If the test fails there with\n\
+        everything off, or with --in-place, the jail is stopped meanwhile and started again.\n\
+        Exit code 0 if something was found or the test passes in the full jail, 3 if it fails\n\
+        without the jail too."
+    )]
+    Bisect(Bisect),
+    /// Take away each thing that a spec allows, and keep what some exercise fails without.
+    #[command(
+        after_help = "Examples:\n  gaoler minimize named               what is needed gets a proof, the rest is listed\n  \
+        gaoler minimize web --remove        what no exercise needs leaves the spec\n  \
+        gaoler minimize web --jobs 1 --in-place\n\n\
+        Something counts as needed if an exercise fails twice without it, so what the exercises do\n\
+        not reach looks superfluous: gaoler trace show NAME says what that is. It is tried out in\n\
+        a network of its own, of just the loopback interface, and on copies of what the service\n\
+        writes, so the running jail is not disturbed; where the exercises do not pass there, or\n\
+        with --in-place, the jail is stopped meanwhile and started again. A run that was\n\
+        interrupted keeps what it knows, and the same command goes on from there. The old spec\n\
+        stays as NAME.toml.old."
+    )]
+    Minimize(Minimize),
     /// Show specs, and what differs between two.
     #[command(subcommand)]
     Spec(Spec),
@@ -110,6 +137,9 @@ pub enum Verb {
         /// Where to.
         directory: PathBuf,
     },
+    /// The process in which variants of a spec are tried out.
+    #[command(hide = true)]
+    TrialWorker(TrialWorker),
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
     Supervise(Beside),
@@ -132,7 +162,7 @@ pub struct Up {
     #[command(flatten)]
     pub learn: Learn,
     /// Make the service's own system user, named as the jail, if it has none.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "start_as_root")]
     pub create_user: bool,
 }
 
@@ -155,6 +185,18 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// Run it in its jail afterwards with its exercises, and take into the spec what is safe of
+    /// what it is denied there, until that changes nothing.
+    #[arg(long)]
+    pub heal: bool,
+    /// Run it as that user while it is learned, too, as it will in its jail: for a service that
+    /// refuses to be started by root.
+    #[arg(long, requires = "user")]
+    pub as_user: bool,
+    /// Leave the change of users to the service: for one that needs several, as a mail or login
+    /// server does. Its first process is root in the jail, and `check` says what follows from it.
+    #[arg(long, conflicts_with_all = ["as_user", "user", "group"])]
+    pub start_as_root: bool,
     /// How often the service is run: 2 stops at every call, and then again at nearly full speed
     /// at what is new, for as long as --for says; 1 stops at every call all the time, for a
     /// service that cannot be started twice.
@@ -298,6 +340,68 @@ pub struct Check {
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What `bisect` can be told.
+#[derive(Args, Debug)]
+pub struct Bisect {
+    /// The jail's name.
+    pub name: String,
+    /// An exercise of the spec that is the test; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub exercise: Vec<String>,
+    /// Try it out on the service's own files and with the host's network; the jail is stopped
+    /// meanwhile.
+    #[arg(long)]
+    pub in_place: bool,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+    /// The test and its arguments.
+    #[arg(last = true, value_name = "TEST")]
+    pub test: Vec<String>,
+}
+
+/// What `minimize` can be told.
+#[derive(Args, Debug)]
+pub struct Minimize {
+    /// The jail's name.
+    pub name: String,
+    /// Remove what no exercise needs from the spec; without it, it is marked as unproven.
+    #[arg(long)]
+    pub remove: bool,
+    /// Only these kinds, as in capability or call; may be given more than once.
+    #[arg(long, value_name = "KIND")]
+    pub only: Vec<String>,
+    /// Start over, in place of going on where a run was interrupted.
+    #[arg(long)]
+    pub again: bool,
+    /// Try it out on the service's own files and with the host's network; the jail is stopped
+    /// meanwhile.
+    #[arg(long)]
+    pub in_place: bool,
+    /// How many trials go on at once; without it, one for each processor.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: Option<u16>,
+    /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a worker is told.
+#[derive(Args, Debug)]
+pub struct TrialWorker {
+    /// The jail's name.
+    pub name: String,
+    /// With its own network, on copies.
+    #[arg(long)]
+    pub isolated: bool,
+    /// With the host's.
+    #[arg(long)]
+    pub in_place: bool,
+    /// In the namespaces already.
+    #[arg(long)]
+    pub inside: bool,
 }
 
 /// What can be done with specs.

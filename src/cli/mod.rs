@@ -9,6 +9,7 @@ mod output;
 mod screen;
 mod specs;
 mod traces;
+mod trials;
 mod whys;
 
 use std::io::{self, BufRead, Read, Write};
@@ -20,7 +21,10 @@ use rustix::fs::Mode as FileMode;
 use crate::error::Kind;
 use crate::plan::Mode;
 use crate::run::Ended;
-use crate::verbs::{self, Event, Incomplete, LearnOptions, Places};
+use crate::verbs::{
+    self, Beginning, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places,
+    Verdict, Way,
+};
 use crate::{Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
@@ -135,20 +139,20 @@ fn perform(arguments: Arguments) -> Result<u8> {
             complain,
         }) => {
             let started = verbs::start(&places, &name, complain, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || {
                 screen::started(&status, started.is_none())
             })
         }
         Verb::Stop(Named { name, json }) => {
             let ran = verbs::stop(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::stopped(&name, ran))
         }
         Verb::Restart(Named { name, json }) => {
             verbs::stop(&places, &name, &report)?;
             verbs::start(&places, &name, false, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::started(&status, false))
         }
         Verb::Reload(Named { name, json }) => {
@@ -159,7 +163,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
             })
         }
         Verb::Status(Named { name, json }) => {
-            let status = verbs::status(&places, &name)?;
+            let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
@@ -175,6 +179,33 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let above = check.fail_above.is_some_and(|limit| found.score > limit);
             Ok(if above { FINDINGS } else { 0 })
         }
+        Verb::Bisect(bisect) => {
+            let json = bisect.json;
+            let options = BisectOptions {
+                name: bisect.name,
+                exercises: bisect.exercise,
+                test: bisect.test,
+                in_place: bisect.in_place,
+            };
+            let found = verbs::bisect(&places, &options, &report)?;
+            output.show(json, &found, || trials::bisected(&found))?;
+            let is_jail = found.verdict != Verdict::NotTheJail;
+            Ok(if is_jail { 0 } else { FINDINGS })
+        }
+        Verb::Minimize(minimize) => {
+            let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+            let options = MinimizeOptions {
+                name: minimize.name,
+                remove: minimize.remove,
+                again: minimize.again,
+                in_place: minimize.in_place,
+                only: minimize.only,
+                jobs: minimize.jobs.map_or_else(processors, usize::from),
+            };
+            let found = verbs::minimize(&places, &options, &report)?;
+            output.show(minimize.json, &found, || trials::minimized(&found))
+        }
+        Verb::TrialWorker(worker) => trial_worker(&places, &worker),
         Verb::Spec(Spec::Diff(diff)) => {
             // Of diff(1): what differs is told from what could not be compared.
             let other = diff.other.as_deref();
@@ -257,6 +288,33 @@ fn wait_for_a_line() {
     }
 }
 
+/// Whether a jail runs; says so if a command that was killed has left it stopped.
+fn after_trial(places: &Places, name: &str, report: &verbs::Report<'_>) -> Result<verbs::Status> {
+    let status = verbs::status(places, name)?;
+    if let Some(told) = verbs::killed_trial(places, name, status.pid.is_some()) {
+        report(Event::Note(told));
+    }
+    Ok(status)
+}
+
+/// One end of the pipes to whoever tries variants of a spec out.
+fn trial_worker(places: &Places, worker: &args::TrialWorker) -> Result<u8> {
+    let way = match worker.isolated {
+        true => Way::Isolated,
+        false => Way::InPlace,
+    };
+    let mut say = |line: &str| {
+        let mut out = io::stdout().lock();
+        // Whoever does not listen any more has ended, and this process with it.
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) | Err(_) => {}
+        }
+    };
+    let way = (way, worker.inside);
+    let mut input = io::stdin().lock();
+    verbs::trial_worker(places, &worker.name, way, &mut input, &mut say).map(|()| 0)
+}
+
 fn exit_code_of(ended: Ended) -> u8 {
     let code = match ended {
         Ended::Exited(code) => code,
@@ -274,10 +332,16 @@ fn options(learn: Learn) -> LearnOptions {
         ready: learn.ready,
         user: learn.user,
         group: learn.group,
+        beginning: match (learn.as_user, learn.start_as_root) {
+            (true, _) => Beginning::AsUser,
+            (_, true) => Beginning::StaysRoot,
+            _ => Beginning::RootThenUser,
+        },
         create_user: false,
         again: learn.again,
         merge: learn.merge,
         incomplete: Incomplete::accept_if(learn.accept_incomplete),
         passes: learn.passes,
+        heal: learn.heal,
     }
 }

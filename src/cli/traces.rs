@@ -249,7 +249,7 @@ fn listed(text: &mut String, label: &str, items: Vec<String>) {
 }
 
 /// A long line of words, broken between them.
-fn wrapped(text: &mut String, label: &str, value: &str) {
+pub(super) fn wrapped(text: &mut String, label: &str, value: &str) {
     let mut label = label;
     let mut row = String::new();
     for word in value.split(' ') {

@@ -67,6 +67,15 @@ pub fn user(name: &str) -> Result<Option<User>> {
     }
 }
 
+/// The groups in `/etc/group`, in its order.
+///
+/// # Errors
+/// It cannot be read.
+pub fn groups() -> Result<Vec<Group>> {
+    let file = read(Path::new("/etc/group"))?;
+    Ok(parse_groups(&file).collect())
+}
+
 /// The group `name` of this host, or `None`.
 ///
 /// # Errors

@@ -84,14 +84,22 @@ pub fn drive(
     tell.send(Message::Stop).unwrap_or_default();
     if !request.stop_command.is_empty() && !over.load(Ordering::Relaxed) {
         // If it does nothing, SIGTERM follows, so its result does not matter.
-        finish(&request.stop_command, over);
+        finish(&request.stop_command, over, LONGEST);
     }
 }
 
 /// Runs an exercise of a service that is not traced; `Err` says what was wrong, in words, and what
 /// it printed.
 pub fn try_out(exercise: &Exercise) -> std::result::Result<(), (String, String)> {
-    match run(exercise, 0, &AtomicBool::new(false)).1 {
+    try_out_within(exercise, LONGEST)
+}
+
+/// As [`try_out`]; one that takes longer than `longest` is killed.
+pub fn try_out_within(
+    exercise: &Exercise,
+    longest: Duration,
+) -> std::result::Result<(), (String, String)> {
+    match run_within(exercise, 0, &AtomicBool::new(false), longest).1 {
         Some(Progress::ExerciseFailed { why, output, .. }) => Err((why, output)),
         _ => Ok(()),
     }
@@ -99,8 +107,17 @@ pub fn try_out(exercise: &Exercise) -> std::result::Result<(), (String, String)>
 
 /// Runs one exercise to its end; says what was wrong if it was not passed.
 fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> (ExerciseRun, Option<Progress>) {
-    let (exit, output) = finish(&exercise.command, over);
-    let why = failure(exercise, exit, &output);
+    run_within(exercise, pass, over, LONGEST)
+}
+
+fn run_within(
+    exercise: &Exercise,
+    pass: u32,
+    over: &AtomicBool,
+    longest: Duration,
+) -> (ExerciseRun, Option<Progress>) {
+    let (exit, output) = finish(&exercise.command, over, longest);
+    let why = failure(exercise, exit, &output, longest);
     let run = ExerciseRun {
         name: exercise.name.clone(),
         command: exercise.command.clone(),
@@ -117,9 +134,14 @@ fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> (ExerciseRun, Optio
 }
 
 /// What an exercise did instead of what is expected of it.
-fn failure(exercise: &Exercise, exit: Option<i32>, output: &[u8]) -> Option<String> {
+fn failure(
+    exercise: &Exercise,
+    exit: Option<i32>,
+    output: &[u8],
+    longest: Duration,
+) -> Option<String> {
     let Some(code) = exit else {
-        let seconds = LONGEST.as_secs();
+        let seconds = longest.as_secs();
         return Some(format!(
             "it could not be run, or was killed, as it is after {seconds} s"
         ));
@@ -139,11 +161,11 @@ fn failure(exercise: &Exercise, exit: Option<i32>, output: &[u8]) -> Option<Stri
 }
 
 /// Runs a command to its end: its exit code, if it had one, and what it printed.
-fn finish(command: &[String], over: &AtomicBool) -> (Option<i32>, Vec<u8>) {
+fn finish(command: &[String], over: &AtomicBool, longest: Duration) -> (Option<i32>, Vec<u8>) {
     let Some((mut child, output)) = start(command) else {
         return (None, Vec::new());
     };
-    let exit = wait(&mut child, over);
+    let exit = wait(&mut child, over, longest);
     (exit, output.recv_timeout(LAST_OUTPUT).unwrap_or_default())
 }
 
@@ -173,8 +195,8 @@ fn start(command: &[String]) -> Option<(Child, Receiver<Vec<u8>>)> {
     Some((child, receiver))
 }
 
-fn wait(child: &mut Child, over: &AtomicBool) -> Option<i32> {
-    let deadline = Instant::now() + LONGEST;
+fn wait(child: &mut Child, over: &AtomicBool, longest: Duration) -> Option<i32> {
+    let deadline = Instant::now() + longest;
     while Instant::now() < deadline {
         match child.try_wait() {
             Ok(Some(status)) => return status.code(),
@@ -215,7 +237,7 @@ mod tests {
             output: "text".to_owned(),
             because: String::new(),
         };
-        let failure = |exit, output: &str| failure(&exercise, exit, output.as_bytes());
+        let failure = |exit, output: &str| failure(&exercise, exit, output.as_bytes(), LONGEST);
         assert_eq!(failure(Some(3), "some text"), None);
         let why = failure(Some(3), "other").unwrap();
         assert!(why.contains("did not print \"text\""), "{why}");
@@ -262,6 +284,7 @@ mod tests {
         let (exit, _) = finish(
             &["sleep".to_owned(), "20".to_owned()],
             &AtomicBool::new(true),
+            LONGEST,
         );
         assert_eq!(exit, None);
         assert!(begun.elapsed() < Duration::from_secs(5));

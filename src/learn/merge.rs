@@ -79,6 +79,7 @@ fn certificates(one: Certificate, other: Certificate) -> Certificate {
         kernel: joined(&one.kernel, &other.kernel),
         libc: joined(&one.libc, &other.libc),
         forked: one.forked || other.forked,
+        ended_after_s: one.ended_after_s.max(other.ended_after_s),
     }
 }
 

@@ -35,8 +35,9 @@ use std::time::Duration;
 
 use crate::error::{Doing, Error, Result};
 use crate::spec::{Exercise, Ready};
+pub use crate::sys::spawn_traced::Ids;
 use crate::sys::spawn_traced::Program;
-pub use exercises::try_out;
+pub use exercises::{try_out, try_out_within};
 pub use merge::merge;
 pub use refused::{Refused, refused, wanted};
 use trace::CapabilitySource;
@@ -55,6 +56,8 @@ pub struct Request {
     pub environment: BTreeMap<String, String>,
     /// Where it starts.
     pub workdir: PathBuf,
+    /// Whom it starts as; `None` for the caller. One that is not root is seen to need less.
+    pub ids: Option<Ids>,
     /// It is ready when all of these hold; without any, when it makes no call for 500 ms.
     pub ready: Vec<Ready>,
     /// How long that may take.
@@ -216,6 +219,7 @@ fn program(request: &Request) -> Result<Program> {
         arguments,
         environment,
         workdir: text(request.workdir.as_os_str().as_bytes())?,
+        ids: request.ids.clone(),
         input: above(input.into()).doing(|| "pass on /dev/null")?,
         output: above(output).doing(|| "pass on the service's output")?,
     })

@@ -34,6 +34,13 @@ pub fn process_of(tid: i32) -> Option<i32> {
         .and_then(|id| i32::try_from(*id).ok())
 }
 
+/// The process that made this one, or that took it in.
+pub fn parent_of(process: i32) -> Option<i32> {
+    field(&status(process)?, "PPid:")?
+        .first()
+        .and_then(|id| i32::try_from(*id).ok())
+}
+
 /// How many seccomp filters a thread has (Linux 5.9), 0 being the caller; 0 if that cannot be told.
 pub fn filters(tid: i32) -> u32 {
     let status = if tid == 0 {
@@ -52,9 +59,19 @@ pub fn may_filter() -> bool {
     /// `CAP_SYS_ADMIN` of `linux/capability.h`.
     const SYS_ADMIN: u32 = 21;
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|word| u64::from_str_radix(word.trim(), 16).ok())
-        .is_some_and(|effective| effective >> SYS_ADMIN & 1 == 1)
+    effective(&status).is_some_and(|effective| effective >> SYS_ADMIN & 1 == 1)
+}
+
+/// Whether a thread has a capability (`capabilities(7)`); `None` if that cannot be told.
+pub fn has_capability(tid: i32, capability: u8) -> Option<bool> {
+    effective(&status(tid)?).map(|effective| effective >> (capability & 63) & 1 == 1)
+}
+
+fn effective(status: &str) -> Option<u64> {
+    let word = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(word.trim(), 16).ok()
 }
 
 /// The ids of a thread.
@@ -206,13 +223,23 @@ mod tests {
         assert_eq!(parse_limits(limits, 7), Some((1024, 524288)));
         assert_eq!(parse_limits(limits, 8), Some((u64::MAX, u64::MAX)));
         assert_eq!(parse_limits(limits, 99), None);
+        assert_eq!(
+            effective("CapPrm:\tff\nCapEff:\t0000000000000400\n"),
+            Some(1 << 10)
+        );
+        assert_eq!(effective("CapPrm:\tff\n"), None);
     }
 
     #[test]
     fn the_own_process_can_be_read() {
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(process_of(own), Some(own));
+        assert_eq!(
+            parent_of(own),
+            i32::try_from(std::os::unix::process::parent_id()).ok()
+        );
         assert!(credentials(own).is_some() && nice(own).is_some() && limits(own, 7).is_some());
         assert!(executable(own).is_some());
+        assert_eq!(has_capability(own, 63), Some(false));
     }
 }

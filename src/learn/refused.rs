@@ -71,7 +71,7 @@ fn look_outside(seen: &PathSeen) -> Option<Refused> {
     );
     let (kind, device) = look(&found.host);
     let missing = kind == PathKind::Missing;
-    let could_be_made = found.parent.is_some_and(|parent| parent.directory);
+    let could_be_made = found.host.parent().is_some_and(Path::is_dir);
     failures.retain(|(used, _)| !missing || (*used == Use::Create && could_be_made));
     if failures.is_empty() {
         return None;

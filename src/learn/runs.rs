@@ -35,6 +35,7 @@ pub struct Counted {
     exercises: Vec<ExerciseRun>,
     gaps: Vec<String>,
     forked: bool,
+    ended_after_s: u32,
 }
 
 /// Runs the service as often as was asked, and says what it did.
@@ -220,9 +221,13 @@ fn session(
             let mut session = Session::new(request, driver, shared, progress, counted)?;
             let ran = session.run(&mut tracer);
             let Session {
-                exercises, gaps, ..
+                exercises,
+                gaps,
+                ended_after_s,
+                ..
             } = session;
             progress(Progress::Calls(tracer.stops));
+            counted.ended_after_s = counted.ended_after_s.max(ended_after_s);
             counted.add(&tracer, exercises, gaps);
             counted.doubt = tracer.doubt();
             over(&mut tracer, ran);
@@ -294,6 +299,7 @@ fn conclude(request: &Request, recorder: Recorder, counted: Counted) -> Trace {
         exercises: counted.exercises,
         kernel: process::kernel(),
         forked: counted.forked,
+        ended_after_s: counted.ended_after_s,
         ..trace.certificate
     };
     trace

@@ -19,12 +19,16 @@ const LOOK: Duration = Duration::from_millis(5);
 /// Without any sign of being ready, one that is busy all the time is ready when it has had a port
 /// for so long.
 const SETTLED: Duration = Duration::from_secs(1);
+/// One in a jail that makes no call for so long before it is ready waits for what it was denied.
+const STUCK: Duration = Duration::from_secs(5);
 /// How often what was seen is kept.
 const KEEP: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(250);
 /// How long killed processes may take to go.
 const KILLED: Duration = Duration::from_secs(10);
+/// How long others may outlive the main process without being asked to end themselves.
+const OUTLIVE: Duration = Duration::from_secs(1);
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +67,19 @@ pub struct Session<'a> {
     /// Since when it has a port.
     reachable: Option<Instant>,
     told: Instant,
+    /// Since when the main process is gone and others are not, after it was asked to end.
+    outlived: Option<Instant>,
+    /// When it was asked to end.
+    asked: Option<Instant>,
+    /// Those have been asked too.
+    passed_on: bool,
     stage: Stage,
     /// The exercises that have ended.
     pub exercises: Vec<ExerciseRun>,
     /// Why the run did not go as it should.
     pub gaps: Vec<String>,
+    /// How long it took to end after it was asked to, in seconds, rounded up.
+    pub ended_after_s: u32,
 }
 
 impl<'a> Session<'a> {
@@ -95,9 +107,13 @@ impl<'a> Session<'a> {
             looked: now,
             reachable: None,
             told: now,
+            outlived: None,
+            asked: None,
+            passed_on: false,
             stage: Stage::Starting,
             exercises: Vec::new(),
             gaps: Vec::new(),
+            ended_after_s: 0,
         })
     }
 
@@ -113,6 +129,8 @@ impl<'a> Session<'a> {
                 break;
             }
         }
+        let took = self.asked.map_or(Duration::ZERO, |asked| asked.elapsed());
+        self.ended_after_s = u32::try_from(took.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
         self.shared.over.store(true, Ordering::Relaxed);
         // The exercise thread may be about to say how the last exercise went.
         while let Ok(message) = self.driver.messages.recv_timeout(KILLED) {
@@ -148,12 +166,26 @@ impl<'a> Session<'a> {
                 tracer.kill();
                 self.stage = Stage::Killing(now + KILLED);
             }
+            Stage::Terminating(_) => self.pass_on(tracer, now),
             Stage::Killing(at) if now >= at => {
                 return Err(Error::new("end the service", "a process does not go away"));
             }
-            Stage::Stopping(_) | Stage::Terminating(_) | Stage::Killing(_) => {}
+            Stage::Stopping(_) | Stage::Killing(_) => {}
         }
         Ok(())
+    }
+
+    /// A first process that waits for ever ends on SIGTERM, and the daemon that it started knows
+    /// nothing of that: whoever runs it asks that one.
+    fn pass_on(&mut self, tracer: &mut Tracer<'_>, now: Instant) {
+        if self.passed_on || !tracer.is_left_to_others() {
+            return;
+        }
+        if now.duration_since(*self.outlived.get_or_insert(now)) >= OUTLIVE {
+            self.passed_on = true;
+            tracer.terminate_others();
+            self.stage = Stage::Terminating(now + self.request.stop_timeout);
+        }
     }
 
     fn starting(&mut self, tracer: &mut Tracer<'_>, now: Instant) -> Result<()> {
@@ -176,18 +208,22 @@ impl<'a> Session<'a> {
             .filter(|sign| !holds(sign, tracer, &self.heard, now))
             .collect();
         let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
-        let late = now.duration_since(self.begun) >= self.request.ready_timeout;
+        let stuck = tracer.jailed && now.duration_since(tracer.last_stop) >= STUCK;
+        let late = stuck || now.duration_since(self.begun) >= self.request.ready_timeout;
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
         if waiting.is_empty() || settled || (late && quiet_only) {
             self.ready(tracer);
             self.keep(tracer)?;
         } else if late {
-            let seconds = self.request.ready_timeout.as_secs_f32();
+            let seconds = now.duration_since(self.begun).as_secs_f32();
             let missing: Vec<String> = waiting.iter().map(describe).collect();
             return Err(Error::new(
                 "learn the service",
-                format!("it was not ready after {seconds} s: {}", missing.join(", ")),
+                format!(
+                    "it was not ready after {seconds:.1} s: {}",
+                    missing.join(", ")
+                ),
             )
             .hint("give it more time, or another sign of being ready"));
         }
@@ -247,6 +283,8 @@ impl<'a> Session<'a> {
         if self.stage != Stage::Serving {
             return;
         }
+        self.asked = Some(now);
+        tracer.begin_ending();
         if self.request.stop_command.is_empty() {
             self.terminate(tracer, now);
         } else {
@@ -295,7 +333,10 @@ fn ended_early(tracer: &mut Tracer<'_>, end: Change) -> Error {
             "learn the service",
             format!("it {} before it was ready", how(end)),
         )
-        .hint("its own output says why; its command must stay in the foreground or daemonise")
+        .hint(
+            "its own output, or the system's log, says why; its command must stay in the foreground \
+             or daemonise",
+        )
     })
 }
 

@@ -133,8 +133,13 @@ pub struct Certificate {
     /// The C library that the service loaded, with its version as far as its file tells; empty
     /// for a static program.
     pub libc: String,
-    /// The service went to the background by itself (its first process ended at once).
+    /// The service went to the background by itself: its first process ended, or did nothing
+    /// while others served.
     pub forked: bool,
+    /// How many seconds it took to end after it was asked to, rounded up; in several passes the
+    /// most.
+    #[serde(default)]
+    pub ended_after_s: u32,
 }
 
 /// One exercise and how it ended.

@@ -1,6 +1,7 @@
 //! The event loop: takes each stop of each thread, hands what it shows to the recorder, and
 //! lets the thread go on. Counts stops against records.
 
+mod ending;
 mod halts;
 mod in_call;
 mod waiting;
@@ -75,14 +76,18 @@ pub struct Tracer<'a> {
     pub first: i32,
     /// How that one ended.
     pub first_end: Option<Change>,
-    /// The first process ended well and left the service to others.
+    /// The first process left the service to others: it ended well, or did nothing any more.
     pub forked: bool,
     /// The main process: the first one, or the oldest that is left when that went away.
     pub main: i32,
+    /// The first process has made a call while serving.
+    first_serves: bool,
+    /// It was asked to end.
+    ending: bool,
     /// Calls that run while they name what is known.
     pub watches: Watches,
     /// The service is in a jail, with a mount namespace of its own.
-    jailed: bool,
+    pub jailed: bool,
     /// The exercise that is running, counted from 1; 0 for none.
     exercise: &'a AtomicU16,
     /// Which calls stop.
@@ -177,6 +182,8 @@ impl<'a> Tracer<'a> {
             first_end: None,
             forked: false,
             main: first,
+            first_serves: false,
+            ending: false,
             watches: before.watches,
             exercise,
             filters: process::filters(0) + u32::from(before.halts != Halts::Steps),
@@ -242,20 +249,6 @@ impl<'a> Tracer<'a> {
     /// Is anything of the service left?
     pub fn has_processes(&self) -> bool {
         !self.tasks.is_empty()
-    }
-
-    /// Asks the main process to end.
-    pub fn terminate(&self) {
-        send(self.main, Signal::TERM);
-        // One that is stopped would not notice. For one that is not, SIGCONT is left out: it
-        // interrupts calls of a traced process, which are then restarted and look like new ones.
-        if self
-            .tasks
-            .values()
-            .any(|task| task.process == self.main && task.stopped)
-        {
-            send(self.main, Signal::CONT);
-        }
     }
 
     /// Kills every process that is left.
@@ -436,12 +429,11 @@ impl<'a> Tracer<'a> {
             }
             self.unfinished(task);
         }
-        if tid == self.first && change == Change::Exited(0) && !self.killing {
+        if tid == self.first && change == Change::Exited(0) && !self.ending {
             self.forked |= !self.tasks.is_empty();
         }
-        if tid == self.main && self.forked {
-            let oldest = self.tasks.values().min_by_key(|task| task.born);
-            self.main = oldest.map_or(self.main, |task| task.process);
+        if tid == self.main && self.forked && !self.ending {
+            self.follow_oldest();
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Inputs<'a> {
     pub tree: &'a Path,
     /// The jail's directory below `/run/gaoler`.
     pub runtime: &'a Path,
+    /// What its cgroups are called: the jail's name, but for a trial of it.
+    pub cgroup: &'a str,
     /// What the host can do.
     pub host: &'a Host,
     /// `service.user` as a number.
@@ -154,6 +156,7 @@ impl Assembly<'_> {
             gid,
             groups,
             runtime,
+            cgroup,
             host,
             ..
         } = self.inputs;
@@ -184,7 +187,7 @@ impl Assembly<'_> {
             "names are looked up on the host: after the change of root, NSS would load the \
              jail's libraries as root (CVE-2019-14271, CVE-2025-32463)",
         );
-        let (directories, limits) = policy::cgroup(&spec.name, &spec.limits, &host.cgroups);
+        let (directories, limits) = policy::cgroup(cgroup, &spec.limits, &host.cgroups);
         let missing = directories
             .is_empty()
             .then_some("no cgroup hierarchy is mounted");

@@ -1,5 +1,7 @@
 //! The last part of a launch: who the service is, what it may still do, and the hand-over.
 
+use std::path::Path;
+
 use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict};
@@ -144,7 +146,7 @@ impl Assembly<'_> {
             return self.add(
                 Phase::Ready,
                 Step::Complain {
-                    directory: self.inputs.runtime.to_owned(),
+                    directory: state_of(self.inputs.tree).to_owned(),
                     only_at_start: calls,
                     signs: spec.service.ready.clone(),
                 },
@@ -190,6 +192,11 @@ impl Assembly<'_> {
         );
         Ok(())
     }
+}
+
+/// The jail's own directory below `/var/lib/gaoler`: `generations/N/root` is the tree.
+fn state_of(tree: &Path) -> &Path {
+    tree.ancestors().nth(3).unwrap_or(tree)
 }
 
 fn capability_bits(spec: &Spec) -> u64 {

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::spec::{LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
-    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, native_architecture,
+    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
+    native_architecture,
 };
 pub use step::{Phase, PlannedStep, Step};
 
@@ -50,7 +51,7 @@ impl Plan {
         })
     }
 
-    /// In complain mode: where complaints are written down, and the calls that are none while the
+    /// In complain mode: the directory where complaints are written down, and the calls that are none while the
     /// service starts.
     pub fn complaints(&self) -> Option<(&Path, &[u32])> {
         self.steps.iter().find_map(|planned| match &planned.step {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::assemble::Mode;
 use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
-use crate::spec::{Limits, Spec};
+use crate::spec::{CapabilityRule, Limits, Spec};
 use crate::sys::calls;
 use crate::{Error, Result};
 
@@ -128,7 +128,7 @@ fn complaining(mut rules: Vec<Rule>) -> Result<Vec<Rule>> {
     for rule in rules.iter_mut().filter(|rule| rule.call != clone3) {
         let actions = rule.alternatives.iter_mut().map(|(_, action)| action);
         for action in actions.chain([&mut rule.otherwise]) {
-            if matches!(action, Action::Errno(_)) {
+            if matches!(action, Action::Errno(1..)) {
                 *action = Action::Notify;
             }
         }
@@ -278,6 +278,9 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
             )],
             Action::Errno(EPERM),
         ),
+        // Even a list that changes nothing takes CAP_SETGID: setgroups(2). Without it the list is that
+        // of the spec, for good, and who insists on setting it goes on.
+        "setgroups" if !may_set_groups(spec) => (Vec::new(), Action::Errno(0)),
         // Its flags are behind a pointer, which a filter cannot read: glibc falls back to clone.
         "clone3" => (Vec::new(), Action::Errno(ENOSYS)),
         "mmap" | "mprotect" | "pkey_mprotect" if !spec.service.writable_executable => (
@@ -302,6 +305,13 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
     }
 }
 
+/// It starts as root, or keeps CAP_SETGID (`capabilities(7)`).
+fn may_set_groups(spec: &Spec) -> bool {
+    const SETGID: u8 = 6;
+    let kept = |rule: &CapabilityRule| rule.capability == SETGID;
+    spec.service.start_as_root || spec.capabilities.iter().any(kept)
+}
+
 fn number(name: &str) -> Result<u32> {
     calls::number(name).ok_or_else(|| {
         Error::setup(
@@ -309,6 +319,16 @@ fn number(name: &str) -> Result<u32> {
             "this architecture has none",
         )
     })
+}
+
+/// Every directory that a jail of that name may have in the cgroup hierarchies.
+pub fn cgroup_directories(name: &str, cgroups: &Cgroups) -> Vec<PathBuf> {
+    let limited = Limits {
+        memory: Some(0),
+        processes: Some(0),
+        ..Limits::default()
+    };
+    cgroup(name, &limited, cgroups).0
 }
 
 /// The jail's directory in each cgroup hierarchy, and the files that hold its limits.

@@ -226,7 +226,7 @@ pub enum Step {
     },
     /// The listener is closed as soon as all signs of readiness are there.
     EndStart { calls: Vec<u32>, signs: Vec<Ready> },
-    /// What the filter would refuse runs, and is written down in the jail's own directory.
+    /// What the filter would refuse runs, and is written down beside the generations.
     Complain {
         directory: PathBuf,
         only_at_start: Vec<u32>,

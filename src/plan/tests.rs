@@ -2,8 +2,12 @@
 
 use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
+use crate::filter::explain;
 use crate::host::Host;
-use crate::spec::{BindRule, CallRule, CapabilityRule, Demand, Ready, ScratchRule, Service, Spec};
+use crate::spec::{
+    BindRule, CallRule, CapabilityRule, Demand, Evidence, Ready, ScratchRule, Service, Spec,
+};
+use crate::sys::calls;
 
 fn entry(path: &str, kind: EntryKind, mode: &str, target: Option<&str>) -> Entry {
     Entry {
@@ -84,6 +88,7 @@ fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
         generation: 1,
         tree: "/state/service/generations/1/root".as_ref(),
         runtime: "/run/gaoler/service".as_ref(),
+        cgroup: "service",
         host,
         uid: 900,
         gid: 900,
@@ -153,6 +158,33 @@ fn an_empty_group_list_is_set_too() {
     place(&plan, |step| {
         *step == Step::SetGroups { groups: Vec::new() }
     });
+}
+
+#[test]
+fn groups_are_set_only_by_who_may() {
+    let setgroups = calls::number("setgroups").expect("it has a number");
+    let answers_success = |spec: &Spec| {
+        let filter = super::policy::filter(spec, Mode::Supervised).expect("it compiles");
+        explain(&filter).contains("return errno 0")
+    };
+    let mut listed = spec();
+    assert!(!answers_success(&listed));
+    listed.calls.push(CallRule {
+        number: setgroups,
+        start_only: true,
+        because: String::new(),
+        evidence: Evidence::Person,
+    });
+    assert!(answers_success(&listed));
+    let mut root = listed.clone();
+    root.service.start_as_root = true;
+    assert!(!answers_success(&root));
+    listed.capabilities.push(CapabilityRule {
+        capability: 6,
+        because: String::new(),
+        evidence: Evidence::Person,
+    });
+    assert!(!answers_success(&listed));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{Doing, Error, Result};
 /// supervisor.
 const MOST: usize = 4096;
 
-/// The file's name in the jail's directory.
+/// The file's name, beside the jail's generations.
 const FILE: &str = "complaints.json";
 
 /// A call that the filter would have refused.

@@ -329,7 +329,7 @@ impl Launched {
             Error::setup(doing, "its process ended before it executed the service")
         })?;
         let mut start = StartCalls::take(service.as_fd(), number)?;
-        start.complaints = Complaints::of(plan)?;
+        start.complaints = Complaints::of(plan)?.map(Box::new);
         self.start = Some(start);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! policy.
 #![forbid(unsafe_code)]
 
-mod cgroup;
+pub mod cgroup;
 mod child;
 mod complaints;
 mod init;

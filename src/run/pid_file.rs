@@ -15,7 +15,8 @@ use crate::{Doing, Error, Result};
 /// More than any pid file holds.
 const MOST_BYTES: u64 = 64;
 
-/// Writes the service's pid outside into the pid file on the host, if it holds another one.
+/// Writes the pid outside of the process whose pid inside is in the file, into the pid file on the
+/// host; the service's, if no process has that one.
 ///
 /// The directory may be the jailed user's own, so nothing in it is followed, and the new file
 /// takes the old one's place by a rename.
@@ -32,11 +33,19 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(errno).doing(doing),
     };
-    let pid = state.service.pid.to_string();
-    match content(&directory, Path::new(name)) {
-        Ok(text) if text.trim() == pid => return Ok(()),
-        Ok(_) | Err(Errno::NOENT) => {}
+    let text = match content(&directory, Path::new(name)) {
+        Ok(text) => text,
+        Err(Errno::NOENT) => String::new(),
         Err(errno) => return Err(errno).doing(doing),
+    };
+    let writer = text
+        .trim()
+        .parse()
+        .ok()
+        .and_then(|inside| writer(inside, state));
+    let pid = writer.unwrap_or(state.service.pid).to_string();
+    if text.trim() == pid {
+        return Ok(());
     }
     let beside = format!(".{}.gaoler", name.to_string_lossy());
     match rustix::fs::unlinkat(&directory, beside.as_str(), AtFlags::empty()) {
@@ -52,6 +61,14 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     let ([uid, ..], [gid, ..]) = (status.uids, status.gids);
     rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing(doing)?;
     rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
+}
+
+/// The pid outside of the jail's process that has this one inside; `None` if there is none.
+pub fn writer(inside: i32, state: &State) -> Option<i32> {
+    let has_it =
+        |pid: &i32| process::status(*pid).is_ok_and(|status| status.pids.last() == Some(&inside));
+    let companions = process::companions(state.init?.pid).ok()?;
+    companions.into_iter().find(has_it)
 }
 
 /// The number in a pid file; `None` if there is no such file, or no number in it.

@@ -25,7 +25,7 @@ const NO_TIME: Timespec = Timespec {
 pub struct StartCalls {
     listener: OwnedFd,
     /// In complain mode, where the listener stays after the start.
-    pub(super) complaints: Option<Complaints>,
+    pub(super) complaints: Option<Box<Complaints>>,
 }
 
 impl StartCalls {

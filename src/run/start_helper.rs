@@ -129,6 +129,7 @@ impl Helper<'_> {
         match State::load(self.directory)? {
             Some(state) if state.service == self.own => State {
                 serving: true,
+                complaining: false,
                 ..state
             }
             .save(self.directory),

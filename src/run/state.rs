@@ -63,6 +63,9 @@ pub struct State {
     pub cgroups: Vec<PathBuf>,
     /// The system calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
+    /// What the filter would refuse runs.
+    #[serde(default)]
+    pub complaining: bool,
 }
 
 impl State {

@@ -28,6 +28,8 @@ const LOG_DIRECTORY: &str = "log";
 
 const SIGCHLD: i32 = 17;
 
+const SIGTERM: i32 = 15;
+
 /// How long what is about to happen is waited for before it is looked at again.
 const A_MOMENT: Timespec = Timespec {
     tv_sec: 0,
@@ -54,7 +56,9 @@ pub struct Supervision<'a> {
     /// In the foreground the service has the caller's standard output; else what it prints is
     /// logged.
     pub foreground: bool,
-    /// Where messages go if the host has neither `/dev/log` nor journald.
+    /// Messages go to the host's `/dev/log` or journald, if it has one of them.
+    pub host_log: bool,
+    /// Where they go otherwise.
     pub log_file: &'a Path,
 }
 
@@ -97,7 +101,7 @@ fn live(
     let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
     let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
-    let relay = open_relay(plan, supervision.log_file, words)?;
+    let relay = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -148,12 +152,14 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
         serving,
+        complaining: plan.complaints().is_some(),
     };
     state.save(supervision.directory)
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
+fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
+    let Supervision { plan, log_file, .. } = *supervision;
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -166,7 +172,11 @@ fn open_relay(plan: &Plan, log_file: &Path, words: Words) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    let sink = Sink::choose(log_file);
+    let sink = if supervision.host_log {
+        Sink::choose(log_file)
+    } else {
+        Sink::file(log_file)
+    };
     Ok(Relay::new(socket, sink, &plan.name, words))
 }
 
@@ -226,7 +236,9 @@ impl Jail<'_> {
             }
         }
         let ended = self.launched.ended()?;
-        if self.supervision.plan.forks && ended == Ended::Exited(0) && self.adopt()? {
+        // One that waits for ever ends on SIGTERM, and its daemon is still to be asked.
+        let left = matches!(ended, Ended::Exited(0) | Ended::Killed(SIGTERM));
+        if self.supervision.plan.forks && left && self.adopt()? {
             return self.until_empty(signals);
         }
         Ok(ended)
@@ -373,7 +385,7 @@ impl Jail<'_> {
     }
 
     fn complaints(&mut self) -> Option<&mut Complaints> {
-        self.launched.start.as_mut()?.complaints.as_mut()
+        self.launched.start.as_mut()?.complaints.as_deref_mut()
     }
 
     fn pump_output(&mut self) {

@@ -126,6 +126,27 @@ impl Allowance {
         Some((because, evidence))
     }
 
+    /// Adds to what needs it.
+    #[must_use]
+    pub fn also_because(mut self, reason: &str) -> Self {
+        let because = match &mut self {
+            Self::Bind(rule) => &mut rule.because,
+            Self::Call(rule) => &mut rule.because,
+            Self::Capability(rule) => &mut rule.because,
+            Self::Device(rule) => &mut rule.because,
+            Self::Family(rule) => &mut rule.because,
+            Self::File(rule) => &mut rule.because,
+            Self::Port(rule) => &mut rule.because,
+            Self::Scratch(rule) => &mut rule.because,
+            Self::Group(_) | Self::WritableExecutable => return self,
+        };
+        if !because.is_empty() {
+            because.push_str("; ");
+        }
+        because.push_str(reason);
+        self
+    }
+
     /// Gives it, in place of one of the same name.
     pub fn give(self, spec: &mut Spec) {
         self.take(spec);
@@ -140,6 +161,23 @@ impl Allowance {
             Self::Port(rule) => spec.ports.push(rule),
             Self::Scratch(rule) => spec.scratch.push(rule),
             Self::WritableExecutable => spec.service.writable_executable = true,
+        }
+    }
+
+    /// Puts it in the place of one of the same name, if there is one.
+    pub fn replace(self, spec: &mut Spec) {
+        let order = Self::all_of(spec);
+        if !order.iter().any(|one| one.name() == self.name()) {
+            return;
+        }
+        // Each goes to the end of its list in turn, so that their order stays.
+        for one in order {
+            let new = if one.name() == self.name() {
+                self.clone()
+            } else {
+                one
+            };
+            new.give(spec);
         }
     }
 

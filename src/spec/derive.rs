@@ -24,6 +24,8 @@ use crate::learn::trace::Use;
 const UMASK: u32 = 0o022;
 /// Seconds between the service's own way to stop, TERM and KILL.
 const STOP_TIMEOUT_S: u32 = 10;
+/// However long it took.
+const MOST_STOP_TIMEOUT_S: u32 = 300;
 
 /// What the host is like, as far as a spec depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +38,10 @@ pub struct Facts {
     pub group: String,
     /// Its supplementary groups.
     pub groups: Vec<String>,
+    /// It starts as root in the jail too, and changes to other users by itself.
+    pub start_as_root: bool,
+    /// Those users.
+    pub accounts: Vec<String>,
     /// The user's number.
     pub uid: u32,
     /// The primary group's number.
@@ -102,7 +108,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         scratch: tree.scratch,
         devices: tree.devices,
         capabilities: allow::capabilities(trace, facts, &mut notes),
-        calls: allow::calls(trace, knowledge, &mut notes),
+        calls: allow::calls(trace, knowledge, facts, &mut notes),
         families: network::families(trace, &mut notes),
         ports: network::ports(trace, knowledge),
         limits: Limits::default(),
@@ -158,7 +164,8 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         user: facts.user.clone(),
         group: facts.group.clone(),
         groups: facts.groups.clone(),
-        start_as_root: false,
+        start_as_root: facts.start_as_root,
+        accounts: facts.accounts.clone(),
         workdir: if workdir.is_absolute() {
             workdir.clone()
         } else {
@@ -174,11 +181,17 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         stop: knowledge
             .map(|known| known.stop.clone())
             .unwrap_or_default(),
-        stop_timeout_s: STOP_TIMEOUT_S,
+        stop_timeout_s: stop_timeout_s(trace.certificate.ended_after_s),
         pid_file: None,
         forks: trace.certificate.forked,
         writable_executable: trace.writable_executable,
     }
+}
+
+/// As long as every service gets, or twice what this one took alone.
+fn stop_timeout_s(took: u32) -> u32 {
+    took.saturating_mul(2)
+        .clamp(STOP_TIMEOUT_S, MOST_STOP_TIMEOUT_S)
 }
 
 /// The command with the absolute path of its program, which was searched in PATH if need be.

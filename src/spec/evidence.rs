@@ -5,12 +5,16 @@ pub(super) mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// How the evidence of something that is needed ends.
+const FAILS: &str = " fails without it";
+
 /// As many names of programs or exercises are in the spec; the trace has all.
 const MOST_NAMED: usize = 4;
 
 /// How an item of a spec is known. Written as one line, such as
 /// `observed: start 12, serve 3, by named, in ns-tcp soa-udp, runs 2 of 3`,
-/// `closure: /usr/sbin/named`, `rule: services/named.toml`, `imported: FILE` or `person`.
+/// `closure: /usr/sbin/named`, `rule: services/named.toml`, `imported: FILE`, `person`,
+/// `proven: ns-tcp fails without it` or `unproven: ORIGIN`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Evidence {
     /// It comes with something else: what needs it.
@@ -22,8 +26,12 @@ pub enum Evidence {
     /// A person says so; also if the file says nothing.
     #[default]
     Person,
+    /// An exercise fails without it, and nothing does with it: which exercise.
+    Proven(String),
     /// A rule says so: the service file, or [`Evidence::BUILT_IN`].
     Rule(String),
+    /// No exercise fails without it: how it was known before.
+    Unproven(Box<Evidence>),
 }
 
 /// What runs showed of one item.
@@ -60,11 +68,33 @@ impl Evidence {
         Self::Rule(Self::BUILT_IN.to_owned())
     }
 
+    /// As after it was tried to do without: nothing missed it.
+    #[must_use]
+    pub fn unproven(self) -> Self {
+        match self {
+            Self::Unproven(_) => self,
+            origin => Self::Unproven(Box::new(origin)),
+        }
+    }
+
+    /// How it was known before anybody tried to do without it.
+    pub fn origin(&self) -> &Self {
+        match self {
+            Self::Unproven(origin) => origin,
+            known => known,
+        }
+    }
+
     /// Reads what [`fmt::Display`] has written, and nothing else: what it means shall not depend
     /// on who reads it. `None` if it is not that.
     pub fn read(text: &str) -> Option<Self> {
         let (kind, what) = text.split_once(": ").unwrap_or((text, ""));
         let evidence = match (kind, what) {
+            ("proven", what) => Self::Proven(what.strip_suffix(FAILS)?.to_owned()),
+            // Once: what is in it twice could be in it a million times.
+            ("unproven", what) if !what.starts_with("unproven") => {
+                Self::Unproven(Box::new(Self::read(what)?))
+            }
             ("person", "") => Self::Person,
             (_, "") => return None,
             ("closure", what) => Self::Closure(what.to_owned()),
@@ -84,7 +114,9 @@ impl fmt::Display for Evidence {
             Self::Imported(from) => write!(f, "imported: {from}"),
             Self::Observed(observed) => write!(f, "observed: {observed}"),
             Self::Person => write!(f, "person"),
+            Self::Proven(exercise) => write!(f, "proven: {exercise}{FAILS}"),
             Self::Rule(file) => write!(f, "rule: {file}"),
+            Self::Unproven(origin) => write!(f, "unproven: {origin}"),
         }
     }
 }

@@ -61,6 +61,7 @@ fn service(mine: &Service, first: &Service, new: Service) -> Service {
         group: pick(&mine.group, &first.group, new.group),
         groups: pick(&mine.groups, &first.groups, new.groups),
         start_as_root: pick(&mine.start_as_root, &first.start_as_root, new.start_as_root),
+        accounts: pick(&mine.accounts, &first.accounts, new.accounts),
         workdir: pick(&mine.workdir, &first.workdir, new.workdir),
         environment: pick(&mine.environment, &first.environment, new.environment),
         umask: pick(&mine.umask, &first.umask, new.umask),
@@ -126,7 +127,8 @@ fn rules<R: Rule>(mine: &[R], first: &[R], new: Vec<R>, notes: &mut Vec<String>)
 
 /// Whether a person wrote the rule or changed something in it.
 fn is_a_person_s<R: Rule>(own: &R, first: Option<&R>) -> bool {
-    *own.evidence() == Evidence::Person || first.is_none_or(|first| first.plain() != own.plain())
+    *own.evidence().origin() == Evidence::Person
+        || first.is_none_or(|first| first.plain() != own.plain())
 }
 
 /// A path is one thing only: where the person made something else of it, that.

@@ -88,8 +88,9 @@ impl Problems<'_> {
             command: self.service_command(table),
             user: self.account(&table.user, "user", root),
             group: self.account(&table.group, "group", root),
-            groups: self.groups(table),
+            groups: self.names(&table.groups, "group", root),
             start_as_root: root,
+            accounts: self.names(&table.accounts, "user", false),
             workdir: table
                 .workdir
                 .as_ref()
@@ -125,20 +126,17 @@ impl Problems<'_> {
         self.command(&table.command)
     }
 
-    fn groups(&mut self, table: &ServiceTable) -> Vec<String> {
+    /// Users or groups, each once.
+    fn names(&mut self, texts: &[Text], kind: &str, root_allowed: bool) -> Vec<String> {
         let mut seen = Seen::new();
-        let mut groups = Vec::new();
-        for group in &table.groups {
-            let name = self.account(group, "group", table.start_as_root);
-            self.once(
-                &mut seen,
-                name.clone(),
-                group.span(),
-                format!("group `{name}`"),
-            );
-            groups.push(name);
+        let mut names = Vec::new();
+        for text in texts {
+            let name = self.account(text, kind, root_allowed);
+            let what = format!("{kind} `{name}`");
+            self.once(&mut seen, name.clone(), text.span(), what);
+            names.push(name);
         }
-        groups
+        names
     }
 
     /// The working directory. Below /proc it could be a descriptor that leads out of the jail

@@ -53,6 +53,8 @@ pub struct Service {
     pub groups: Vec<String>,
     /// Start with uid 0 and let the service drop to `user` itself (weaker: `check` says so).
     pub start_as_root: bool,
+    /// Other users of the host that it changes to or looks up: the jail's passwd has their lines.
+    pub accounts: Vec<String>,
     /// Working directory in the jail.
     pub workdir: PathBuf,
     /// The whole environment.

@@ -109,6 +109,7 @@ impl File {
         self.key("group", quoted(&service.group));
         self.key("groups", words(&service.groups));
         self.flag_if_set("start_as_root", service.start_as_root);
+        self.words_unless_empty("accounts", &service.accounts);
         self.key("workdir", path(&service.workdir));
         self.key("umask", quoted(&format!("{:04o}", service.umask)));
         self.words_unless_empty("config_test", &service.config_test);

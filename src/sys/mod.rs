@@ -14,6 +14,7 @@ pub mod exec;
 pub mod families;
 pub mod fork;
 pub mod ids;
+pub mod isolation;
 pub mod landlock;
 pub mod memory;
 pub mod mount;

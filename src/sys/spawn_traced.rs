@@ -5,6 +5,13 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, set_capabilities,
+    set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+};
+
 use super::ptrace;
 use super::seccomp::{self, Instruction};
 
@@ -19,20 +26,36 @@ pub struct Program {
     pub environment: Vec<CString>,
     /// Where it starts.
     pub workdir: CString,
+    /// Whom it starts as; `None` for the caller.
+    pub ids: Option<Ids>,
     /// Its standard input.
     pub input: OwnedFd,
     /// Its standard output and error.
     pub output: OwnedFd,
 }
 
+/// A user and groups, as numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// The user.
+    pub uid: u32,
+    /// Its primary group.
+    pub gid: u32,
+    /// The supplementary groups, exactly.
+    pub groups: Vec<Gid>,
+    /// It keeps this capability, through `execve(2)` too.
+    pub capability: CapabilitySet,
+}
+
 /// The steps of the child that can fail.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     "wait for the tracer",
     "reset its signals",
     "take its standard streams",
     "start its own session",
     "enter its working directory",
     "install the filter that says which calls stop",
+    "become its user",
     "execute it",
 ];
 
@@ -86,6 +109,7 @@ pub fn launch(
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
         workdir: program.workdir.as_ptr(),
+        ids: program.ids.as_ref(),
         input: program.input.as_raw_fd(),
         output: program.output.as_raw_fd(),
         filter,
@@ -167,6 +191,7 @@ struct Child<'a> {
     arguments: *const *const libc::c_char,
     environment: *const *const libc::c_char,
     workdir: *const libc::c_char,
+    ids: Option<&'a Ids>,
     input: i32,
     output: i32,
     filter: &'a [Instruction],
@@ -235,10 +260,36 @@ impl Child<'_> {
             {
                 return 5;
             }
+            if let Some(Err(errno)) = self.ids.map(become_user) {
+                *libc::__errno_location() = errno.raw_os_error();
+                return 6;
+            }
             libc::execve(self.file, self.arguments, self.environment);
-            6
+            7
         }
     }
+}
+
+/// Takes the ids in all their forms, groups first (`setresuid(2)`), and keeps the capability. After
+/// the filter, which needs a capability that goes with the uid.
+fn become_user(ids: &Ids) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+    set_thread_groups(&ids.groups)?;
+    set_thread_res_gid(gid, gid, gid)?;
+    set_keep_capabilities(true)?;
+    set_thread_res_uid(uid, uid, uid)?;
+    set_keep_capabilities(false)?;
+    let kept = ids.capability;
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: kept,
+    };
+    set_capabilities(None, sets)?;
+    if kept.is_empty() {
+        return Ok(());
+    }
+    configure_capability_in_ambient_set(kept, true)
 }
 
 /// Default dispositions and an empty mask: Rust ignores SIGPIPE, and an ignored signal stays

@@ -39,7 +39,9 @@ pub(super) fn hand_over(trace: &Trace, identity: &Identity, began: i64) -> Resul
     let mut notes = Vec::new();
     for seen in &trace.paths {
         let note = match seen.kind {
-            PathKind::File | PathKind::Directory => existing(seen, identity, began)?,
+            PathKind::File | PathKind::Directory | PathKind::Fifo | PathKind::Socket => {
+                existing(seen, identity, began)?
+            }
             PathKind::Missing => missing(seen, identity)?,
             _ => None,
         };
@@ -48,12 +50,12 @@ pub(super) fn hand_over(trace: &Trace, identity: &Identity, began: i64) -> Resul
     Ok(notes)
 }
 
-/// A file or directory that the service has used.
+/// A file, directory, FIFO or socket that the service has used.
 fn existing(seen: &PathSeen, identity: &Identity, began: i64) -> Result<Option<String>> {
     let path = seen.host.as_path();
     let made = seen.uses.contains(&Use::Create);
     let written = made || seen.uses.contains(&Use::Write);
-    let is_file = seen.kind == PathKind::File;
+    let is_file = seen.kind != PathKind::Directory;
     if !(written || is_file && seen.uses.contains(&Use::Read)) {
         return Ok(None);
     }
@@ -133,7 +135,11 @@ fn look(path: &Path) -> Option<(OwnedFd, Statx)> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let stat = rustix::fs::statx(&file, "", AtFlags::EMPTY_PATH, wanted).ok()?;
     let kind = FileType::from_raw_mode(stat.stx_mode.into());
-    matches!(kind, FileType::RegularFile | FileType::Directory).then_some((file, stat))
+    let has_an_owner = matches!(
+        kind,
+        FileType::RegularFile | FileType::Directory | FileType::Fifo | FileType::Socket
+    );
+    has_an_owner.then_some((file, stat))
 }
 
 fn is_in_sticky(path: &Path) -> bool {

@@ -222,6 +222,7 @@ fn make_plan(
         generation,
         tree,
         runtime: &places.runtime(&spec.name),
+        cgroup: places.trial().unwrap_or(&spec.name),
         host: &host,
         uid: account.user.uid,
         gid: account.group.gid,

@@ -12,13 +12,26 @@ use super::incomplete::Incomplete;
 use super::merge::Before;
 use super::trace::reached;
 use super::user::{self, Wish};
-use super::{Event, Places, Report, handover, jail, must_be_root, ports, valid_name};
+use super::{Event, Healed, Places, Report, handover, heal, jail, must_be_root, ports, valid_name};
 use crate::build::{GENERATIONS, State};
 use crate::learn::coverage::Coverage;
 use crate::learn::{self, Trace};
 use crate::spec::{self, Spec};
 use crate::{Doing, Error, Result};
 use service::Service;
+
+/// Whom a service starts as, while it is learned and in its jail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beginning {
+    /// As root while it is learned, as its user in the jail: most that start as root do so for a
+    /// port or a file, which the jail gives them.
+    #[default]
+    RootThenUser,
+    /// As its user both times: it refuses to be root.
+    AsUser,
+    /// As root both times: it changes to several users by itself.
+    StaysRoot,
+}
 
 /// What `learn` was told.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +50,8 @@ pub struct LearnOptions {
     pub user: Option<String>,
     /// The group, in place of the user's own.
     pub group: Option<String>,
+    /// Whom it starts as.
+    pub beginning: Beginning,
     /// Make the user if there is none.
     pub create_user: bool,
     /// Replace a spec that is there.
@@ -47,6 +62,8 @@ pub struct LearnOptions {
     pub incomplete: Incomplete,
     /// How often the service is run: 1 or 2.
     pub passes: u32,
+    /// Run it in its jail afterwards, and take what is safe of what it is denied into the spec.
+    pub heal: bool,
 }
 
 /// What `learn` brought.
@@ -62,6 +79,8 @@ pub struct Learned {
     pub notes: Vec<String>,
     /// What the run did not reach.
     pub coverage: Coverage,
+    /// What came of healing, if that was asked for.
+    pub healed: Option<Healed>,
 }
 
 /// Runs the service under the tracer and writes its spec.
@@ -92,21 +111,25 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
     let judge = |trace: &Trace| options.incomplete.judge_trace(places, &options.name, trace);
+    let wish = Wish {
+        name: &options.name,
+        asked: subject.user.as_deref(),
+        group: options.group.as_deref(),
+        create: options.create_user,
+        beginning: options.beginning,
+    };
+    subject.ids = user::from_the_start(wish)?;
     let mut trace = watched(places, &subject, options, report)?;
     judge(&trace)?;
     if let Some(before) = &before {
         trace = before.unite(trace)?;
         judge(&trace)?;
     }
-    let wish = Wish {
-        name: &options.name,
-        asked: subject.user.as_deref(),
-        group: options.group.as_deref(),
-        create: options.create_user,
-    };
     let identity = user::choose(wish, &trace)?;
-    for note in handover::hand_over(&trace, &identity, began)? {
-        report(Event::Note(note));
+    if options.beginning != Beginning::StaysRoot {
+        for note in handover::hand_over(&trace, &identity, began)? {
+            report(Event::Note(note));
+        }
     }
     let derive = |trace: &Trace| {
         let facts = subject.facts(trace, &identity)?;
@@ -128,12 +151,18 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         options.name
     )));
     let coverage = reached(&trace, &derived.spec.exercises)?;
+    let (mut spec, mut healed) = (derived.spec, None);
+    if options.heal {
+        healed = Some(heal(places, &options.name, report)?);
+        spec = jail::load_spec(places, &options.name)?;
+    }
     Ok(Learned {
-        spec: derived.spec,
+        spec,
         path,
         trace,
         notes: derived.notes,
         coverage,
+        healed,
     })
 }
 
@@ -170,6 +199,11 @@ pub(super) fn derived_with(spec: &Spec, learned: Option<Trace>, more: Trace) -> 
         user: Some(spec.service.user.clone()),
         group: Some(spec.service.group.clone()),
         passes: 1,
+        beginning: if spec.service.start_as_root {
+            Beginning::StaysRoot
+        } else {
+            Beginning::RootThenUser
+        },
         ..LearnOptions::default()
     };
     let mut subject = Service::find(&options)?;
@@ -179,6 +213,7 @@ pub(super) fn derived_with(spec: &Spec, learned: Option<Trace>, more: Trace) -> 
         asked: subject.user.as_deref(),
         group: options.group.as_deref(),
         create: false,
+        beginning: options.beginning,
     };
     let identity = user::choose(wish, &trace)?;
     let facts = subject.facts(&trace, &identity)?;

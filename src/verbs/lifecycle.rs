@@ -2,7 +2,7 @@
 //! have them.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -18,7 +18,7 @@ use crate::plan::{Mode, Plan};
 use crate::run::state::{self, Last, ProcessName, State};
 use crate::run::supervise::{self, Stage, Supervision};
 use crate::run::{Ended, launch, leftover};
-use crate::spec::Reload;
+use crate::spec::{Reload, Spec};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -70,12 +70,32 @@ pub fn start(
     complain: bool,
     report: &Report<'_>,
 ) -> Result<Option<State>> {
-    let directory = places.runtime(name);
     let mode = if complain {
         Mode::Complaining
     } else {
         Mode::Supervised
     };
+    start_as(places, name, mode, readiness::PATIENCE, report)
+}
+
+/// As [`start`], for a service that must be ready within `patience`.
+pub(super) fn start_within(
+    places: &Places,
+    name: &str,
+    patience: Duration,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
+    start_as(places, name, Mode::Supervised, patience, report)
+}
+
+fn start_as(
+    places: &Places,
+    name: &str,
+    mode: Mode,
+    patience: Duration,
+    report: &Report<'_>,
+) -> Result<Option<State>> {
+    let directory = places.runtime(name);
     let prepared = prepare_start(places, name, mode, report).map_err(Error::nothing_started)?;
     let Some(jail) = prepared else {
         return Ok(None);
@@ -86,7 +106,7 @@ pub fn start(
         .and_then(Supervisor::has_started)
         .map_err(Error::nothing_started);
     let mut listening = listening?;
-    let state = readiness::wait(&jail.spec, &directory, &mut listening)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
@@ -161,7 +181,8 @@ fn supervise_announced(
         plan: &plan,
         directory: &directory,
         foreground: false,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, listener, &mut |stage| {
         match stage {
@@ -182,8 +203,12 @@ fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
     }
 }
 
-fn log_file(name: &str) -> std::path::PathBuf {
-    Path::new("/var/log").join(format!("gaoler-{name}.log"))
+/// Where a jail's messages go if nobody else takes them; those of a trial stay with it.
+fn log_file(places: &Places, name: &str) -> PathBuf {
+    match places.trial() {
+        Some(_) => places.state.join("log"),
+        None => Path::new("/var/log").join(format!("gaoler-{name}.log")),
+    }
 }
 
 /// Runs the service in the foreground. In [`Mode::Exec`] this process becomes the service, and this
@@ -210,7 +235,8 @@ fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
         plan: &plan,
         directory: &directory,
         foreground: true,
-        log_file: &log_file(name),
+        host_log: places.trial().is_none(),
+        log_file: &log_file(places, name),
     };
     supervise::supervise(&supervision, None, &mut |_| Ok(()))
 }
@@ -226,6 +252,7 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         supervisor: None,
         cgroups: plan.cgroups(),
         serving: plan.start_ends_with().is_none(),
+        complaining: false,
     };
     state.save(directory)?;
     let saved = state::Handle::open(directory)?;
@@ -241,22 +268,42 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.
 ///
+/// A first process that waits while others serve leaves the service to them when it ends: then
+/// those are asked too.
+///
 /// # Errors
 /// It cannot be signalled, or what is left of the jail cannot be removed.
 pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     super::must_be_root(&format!("stop {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let directory = places.runtime(name);
-    let Some(state) = State::running(&directory)? else {
+    let Some(mut state) = State::running(&directory)? else {
         if let Some(state) = State::load(&directory)? {
             leftover::remove(&directory, &state)?;
         }
         return Ok(false);
     };
     report(Event::Doing(format!("stopping {name}")));
-    let doing = || format!("stop {name}");
+    loop {
+        end(&spec, &state)?;
+        let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive()) else {
+            return leftover::remove(&directory, &state).map(|()| true);
+        };
+        match end_or_heir(&directory, supervisor)? {
+            Some(heir) => state = heir,
+            None => return Ok(true),
+        }
+    }
+}
+
+/// Ends the process that is the service.
+fn end(spec: &Spec, state: &State) -> Result<()> {
+    let doing = || format!("stop {}", spec.name);
     let pid = Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
-    let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+    let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        opened => opened.doing(doing)?,
+    };
     let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
     if state.service.is_alive() {
         let asked = !spec.service.stop.is_empty()
@@ -276,11 +323,27 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     if state.service.is_alive() {
         return Err(Error::new(doing(), "it does not end, not even by SIGKILL"));
     }
-    match state.supervisor.filter(|supervisor| supervisor.is_alive()) {
-        Some(supervisor) if wait_for_end(supervisor, CLEAN_UP_TIMEOUT) => Ok(true),
-        Some(_) => Err(Error::new(doing(), "its supervisor does not end")),
-        None => leftover::remove(&directory, &state).map(|()| true),
+    Ok(())
+}
+
+/// Waits for the supervisor's end; answers earlier if it has found another process to be the
+/// service now.
+fn end_or_heir(directory: &Path, supervisor: ProcessName) -> Result<Option<State>> {
+    let deadline = Instant::now() + CLEAN_UP_TIMEOUT;
+    while supervisor.is_alive() {
+        let heir = State::running(directory)?;
+        if heir.is_some() {
+            return Ok(heir);
+        }
+        if Instant::now() > deadline {
+            return Err(Error::new(
+                format!("stop the jail of {}", directory.display()),
+                "its supervisor does not end",
+            ));
+        }
+        std::thread::sleep(POLL);
     }
+    Ok(None)
 }
 
 fn wait_for_end(process: ProcessName, patience: Duration) -> bool {

@@ -5,7 +5,7 @@ use crate::learn::{self, Trace};
 use crate::spec::{self, Derived, Exercise, Ready, Spec};
 use crate::{Error, Result};
 
-use super::LearnOptions;
+use super::{Beginning, LearnOptions};
 
 /// A service that was learned before.
 pub(super) struct Before {
@@ -47,6 +47,10 @@ impl Before {
             options.command.clone_from(&self.trace.command);
         }
         let service = &self.spec.service;
+        if service.start_as_root {
+            options.beginning = Beginning::StaysRoot;
+            return Ok(options);
+        }
         options.user = options.user.or_else(|| Some(service.user.clone()));
         options.group = options.group.or_else(|| Some(service.group.clone()));
         Ok(options)

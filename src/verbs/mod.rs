@@ -2,16 +2,19 @@
 //! them and shows what they answer.
 #![forbid(unsafe_code)]
 
+mod bisect;
 mod check;
 mod closure;
 mod elsewhere;
 mod handover;
+mod heal;
 mod incomplete;
 mod jail;
 mod learn;
 mod lifecycle;
 mod listening;
 mod merge;
+mod minimize;
 mod ports;
 mod preflight;
 mod readiness;
@@ -19,23 +22,31 @@ mod spec;
 mod stamp;
 mod supervisor;
 mod trace;
+mod trial;
 mod up;
 mod user;
 mod why;
 
 use std::path::{Path, PathBuf};
 
+pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
+pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
-pub use learn::{LearnOptions, Learned, learn};
+pub use learn::{Beginning, LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
+pub use trial::{Way, killed_trial, trial_worker};
 pub use up::{Up, UpOptions, up};
 pub use why::{Explained, Why, WhyOptions, why, why_take};
 
 use crate::{Error, Result};
+
+/// How the directory of a trial begins, which no jail's name does.
+const TRIAL: &str = ".trial-";
 
 /// The longest name of a jail, in bytes: it becomes part of paths and of log lines.
 const LONGEST_NAME: usize = 64;
@@ -80,6 +91,18 @@ impl Places {
     /// What is kept of a run while it is learned, and left if gaoler is killed.
     pub fn unfinished_trace(&self, name: &str) -> PathBuf {
         self.state.join(name).join("trace.unfinished.json")
+    }
+
+    /// What a trial of a jail is called, if these are its places: `.trial-NAME-0`. What is named
+    /// after the jail elsewhere is named so then.
+    pub(crate) fn trial(&self) -> Option<&str> {
+        let name = self.state.parent()?.file_name()?.to_str()?;
+        name.starts_with(TRIAL).then_some(name)
+    }
+
+    /// What `minimize` knows before it is done.
+    pub fn minimizing(&self, name: &str) -> PathBuf {
+        self.state.join(name).join("minimize.json")
     }
 
     /// The directory of a running jail.

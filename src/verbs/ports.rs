@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::host::sockets::{self, Owner};
 use crate::learn::trace::{SocketSeen, SocketUse};
@@ -15,6 +16,9 @@ const EADDRINUSE: i32 = 98;
 
 /// `SOCK_STREAM` (`socket(2)`).
 const STREAM: u16 = 1;
+
+/// How long killed processes keep what they held.
+const GOING: Duration = Duration::from_millis(300);
 
 /// A port that somebody holds.
 struct Held {
@@ -90,7 +94,10 @@ pub(super) fn are_free(name: &str, ready: &[Ready], trace: &Path) -> Result<()> 
 /// # Errors
 /// The port that was taken, with the process that has it.
 pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
-    let taken = |seen: &&SocketSeen| matches!(seen.action, SocketUse::BindFailed(EADDRINUSE));
+    // Of a socket that is a file, it finds its own from an earlier run.
+    let taken = |seen: &&SocketSeen| {
+        matches!(seen.action, SocketUse::BindFailed(EADDRINUSE)) && seen.port != 0
+    };
     let Some(socket) = trace.sockets.iter().find(taken) else {
         return Ok(());
     };
@@ -121,8 +128,13 @@ pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
 }
 
 /// The error of a service that has ended before it was ready: if somebody waits on one of its
-/// ports, at whatever address, that is told first.
+/// ports, at whatever address, that is told first. Its own processes, which are killed with it, may
+/// take a moment to go.
 pub(super) fn explain(name: &str, ready: &[Ready], error: Error) -> Error {
+    if held(ready).unwrap_or_default().is_empty() {
+        return error;
+    }
+    std::thread::sleep(GOING);
     let held = held(ready).unwrap_or_default();
     let Some(held) = held.first() else {
         return error;
@@ -166,4 +178,61 @@ fn waits_at(socket: &SocketSeen) -> Option<(Protocol, u16, IpAddr)> {
     let address: IpAddr = socket.address.parse().ok()?;
     (socket.action == SocketUse::Bind && socket.port != 0)
         .then(|| (protocol(socket), socket.port, address.to_canonical()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::learn::trace::{Phase, Witness};
+
+    #[test]
+    fn a_socket_file_of_an_earlier_run_is_no_taken_port() {
+        let failed = |family, kind, address: &str, port| SocketSeen {
+            action: SocketUse::BindFailed(EADDRINUSE),
+            family,
+            kind,
+            protocol: 0,
+            address: address.to_owned(),
+            port,
+            phase: Phase::Start,
+            witness: Witness::default(),
+        };
+        let mut trace = Trace {
+            sockets: vec![failed(1, STREAM, "/srv/own/sock", 0)],
+            ..Trace::default()
+        };
+        assert!(were_free("web", &trace).is_ok());
+        trace.sockets.push(failed(2, STREAM, "127.0.0.1", 1));
+        let error = were_free("web", &trace).unwrap_err().to_string();
+        assert!(error.contains("port 1 "), "{error}");
+    }
+
+    fn told(while_it_is_looked_at: impl FnOnce(TcpListener) + Send) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::scope(|scope| {
+            scope.spawn(|| while_it_is_looked_at(listener));
+            let error = Error::new("start web", "it exited with code 1");
+            explain("web", &[Ready::Tcp(port)], error).to_string()
+        })
+    }
+
+    #[test]
+    fn only_who_stays_is_in_the_way() {
+        let stays = told(|listener| {
+            std::thread::sleep(GOING * 3);
+            drop(listener);
+        });
+        assert!(stays.contains("is taken by process"), "{stays}");
+        let goes = told(|listener| {
+            std::thread::sleep(GOING / 6);
+            drop(listener);
+        });
+        assert!(
+            goes.contains("exited with code 1") && !goes.contains("taken"),
+            "{goes}"
+        );
+    }
 }

@@ -15,7 +15,7 @@ use crate::spec::Spec;
 use crate::{Error, Result};
 
 /// How long a started service may take to become ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a service that has no sign of readiness must live: one that ends at once has not
 /// started.
@@ -31,7 +31,12 @@ const LAST_WORDS: usize = 20;
 const DENIED: [&str; 2] = ["ermission denied", "peration not permitted"];
 
 /// Waits for every sign of readiness; gives up when the service ends or time is over.
-pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> Result<State> {
+pub(super) fn wait(
+    spec: &Spec,
+    directory: &Path,
+    listening: &mut Listening,
+    patience: Duration,
+) -> Result<State> {
     let begun = Instant::now();
     let mut elsewhere = Elsewhere::new();
     loop {
@@ -41,7 +46,7 @@ pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> 
             .as_ref()
             .is_some_and(|state| state.supervisor.is_some_and(|process| process.is_alive()));
         let running = loaded.filter(|state| state.service.is_alive());
-        let late = begun.elapsed() > READY_TIMEOUT;
+        let late = begun.elapsed() > patience;
         if running.is_none() && supervised && !late {
             // A daemon between its first process and the one that stays; or a supervisor that
             // cleans up.
@@ -50,7 +55,7 @@ pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> 
         }
         let Some(state) = running else {
             return Err(match supervised {
-                true => not_ready(spec, listening),
+                true => not_ready(spec, listening, patience),
                 false => has_ended(spec, directory),
             });
         };
@@ -60,13 +65,13 @@ pub(super) fn wait(spec: &Spec, directory: &Path, listening: &mut Listening) -> 
         elsewhere.look(spec, &state, listening.heard())?;
         if late {
             let elsewhere = elsewhere.error(spec);
-            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening)));
+            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening, patience)));
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn not_ready(spec: &Spec, listening: &Listening) -> Error {
+fn not_ready(spec: &Spec, listening: &Listening, patience: Duration) -> Error {
     let hint = "see what it says in the log; change service.ready if the sign is wrong";
     let hint = match last_words(&listening.words()) {
         Some(words) => format!("{hint}; {words}"),
@@ -74,7 +79,7 @@ fn not_ready(spec: &Spec, listening: &Listening) -> Error {
     };
     Error::new(
         format!("start {}", spec.name),
-        "it runs but is not ready after 60 s",
+        format!("it runs but is not ready after {} s", patience.as_secs()),
     )
     .hint(hint)
 }
@@ -122,6 +127,8 @@ fn is_the_daemon(spec: &Spec, state: &State, begun: Instant) -> bool {
         return empty.map_or(begun.elapsed() >= PID_FILE, |empty| !empty);
     };
     process::status(state.service.pid).is_ok_and(|status| status.pids.contains(&written))
+        // A first process that waits while others serve, for ever or for long.
+        || begun.elapsed() >= PID_FILE && crate::run::pid_file::writer(written, state).is_some()
 }
 
 fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {

@@ -1,10 +1,11 @@
 //! `up`: learn if there is no spec, build, start, check. Done a second time it changes nothing.
 
 use super::{
-    Event, Jail, LearnOptions, Places, Report, check, jail, learn, lifecycle, must_be_root,
+    Event, Jail, LearnOptions, Places, Report, check, heal, jail, learn, lifecycle, must_be_root,
     preflight, valid_name,
 };
 use crate::build::Built;
+use crate::error::Kind;
 use crate::learn::Trace;
 use crate::run::state::State;
 use crate::{Error, Result};
@@ -64,7 +65,16 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         ));
         lifecycle::stop(places, name, report)?;
     }
-    let started = lifecycle::start(places, name, false, report)?;
+    let (jail, built, started) = match lifecycle::start(places, name, false, report) {
+        Ok(started) => (jail, built, started),
+        Err(error) if error.is(Kind::Failed) => {
+            mend(places, name, error, report)?;
+            let (jail, built) = jail::build(places, name, options.incomplete, report)?;
+            let started = lifecycle::start(places, name, false, report)?;
+            (jail, built, started)
+        }
+        Err(error) => return Err(error),
+    };
     let ran_already = started.is_none();
     let state = match started.or(State::running(&places.runtime(name))?) {
         Some(state) => state,
@@ -85,6 +95,32 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         ran_already,
         report,
     })
+}
+
+/// The service has not started in its jail: takes what is safe of what it was denied into the
+/// spec. If that does not mend it, the error says what a person may allow.
+fn mend(places: &Places, name: &str, error: Error, report: &Report<'_>) -> Result<()> {
+    report(Event::Warning(format!("{error}; looking why")));
+    let healed = heal(places, name, report)?;
+    if healed.works() && !healed.rounds.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<String> = healed
+        .asked()
+        .map(|one| format!("{} ({})", one.denial.subject, one.denial.cause))
+        .collect();
+    if asked.is_empty() {
+        return Err(error);
+    }
+    let subjects: Vec<String> = healed
+        .asked()
+        .map(|one| format!(" --allow '{}'", one.denial.subject))
+        .collect();
+    Err(error.hint(format!(
+        "it was denied what a person has to allow: {}; if it shall have that: gaoler why {name}{}",
+        asked.join(", "),
+        subjects.concat()
+    )))
 }
 
 /// A command that is given for a jail that has a spec must be the spec's.

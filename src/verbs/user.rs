@@ -1,10 +1,15 @@
 //! The user that a service runs as: found, or made.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use super::Beginning;
+use rustix::process::Gid;
+use rustix::thread::CapabilitySet;
 
 use crate::host::command;
 use crate::host::users::{self, Group, User};
-use crate::learn::Trace;
+use crate::learn::{Ids, Trace};
 use crate::{Error, Result};
 
 /// Users that several services share, so that one could get at the other's processes and files
@@ -23,6 +28,8 @@ pub(super) struct Identity {
     pub user: User,
     pub group: Group,
     pub groups: Vec<Group>,
+    /// Users that it changes to, beside this one.
+    pub others: Vec<User>,
 }
 
 /// What is known about the user before the service has run.
@@ -36,11 +43,35 @@ pub(super) struct Wish<'a> {
     pub group: Option<&'a str>,
     /// Make one if there is none.
     pub create: bool,
+    /// Whom it starts as.
+    pub beginning: Beginning,
+}
+
+/// Whom the service starts as while it is learned; `None` for root.
+pub(super) fn from_the_start(wish: Wish<'_>) -> Result<Option<Ids>> {
+    let Some(name) = wish.asked.filter(|_| wish.beginning == Beginning::AsUser) else {
+        return Ok(None);
+    };
+    let identity = named(name, wish)?;
+    Ok(Some(Ids {
+        uid: identity.user.uid,
+        gid: identity.group.gid,
+        groups: identity
+            .groups
+            .iter()
+            .map(|group| Gid::from_raw(group.gid))
+            .collect(),
+        // In its jail it has that if it binds a low port, which is what shows that it does.
+        capability: CapabilitySet::NET_BIND_SERVICE,
+    }))
 }
 
 /// The user that the service shall run as: the one that was asked for, else the one that it
 /// changed to by itself, else one of its own.
 pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
+    if wish.beginning == Beginning::StaysRoot {
+        return root(trace);
+    }
     if let Some(name) = wish.asked {
         return named(name, wish);
     }
@@ -71,9 +102,37 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
         "the service stays root, and a jail for root is only an extra hurdle",
     )
     .hint(format!(
-        "--create-user makes a system user {} for it; --user USER takes one that is there",
+        "--create-user makes a system user {} for it; --user USER takes one that is there; \
+         --start-as-root if it must change users by itself",
         wish.name
     )))
+}
+
+/// Root, and every user with a name that the service changed to.
+fn root(trace: &Trace) -> Result<Identity> {
+    let missing = || Error::setup("find the user root", "this host has none");
+    let user = users::user_by_id(0)?.ok_or_else(missing)?;
+    let group = users::group_by_id(user.gid)?.ok_or_else(missing)?;
+    let taken: BTreeSet<u32> = trace.ids.iter().flat_map(|ids| ids.uids).collect();
+    let mut others = Vec::new();
+    for uid in taken.into_iter().filter(|uid| *uid != 0) {
+        if let Some(other) = users::user_by_id(uid)? {
+            if GENERIC.contains(&other.name.as_str()) {
+                return Err(Error::setup(
+                    format!("let a service become {}", other.name),
+                    "other services run as it too: each could get at the other",
+                )
+                .hint("name another user in its configuration"));
+            }
+            others.push(other);
+        }
+    }
+    Ok(Identity {
+        user,
+        group,
+        groups: Vec::new(),
+        others,
+    })
 }
 
 fn named(name: &str, wish: Wish<'_>) -> Result<Identity> {
@@ -141,6 +200,7 @@ fn complete(user: User, wish: Wish<'_>) -> Result<Identity> {
         user,
         group,
         groups,
+        others: Vec::new(),
     })
 }
 

@@ -108,7 +108,7 @@ fn run(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result<Why
         .collect();
     let followed = followed::follow(places, &jail, report)?;
     report(Event::Doing(format!("looking what {name} was denied")));
-    let complaints = ComplaintRecord::load(&places.runtime(name))?;
+    let complaints = ComplaintRecord::load(&places.state.join(name))?;
     let run = followed.trace.as_ref();
     let refused = run.map(learner::refused).unwrap_or_default();
     let wanted = match run {

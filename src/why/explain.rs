@@ -44,6 +44,9 @@ pub struct Evidence<'a> {
 const LEFT_OUT: &str =
     "jails are not given it: it belongs to the kernel, is shared, or says too much";
 
+/// The mark of what was missing at first, beside what the run showed of it.
+const DENIED: &str = "it was denied in the jail";
+
 /// Everything that was denied, what is surest first.
 pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
     let mut denials = drifted(evidence.drift);
@@ -57,7 +60,12 @@ pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
             denials.push(match mounted_over(evidence, &seen) {
                 Some(decider) => Denial::new(source, subject, cause, Remedy::None)
                     .advise(decider.advice(evidence.spec)),
-                None => Denial::new(source, subject, cause, Remedy::Allow(vec![allowance])),
+                None => Denial::new(
+                    source,
+                    subject,
+                    cause,
+                    Remedy::Allow(vec![allowance.also_because(DENIED)]),
+                ),
             });
         }
     }

@@ -96,6 +96,7 @@ pub fn account(uid: u32, gid: u32) -> Account {
         user,
         group,
         groups: Vec::new(),
+        others: Vec::new(),
     }
 }
 

@@ -152,6 +152,7 @@ impl Jail {
                 .collect(),
             environment: Vec::new(),
             workdir: text("/"),
+            ids: None,
             input: OwnedFd::from(File::open("/dev/null").unwrap()),
             output: OwnedFd::from(File::create(self.place.path("output")).unwrap()),
         };

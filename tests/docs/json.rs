@@ -102,6 +102,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     let spec = std::fs::read_to_string(jail.spec()).unwrap();
     std::fs::write(jail.spec(), spec + missed).unwrap();
     richer_trace(&jail.places.path().join("state/nap/trace.json"));
+    trials(&jail, &mut see);
     see(
         "trace show",
         &jail.json(&["trace", "show", "nap", "--json"]),
@@ -139,6 +140,35 @@ fn log(jail: &Jail) -> String {
         .replace(":456", ":457");
     std::fs::write(&path, [record, &file].concat()).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// What `bisect` and `minimize` print, of a jail with two faults, of one thing that is needed, one
+/// that is not, and one that is not tried.
+fn trials(jail: &Jail, see: &mut dyn FnMut(&'static str, &Value)) {
+    let of_sleep = |words: &str| format!("P=$(pgrep -nx sleep) && {words}");
+    let both = of_sleep(
+        "grep -q '^Groups:.*[0-9]' /proc/$P/status && grep -q '^Seccomp:.0' /proc/$P/status",
+    );
+    let found = jail.json(&["bisect", "nap", "--json", "--", "sh", "-c", &both]);
+    assert_eq!(found["with"].as_array().map(Vec::len), Some(1), "{found:#}");
+    see("bisect", &found);
+    let text = std::fs::read_to_string(jail.spec()).unwrap();
+    let null = "because = \"for the manifest\" }";
+    let zero = r#"{ path = "/dev/zero", device = "zero", because = "nothing" }"#;
+    let spec = text.replace(null, &format!("{null}, {zero}"));
+    assert_ne!(spec, text);
+    let needs = of_sleep("test -c /proc/$P/root/dev/null");
+    let exercise = format!(
+        "\n[[exercise]]\nname = \"null\"\ncommand = [\"sh\", \"-c\", {needs:?}]\nbecause = \"a test\"\n"
+    );
+    std::fs::write(jail.spec(), spec + &exercise).unwrap();
+    let words = [
+        "minimize", "nap", "--only", "device", "--only", "file", "--json",
+    ];
+    let found = jail.json(&words);
+    assert_eq!(found["proven"][0]["exercise"], "null", "{found:#}");
+    see("minimize", &found);
+    std::fs::write(jail.spec(), text).unwrap();
 }
 
 /// Puts one of everything into a trace that `sleep` has nothing of.

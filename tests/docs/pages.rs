@@ -180,6 +180,7 @@ fn example(text: &str, mode: Mode) -> Plan {
         generation: 1,
         tree: Path::new("/var/lib/gaoler/example/generations/1/root"),
         runtime: Path::new("/run/gaoler/example"),
+        cgroup: "example",
         host: &host,
         uid: 995,
         gid: 995,

@@ -18,6 +18,7 @@ mod growth;
 mod logging;
 mod options;
 mod refusals;
+mod removals;
 mod transfers;
 mod two;
 mod updates;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -358,6 +358,11 @@ fn what_overlayfs_asks_for_is_not_needed() {
          DO(chdir(\"merged/own\")); DO(unlink(\"file\"));";
     let program = compile_in(base, body);
     let trace = learned(request(&[&program], base));
+    fs::write(base.join("merged/known"), "x").unwrap();
+    chown(base.join("merged/known"), Some(33), Some(33)).unwrap();
+    let mode = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(base.join("merged/known"), mode).unwrap();
+    let free = opened_often(base);
     for mounted in ["merged", "upper"] {
         let gone = Command::new("umount").arg(base.join(mounted)).status();
         assert!(gone.unwrap().success());
@@ -366,6 +371,44 @@ fn what_overlayfs_asks_for_is_not_needed() {
     let expected = [(SETGID, "setresgid"), (SETUID, "setresuid")];
     let expected = expected.map(|(number, name)| (number, name.to_owned()));
     assert_eq!(needed(&trace), BTreeSet::from(expected), "{trace:#?}");
+    assert_complete(&free);
+    assert!(
+        free.certificate.free.contains(&"openat".to_owned()),
+        "{:?}",
+        free.certificate
+    );
+    let with_root_s = free
+        .capabilities
+        .iter()
+        .filter(|seen| !seen.refused && seen.user != 0);
+    assert_eq!(with_root_s.count(), 0, "{:?}", free.capabilities);
+}
+
+/// A file of an overlayfs, so often that opening it does not stop in the second pass.
+fn opened_often(base: &Path) -> Trace {
+    let body = format!(
+        "DO(setresgid(33, 33, 33)); DO(setresuid(33, 33, 33)); sleep(1);\n\
+         for (int i = 0; i < 60; i++) {{ int f = open(\"{}\", O_RDONLY); DO(f);\n\
+         DO(read(f, b, 99)); close(f); usleep(20000); }}",
+        base.join("merged/known").display()
+    );
+    let program = compile_in(base, &body);
+    let mut request = request(&[&program], base);
+    request.ready = vec![Ready::Quiet(500)];
+    request.passes = 2;
+    request.exercises = vec![meanwhile("sleep 3")];
+    learned(request)
+}
+
+/// A shell command as an exercise.
+fn meanwhile(script: &str) -> Exercise {
+    Exercise {
+        name: "wait".to_owned(),
+        command: ["sh", "-c", script].map(str::to_owned).into(),
+        expect: 0,
+        output: String::new(),
+        because: String::new(),
+    }
 }
 
 /// Without the right to look, as by an ordinary user or on a kernel without the event.
@@ -410,17 +453,10 @@ fn the_second_pass_sees_what_a_free_call_is_asked_for() {
     let mut request = request(&[&program], directory.path());
     request.ready = vec![Ready::Quiet(700)];
     request.passes = 2;
-    request.exercises = vec![Exercise {
-        name: "wait".to_owned(),
-        command: vec![
-            "sh".to_owned(),
-            "-c".to_owned(),
-            format!("sleep 3; chown 99 {}", leased.display()),
-        ],
-        expect: 0,
-        output: String::new(),
-        because: String::new(),
-    }];
+    request.exercises = vec![meanwhile(&format!(
+        "sleep 3; chown 99 {}",
+        leased.display()
+    ))];
     request.serve_for = Duration::from_millis(200);
     let trace = learned(request);
     assert_complete(&trace);

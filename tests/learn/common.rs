@@ -20,6 +20,7 @@ pub fn request(command: &[&str], directory: &Path) -> Request {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         environment: BTreeMap::from([("PATH".to_owned(), "/usr/sbin:/usr/bin:/bin".to_owned())]),
         workdir: directory.to_owned(),
+        ids: None,
         ready: vec![Ready::Quiet(300)],
         ready_timeout: Duration::from_secs(20),
         exercises: Vec::new(),

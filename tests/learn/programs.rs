@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gaoler::learn::trace::{SocketUse, Use};
-use gaoler::learn::{Progress, learn, load, save};
+use gaoler::learn::{Ids, Progress, Trace, learn, load, save};
 use gaoler::spec::Ready;
+use rustix::process::Gid;
+use rustix::thread::CapabilitySet;
 
 use crate::common::*;
 
@@ -363,4 +365,47 @@ fn the_slowdown_is_bounded() {
     );
     assert_complete(&trace);
     assert!(each < 1000.0, "{each} microseconds for each call");
+}
+
+/// As its user from the start, with what a jail gives it for a low port, and nothing else of root's.
+#[test]
+fn one_that_refuses_root_starts_as_its_user() {
+    let source = "#include <arpa/inet.h>\n#include <stdlib.h>\n#include <sys/socket.h>\n\
+         #include <unistd.h>\n\
+         int main(void) { if (!getuid() || !geteuid()) exit(3);\n\
+         struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(1023) };\n\
+         a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);\n\
+         int s = socket(AF_INET, SOCK_STREAM, 0); if (bind(s, (void *)&a, sizeof a)) exit(4);\n\
+         if (!setuid(0) || !chroot(\"/\") || getgid() != 33) exit(5);\n\
+         gid_t groups[9]; if (getgroups(9, groups) != 1 || groups[0] != 34) exit(6);\n\
+         for (;;) pause(); }";
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = compile(directory.path(), source);
+    let program = program.to_str().unwrap();
+    let mut request = request(&[program], directory.path());
+    request.passes = 2;
+    request.ids = Some(Ids {
+        uid: 33,
+        gid: 33,
+        groups: vec![Gid::from_raw(34)],
+        capability: CapabilitySet::NET_BIND_SERVICE,
+    });
+    let trace = learned(request);
+    assert_eq!(trace.certificate.passes, 2, "{:?}", trace.certificate);
+    let granted = trace.capabilities.iter().filter(|seen| !seen.refused);
+    let granted: Vec<(u8, u32)> = granted.map(|seen| (seen.capability, seen.user)).collect();
+    assert_eq!(granted, [(10, 33)], "{:?}", trace.capabilities);
+    // The launcher's own calls are left out.
+    assert_eq!(
+        (count(&trace, "setresuid"), count(&trace, "capset")),
+        (0, 0)
+    );
+    let as_root = learned_by(program, directory.path());
+    let error = as_root.unwrap_err().to_string();
+    assert!(error.contains("exited with status 3"), "{error}");
+}
+
+fn learned_by(program: &str, directory: &Path) -> gaoler::Result<Trace> {
+    learn(request(&[program], directory), &|_| {})
 }

@@ -212,6 +212,38 @@ fn users_that_are_refused() {
 }
 
 #[test]
+fn users_that_it_changes_to_by_itself() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    let learn = |options: &[&str], user: &str| {
+        let mut words = vec!["learn", "new", "--for", "0", "--ready", "quiet:50"];
+        words.extend(options);
+        words.extend(["--", "/usr/bin/setpriv", "--reuid", user, "--keep-groups"]);
+        words.extend([program, "pause"]);
+        place.gaoler(&words)
+    };
+    let hint = "another user in its configuration";
+    learn(&["--start-as-root"], "nobody").is(NOT_SET_UP, &["become nobody", hint]);
+    learn(&["--as-user"], USER).is(USAGE, &["--user"]);
+    learn(&["--start-as-root", "--user", USER], USER).is(USAGE, &["cannot be used with"]);
+    learned_nothing(&place);
+    // It is that user already.
+    let twice = ["--as-user", "--user", USER];
+    learn(&twice, USER).is(DONE, &["learned new"]);
+    let spec = || fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    assert!(!spec().contains("SETUID") && !spec().contains("start_as_root"));
+    learn(&["--start-as-root", "--again"], USER).is(DONE, &["learned new"]);
+    let keys = "user = \"root\"\ngroup = \"root\"\ngroups = []\nstart_as_root = true\n";
+    let accounts = format!("{keys}accounts = [\"{USER}\"]\n");
+    assert!(
+        spec().contains(&accounts) && spec().contains("\"SETUID\""),
+        "{}",
+        spec()
+    );
+}
+
+#[test]
 fn a_port_that_is_taken() {
     let place = Place::new(&[]);
     let listener = TcpListener::bind(("0.0.0.0", 0)).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
+mod complaints;
 mod daemons;
 mod disks;
 mod hostile;

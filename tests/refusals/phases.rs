@@ -9,13 +9,13 @@ use std::process::Stdio;
 use crate::common::{DONE, Place, USAGE, eventually, port};
 
 /// What a call answers that nobody listens for any more: ENOSYS.
-const NO_SUCH_CALL: &str = "-1 38\n";
+pub const NO_SUCH_CALL: &str = "-1 38\n";
 /// The answer while the service starts.
-const RUNS: &str = "20 0\n";
-const THREADS: usize = 8;
+pub const RUNS: &str = "20 0\n";
+pub const THREADS: usize = 8;
 
 /// A jail whose eight threads may ask for their priority while it starts.
-fn starter(words: &[&str]) -> (Place, u16) {
+pub fn starter(words: &[&str]) -> (Place, u16) {
     let port = port();
     let number = port.to_string();
     let mut all = vec![number.as_str()];
@@ -33,7 +33,7 @@ fn starter(words: &[&str]) -> (Place, u16) {
     (place, port)
 }
 
-fn ask(port: u16) -> String {
+pub fn ask(port: u16) -> String {
     let mut text = String::new();
     TcpStream::connect(("127.0.0.1", port))
         .unwrap()

@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -14,49 +13,20 @@ use gaoler::learn::Trace;
 use gaoler::learn::trace::ExerciseRun;
 
 use crate::compare::Varying;
+use crate::daemon_rows::{Row, row, text};
 use crate::learner::{self, Subject, WAYS};
 use crate::machine::{Machine, eventually, machine};
 use crate::oracle::{self, Seen};
-use crate::rows::{ROWS, Row};
+use crate::rows::{self, DAEMONS};
 use crate::witness::witnessed;
 use crate::{compare, strace};
 
-/// The directory of the row; /srv is the machine's own.
-const DIRECTORY: &str = "/srv/truth";
 /// Where gaoler puts what it writes.
 const PLACES: &str = "/opt/truth";
 /// How long a daemon may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// As long as `learn` looks on after the exercises.
 const SERVE: Duration = Duration::from_secs(1);
-
-fn text(template: &str) -> String {
-    template.replace("@DIR@", DIRECTORY)
-}
-
-/// Everything as it is before a first start.
-fn prepare(machine: &Machine, row: &Row) {
-    let directory = Path::new(DIRECTORY);
-    if directory.exists() {
-        fs::remove_dir_all(directory).unwrap();
-    }
-    for name in ["", "www", "own", "log"] {
-        fs::create_dir(directory.join(name)).unwrap();
-        fs::set_permissions(directory.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let ids = |option: &str| -> u32 {
-        let done = machine.run(&["id", option, row.user]);
-        done.ok().trim().parse().unwrap()
-    };
-    chown(directory.join("own"), Some(ids("-u")), Some(ids("-g"))).unwrap();
-    fs::write(directory.join("www/index.html"), "a page\n").unwrap();
-    let client = include_str!("../services/client.sh");
-    fs::write(directory.join("client"), client).unwrap();
-    for (name, template) in row.files {
-        fs::write(directory.join(name), text(template)).unwrap();
-    }
-    machine.run(&["sh", "-e", "-c", &text(row.prepare)]).ok();
-}
 
 fn learn(machine: &Machine, row: &Row, way: &[&str]) -> Trace {
     let places = Path::new(PLACES);
@@ -66,15 +36,17 @@ fn learn(machine: &Machine, row: &Row, way: &[&str]) -> Trace {
     for exercise in row.exercises {
         options.extend(["--exercise".to_owned(), text(exercise)]);
     }
-    let command: Vec<String> = row.command.iter().map(|word| text(word)).collect();
+    let command = row.words();
     let subject = Subject {
         name: row.name,
         options: &options,
         command: &command,
     };
     let (trace, kernel) = witnessed(&tracefs, row.name, &command[0], || {
-        prepare(machine, row);
-        learner::learn(&subject, way, places)
+        let beside = row.prepare(machine);
+        let trace = learner::learn(&subject, way, places);
+        drop(beside);
+        trace
     });
     learner::assert_certified(&trace);
     if trace.certificate.passes == 1 {
@@ -97,7 +69,7 @@ fn straced(machine: &Machine, row: &Row, exercises: &[ExerciseRun]) -> Seen {
         .args(strace::OPTIONS)
         .arg("-o")
         .arg(&log)
-        .args(row.command.iter().map(|word| text(word)))
+        .args(row.words())
         .env_clear()
         .envs([("PATH", PATH), ("LC_ALL", "C.UTF-8")])
         .current_dir("/")
@@ -165,10 +137,10 @@ fn wait(strace: &mut Child) {
 }
 
 /// A path whose made up names are as the row has them.
-fn plain(row: &Row, path: &Path) -> PathBuf {
+fn plain(varying: &rows::Varying, path: &Path) -> PathBuf {
     let name = |part: &OsStr| -> OsString {
         let text = part.to_string_lossy();
-        let pattern = row.made_up.iter().find(|pattern| {
+        let pattern = varying.made_up.iter().find(|pattern| {
             let (begin, end) = pattern.split_once('*').unwrap();
             let middle = text
                 .strip_prefix(begin)
@@ -182,17 +154,11 @@ fn plain(row: &Row, path: &Path) -> PathBuf {
 
 /// Runs one row of the table.
 fn run(machine: &Machine, name: &str) {
-    let row = ROWS.iter().find(|row| row.name == name).unwrap();
-    for program in row.needs {
-        assert!(
-            Path::new(program).exists(),
-            "{program} is missing: apt-get install --no-install-recommends {}",
-            row.packages
-        );
-    }
+    let row = row(name);
+    let known = DAEMONS.iter().find(|daemon| daemon.name == name).unwrap();
     let varying = Varying {
-        timing: row.timing,
-        plain: &|path| plain(row, path),
+        timing: known.timing,
+        plain: &|path| plain(known, path),
     };
     for way in WAYS {
         let begun = Instant::now();
@@ -205,12 +171,13 @@ fn run(machine: &Machine, name: &str) {
             .filter(|run| run.pass == 1)
             .cloned()
             .collect();
-        prepare(machine, row);
+        let beside = row.prepare(machine);
         let mut theirs = straced(machine, row, &once);
         // The second pass finds what the first has left behind, and so must strace.
         for _ in 1..trace.certificate.passes {
             theirs.add(straced(machine, row, &once));
         }
+        drop(beside);
         let compared = compare::with_strace(&trace, &theirs, &varying);
         let seconds = begun.elapsed().as_secs_f32();
         println!(
@@ -227,7 +194,7 @@ macro_rules! each {
         #[test]
         fn every_row_is_a_test() {
             let tests = [$(stringify!($name)),*];
-            assert!(ROWS.iter().all(|row| tests.contains(&row.name)));
+            assert!(DAEMONS.iter().all(|daemon| tests.contains(&daemon.name)));
         }
     };
 }

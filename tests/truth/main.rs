@@ -11,6 +11,10 @@
 
 mod addresses;
 mod compare;
+// Some rows are not used here.
+#[allow(dead_code)]
+#[path = "../services/rows/mod.rs"]
+mod daemon_rows;
 mod daemons;
 mod learner;
 // The machine has more than these tests use.

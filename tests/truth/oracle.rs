@@ -178,6 +178,9 @@ impl Reader {
             let Some(asked) = self.asked(line, &place) else {
                 continue;
             };
+            if let Some(interpreter) = interpreter(line, &asked) {
+                self.used(line, interpreter, &must, &may);
+            }
             self.used(line, asked, &must, &may);
         }
     }
@@ -316,6 +319,17 @@ impl Reader {
         let asked = self.asked(&named, &Place::Cwd(0)).unwrap();
         self.used(line, asked, &[used], &[]);
     }
+}
+
+/// What the kernel executes for a script (`execve(2)`).
+fn interpreter(line: &Line, script: &Path) -> Option<PathBuf> {
+    if line.name != "execve" {
+        return None;
+    }
+    let text = std::fs::read(script).ok()?;
+    let first = text.strip_prefix(b"#!")?.split(|byte| *byte == b'\n');
+    let words = String::from_utf8_lossy(first.into_iter().next()?).into_owned();
+    words.split_whitespace().next().map(PathBuf::from)
 }
 
 /// A port that the kernel picked says nothing later.

@@ -25,6 +25,7 @@ fn account() -> Account {
         user,
         group,
         groups: Vec::new(),
+        others: Vec::new(),
     }
 }
 

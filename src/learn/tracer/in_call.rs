@@ -122,6 +122,7 @@ impl Tracer<'_> {
         if self.recording {
             self.stops += 1;
         }
+        self.first_serves |= task.process == self.first && self.phase == Phase::Serve;
         if task.pending.is_some() {
             let text = "the end of a system call was not seen".to_owned();
             self.recorder.record(when, Event::Gap(text));
@@ -356,6 +357,11 @@ impl Tracer<'_> {
         let program = self.tasks.get(&tid).map_or(0, |task| task.program);
         for ask in asks.into_iter().filter(|ask| ask.granted) {
             if self.recorder.expects(ask.capability, self.phase) {
+                continue;
+            }
+            // Whoever gives one up stops for that, so a thread that has not got it was not asked
+            // for itself: overlayfs asks in the name of whoever mounted it.
+            if process::has_capability(tid, ask.capability) == Some(false) {
                 continue;
             }
             let when = When {

@@ -84,8 +84,13 @@ impl Sink {
                 return sink;
             }
         }
+        Self::file(places.file)
+    }
+
+    /// The file (which is made, mode 0640), or standard error.
+    pub fn file(path: &Path) -> Self {
         let mut sink = Self::of(Target::File {
-            path: places.file.to_owned(),
+            path: path.to_owned(),
         });
         if !sink.open() {
             sink = Self::of(Target::Stderr { socket: false });

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
 use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
+use super::tree::is_log;
 use crate::learn::Trace;
 use crate::learn::trace::{CapabilitySeen, Known, Phase, SocketUse};
 use crate::spec::{CallRule, CapabilityRule, Evidence, Knowledge, Observed};
@@ -50,6 +51,7 @@ const CALLS_NAMED: usize = 3;
 pub(super) fn calls(
     trace: &Trace,
     knowledge: Option<&Knowledge>,
+    facts: &Facts,
     notes: &mut Vec<String>,
 ) -> Vec<CallRule> {
     let mut seen: BTreeMap<&str, (u32, Observed)> = BTreeMap::new();
@@ -72,7 +74,7 @@ pub(super) fn calls(
     let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
         number,
         start_only: exercised && seen.serve == 0,
-        because: reason(name, &seen),
+        because: reason(name, &seen, facts),
         evidence: Evidence::Observed(seen),
     });
     let known = knowledge.into_iter().flat_map(|known| {
@@ -88,14 +90,16 @@ pub(super) fn calls(
         // What may come at any time is not over when the service is ready.
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
-    let clone = clone_for_clone3(&rules);
-    rules.extend(clone.map(|rule| (rule.number, rule)));
+    for rule in clone_for_clone3(&rules).into_iter().chain(log(trace)) {
+        let start_only = rule.start_only;
+        rules.entry(rule.number).or_insert(rule).start_only &= start_only;
+    }
     rules.into_values().collect()
 }
 
-fn reason(name: &str, seen: &Observed) -> String {
+fn reason(name: &str, seen: &Observed, facts: &Facts) -> String {
     let called = format!("called{}", by_whom_and_when(seen));
-    if calls::CHANGE_IDS.contains(&name) {
+    if !facts.start_as_root && calls::CHANGE_IDS.contains(&name) {
         format!("{called}, {NO_CHANGE}")
     } else {
         called
@@ -106,11 +110,22 @@ fn reason(name: &str, seen: &Observed) -> String {
 /// ENOSYS, upon which the C library calls clone (`clone(2)`).
 fn clone_for_clone3(rules: &BTreeMap<u32, CallRule>) -> Option<CallRule> {
     let clone3 = rules.get(&calls::number("clone3")?)?;
-    let number = calls::number("clone").filter(|number| !rules.contains_key(number))?;
     Some(CallRule {
-        number,
+        number: calls::number("clone")?,
         start_only: clone3.start_only,
         because: "a filter can look into it, unlike clone3: see there".to_owned(),
+        evidence: Evidence::built_in(),
+    })
+}
+
+/// On a host where nobody reads the log the service cannot connect to it and sends nothing. In its
+/// jail the log is read, and the C library sends each message with this call (`syslog(3)`).
+fn log(trace: &Trace) -> Option<CallRule> {
+    trace.paths.iter().find(|path| is_log(path))?;
+    Some(CallRule {
+        number: calls::number("sendto")?,
+        start_only: false,
+        because: "it logs, and in its jail somebody reads that".to_owned(),
         evidence: Evidence::built_in(),
     })
 }
@@ -154,7 +169,8 @@ fn forget_the_launch(seen: &mut BTreeMap<&str, (u32, Observed)>, passes: u32) {
     }
 }
 
-/// The capabilities that the service still needs if it runs as its user from the start.
+/// The capabilities that the service needs: if it is not root in the jail, those that it still
+/// needs as its user from the start.
 pub(super) fn capabilities(
     trace: &Trace,
     facts: &Facts,
@@ -171,7 +187,7 @@ pub(super) fn capabilities(
                 "needed capability {} for {}, not given: it has no name",
                 seen.capability, seen.call
             )),
-            Some(_) if only_as_root(seen) => {}
+            Some(_) if !facts.start_as_root && only_as_root(seen) => {}
             Some(_) => {
                 let needed = needed.entry(seen.capability).or_default();
                 needed.calls.insert(seen.call.clone());
@@ -179,7 +195,9 @@ pub(super) fn capabilities(
             }
         }
     }
-    notes.extend(left_to_root(trace));
+    if !facts.start_as_root {
+        notes.extend(left_to_root(trace));
+    }
     add_low_ports(trace, facts, &mut needed);
     if needed.contains_key(&SYS_ADMIN) {
         notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());

@@ -82,7 +82,7 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
             SocketUse::Bind => (Direction::Bind, socket.port),
             SocketUse::Connect if random && answers => continue,
             SocketUse::Connect if socket.port == 0 => continue,
-            SocketUse::Connect if random => (Direction::Connect, 0),
+            SocketUse::Connect if random || was_picked(trace, socket) => (Direction::Connect, 0),
             SocketUse::Connect => (Direction::Connect, socket.port),
             SocketUse::Create | SocketUse::Listen | SocketUse::BindFailed(_) => continue,
         };
@@ -113,10 +113,23 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
     seen.into_iter().map(rule).chain(unseen).collect()
 }
 
+/// Whether the service itself listened there, at a port that it had left to the kernel: it talks to
+/// itself, each time at another one.
+fn was_picked(trace: &Trace, to: &SocketSeen) -> bool {
+    let at_port = |action: SocketUse| {
+        let mut sockets = trace.sockets.iter();
+        sockets.any(|own| own.action == action && own.kind == to.kind && own.port == to.port)
+    };
+    at_port(SocketUse::Listen) && !at_port(SocketUse::Bind)
+}
+
 fn in_words(direction: Direction, port: u16, socket: &SocketSeen) -> String {
     match (direction, port) {
         (Direction::Bind, 0) => "bound a port that the kernel picked".to_owned(),
         (Direction::Bind, _) => format!("bound {}", endpoint(socket)),
+        (Direction::Connect, 0) if socket.kind == STREAM => {
+            "connected to a port of its own that the kernel picked".to_owned()
+        }
         (Direction::Connect, 0) => "sent to a port picked by the peer".to_owned(),
         (Direction::Connect, _) => format!("connected to {}", endpoint(socket)),
     }

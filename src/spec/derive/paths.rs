@@ -24,6 +24,12 @@ pub(super) fn is_only_looked_at(seen: &PathSeen) -> bool {
     seen.uses.iter().all(|kind| *kind == Use::Look)
 }
 
+/// It was made the root directory of a process that need not find anything in it, and nothing else.
+pub(super) fn is_only_entered(seen: &PathSeen) -> bool {
+    let known = [Use::Enter, Use::Look, Use::Root];
+    seen.uses.contains(&Use::Root) && seen.uses.iter().all(|kind| known.contains(kind))
+}
+
 /// It was executed or loaded.
 pub(super) fn is_code(seen: &PathSeen) -> bool {
     seen.uses.contains(&Use::Execute) || seen.uses.contains(&Use::Map)
@@ -31,8 +37,8 @@ pub(super) fn is_code(seen: &PathSeen) -> bool {
 
 /// Under which names the jail needs it: as asked, so that symlinks are made too, which lead to
 /// what the host has; only that if `asked` cannot be used.
-pub(super) fn names(seen: &PathSeen, own_root: Option<&Path>) -> BTreeSet<PathBuf> {
-    let in_own_root = own_root.is_some_and(|root| seen.host.starts_with(root));
+pub(super) fn names(seen: &PathSeen, own_roots: &[&Path]) -> BTreeSet<PathBuf> {
+    let in_own_root = own_roots.iter().any(|root| seen.host.starts_with(root));
     let usable: BTreeSet<PathBuf> = seen
         .asked
         .iter()
@@ -47,7 +53,7 @@ pub(super) fn names(seen: &PathSeen, own_root: Option<&Path>) -> BTreeSet<PathBu
 }
 
 /// Absolute, UTF-8, without `..`, and no way round by /proc or /dev/fd.
-fn is_usable(path: &Path) -> bool {
+pub(super) fn is_usable(path: &Path) -> bool {
     path.is_absolute()
         && is_utf8(path)
         && path != Path::new("/")

@@ -1,6 +1,7 @@
 mod evidence;
 mod network;
 mod properties;
+mod staying_root;
 mod tree;
 
 use std::collections::BTreeSet;

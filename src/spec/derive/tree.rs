@@ -1,6 +1,7 @@
 //! The file tree: what is copied, what is mounted, what is made in memory.
 mod binds;
 mod directories;
+mod links;
 mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,8 +88,10 @@ struct Grower<'a> {
     made: Vec<&'a Path>,
     /// The file of what is known about the service; empty without.
     file: String,
-    /// What the service made its root directory.
-    own_root: Option<&'a Path>,
+    /// What the service, or a part of it, made its root directory.
+    own_roots: Vec<&'a Path>,
+    /// What is given with the directory that it is in.
+    led_to: Vec<&'a PathSeen>,
     /// Shared directories that it listed.
     listed: Vec<&'a PathSeen>,
     /// Directories of the service's own that it only asked about.
@@ -120,7 +123,11 @@ impl<'a> Grower<'a> {
             code: used().filter(|seen| is_code(seen)).map(host).collect(),
             made: used().filter(is_made).map(host).collect(),
             file: String::new(),
-            own_root: used().find(|seen| seen.uses.contains(&Use::Root)).map(host),
+            own_roots: used()
+                .filter(|seen| seen.uses.contains(&Use::Root))
+                .map(host)
+                .collect(),
+            led_to: Vec::new(),
             listed: Vec::new(),
             looked_at: Vec::new(),
             files: BTreeMap::new(),
@@ -132,8 +139,7 @@ impl<'a> Grower<'a> {
 
     fn add(&mut self, seen: &'a PathSeen) {
         let host = seen.host.as_path();
-        let is_log = host == Path::new(LOG_SOCKET) || seen.asked.contains(Path::new(LOG_SOCKET));
-        if host == Path::new("/") || is_log {
+        if host == Path::new("/") || is_log(seen) {
             return;
         }
         if !is_utf8(host) {
@@ -186,7 +192,7 @@ impl<'a> Grower<'a> {
             .and_then(|(major, minor)| Device::from_number(major, minor))
         {
             Some(device) => {
-                for path in names(seen, self.own_root) {
+                for path in names(seen, &self.own_roots) {
                     let (because, evidence) =
                         self.reason(seen, self.devices.get(&path).map(|rule| &rule.evidence));
                     let rule = DeviceRule {
@@ -239,7 +245,7 @@ impl<'a> Grower<'a> {
     }
 
     fn copy(&mut self, seen: &PathSeen, kind: FileKind) {
-        for path in names(seen, self.own_root) {
+        for path in names(seen, &self.own_roots) {
             let before = self.files.get(&path).map(|rule| &rule.evidence);
             let (because, evidence) = self.reason(seen, before);
             let rule = FileRule {
@@ -306,6 +312,7 @@ impl<'a> Grower<'a> {
         }
         let observed = self.observed(seen);
         self.scratch.entry(place).or_default().see(seen, observed);
+        self.led_to.push(seen);
     }
 
     /// The nearest directory above `path` that exists.
@@ -330,13 +337,16 @@ impl<'a> Grower<'a> {
     }
 
     /// Shared by its place, on the host or below the service's own root; because everybody may
-    /// write; or because code lies in it: a bind is mounted noexec.
+    /// write; or because code lies in it: a bind is mounted noexec. What a part of a service that
+    /// stays root makes its root is that part's alone, often its spool.
     fn is_shared(&self, directory: &Path) -> bool {
-        let inside = self
-            .own_root
-            .and_then(|root| directory.strip_prefix(root).ok());
+        let mut inside = self
+            .own_roots
+            .iter()
+            .filter(|_| !self.facts.start_as_root)
+            .filter_map(|root| directory.strip_prefix(root).ok());
         is_shared_place(directory)
-            || inside.is_some_and(|path| is_shared_place(&Path::new("/").join(path)))
+            || inside.any(|path| is_shared_place(&Path::new("/").join(path)))
             || is_sticky(directory, self.facts)
             || self.code.iter().any(|code| code.starts_with(directory))
     }
@@ -349,6 +359,7 @@ impl<'a> Grower<'a> {
     fn see_in(&mut self, place: PathBuf, seen: &'a PathSeen) {
         let observed = self.observed(seen);
         self.bind(&place).see(seen, observed);
+        self.led_to.push(seen);
     }
 
     /// Whether the file is read from what the build puts in its place.
@@ -366,6 +377,7 @@ impl<'a> Grower<'a> {
     /// A path is one thing only: mounted rather than copied, in memory rather than empty.
     fn into_tree(mut self) -> Tree {
         self.add_looked_at();
+        self.add_links();
         self.note_listed();
         self.note_left_out();
         let binds = binds::collapsed(self.binds, &self.file);
@@ -393,4 +405,10 @@ fn scratch((path, used): (PathBuf, Used)) -> ScratchRule {
         size_kib: SCRATCH_KIB,
         path,
     }
+}
+
+/// Whether it was used as the log socket.
+pub(super) fn is_log(seen: &PathSeen) -> bool {
+    let log = Path::new(LOG_SOCKET);
+    seen.host == log || seen.asked.contains(log)
 }

@@ -90,6 +90,7 @@ impl Items {
             group,
             groups,
             start_as_root,
+            accounts,
             workdir,
             environment,
             umask,
@@ -104,6 +105,7 @@ impl Items {
         } = service;
         self.set(Cost::Identity, "service.start_as_root", start_as_root);
         self.set(Cost::Identity, "service.user", user);
+        self.set(Cost::Identity, "service.accounts", sorted(accounts));
         self.set(Cost::Identity, "service.group", group);
         self.set(Cost::Identity, "service.groups", sorted(groups));
         self.set(

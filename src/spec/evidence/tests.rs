@@ -19,13 +19,18 @@ pub(in crate::spec) fn evidence() -> impl Strategy<Value = Evidence> {
         },
     );
     let text = || "(?s)[^\0]{1,9}";
-    prop_oneof![
+    let origin = prop_oneof![
         text().prop_map(Evidence::Closure),
         text().prop_map(Evidence::Imported),
         observed,
         Just(Evidence::Person),
+        text().prop_map(Evidence::Proven),
         text().prop_map(Evidence::Rule),
-    ]
+    ];
+    (origin, any::<bool>()).prop_map(|(origin, tried)| match tried {
+        true => origin.unproven(),
+        false => origin,
+    })
 }
 
 proptest! {
@@ -36,7 +41,7 @@ proptest! {
 
     /// There is one way to write it, so that nothing hides in another.
     #[test]
-    fn what_is_read_is_written_the_same(text in "(observed|rule|person|closure)?(: )?(start|serve|by|in|runs|of|[0-9]|[a-z%+]|, | ){0,9}") {
+    fn what_is_read_is_written_the_same(text in "(observed|rule|person|closure|proven|unproven|unproven: person)?(: )?(start|serve|by|in|runs|of|[0-9]|[a-z%+]|, | ){0,9}") {
         if let Some(evidence) = Evidence::read(&text) {
             prop_assert_eq!(evidence.to_string(), text);
         }

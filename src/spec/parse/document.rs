@@ -40,6 +40,8 @@ pub(super) struct ServiceTable {
     pub groups: Vec<Text>,
     #[serde(default)]
     pub start_as_root: bool,
+    #[serde(default)]
+    pub accounts: Vec<Text>,
     pub workdir: Option<Text>,
     #[serde(default)]
     pub environment: BTreeMap<Text, Text>,

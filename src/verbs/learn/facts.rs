@@ -29,6 +29,12 @@ impl Service {
             name: self.name.clone(),
             user: identity.user.name.clone(),
             group: identity.group.name.clone(),
+            start_as_root: identity.user.uid == 0,
+            accounts: identity
+                .others
+                .iter()
+                .map(|user| user.name.clone())
+                .collect(),
             groups: identity
                 .groups
                 .iter()

@@ -9,6 +9,7 @@ use super::super::preflight::{self, Copies};
 use super::super::{Event, Report};
 use super::LearnOptions;
 use crate::host::command::PATH;
+use crate::learn::Ids;
 use crate::spec::{self, Exercise, Knowledge, Ready, Resolved};
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ pub(super) struct Service {
     pub(super) name: String,
     pub(super) command: Vec<String>,
     pub(super) user: Option<String>,
+    /// Whom it starts as while it is learned; `None` for root.
+    pub(super) ids: Option<Ids>,
     pub(super) ready: Vec<Ready>,
     pub(super) exercises: Vec<Exercise>,
     copies: Copies,
@@ -47,6 +50,7 @@ impl Service {
             name: options.name.clone(),
             command,
             user: options.user.as_ref().or(user).cloned(),
+            ids: None,
             ready,
             exercises,
             copies: if options.command.is_empty() {

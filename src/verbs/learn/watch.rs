@@ -17,8 +17,8 @@ use crate::{Doing, Error, Result};
 /// How long a service may take to become ready under the tracer.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long it may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to stop: squid gives its clients 30 s.
+const STOP_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// How many lines of the service's own words an error shows.
 const LAST_WORDS: usize = 12;
@@ -46,6 +46,7 @@ impl Service {
             command: self.command.clone(),
             environment: environment(),
             workdir: PathBuf::from("/"),
+            ids: self.ids.clone(),
             ready: self.ready.clone(),
             ready_timeout: READY_TIMEOUT,
             exercises: self.exercises.clone(),

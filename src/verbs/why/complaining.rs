@@ -28,7 +28,7 @@ pub(super) fn why(
     let name = &options.name;
     report(Event::Doing(format!("looking what {name} would be denied")));
     let jail = jail::plan(places, name, Mode::Complaining, report)?;
-    let record = ComplaintRecord::load(&places.runtime(name))?.unwrap_or_default();
+    let record = ComplaintRecord::load(&places.state.join(name))?.unwrap_or_default();
     let root = process::root(state.service.pid)?;
     // A thread's number may be another's by now; one with this root is the jail's.
     let is_of_jail = |thread: i32| process::root(thread).is_ok_and(|its| its == root);

@@ -121,6 +121,7 @@ fn request(jail: &Jail) -> Result<Request> {
         command: service.command.clone(),
         environment: service.environment.clone(),
         workdir: PathBuf::from("/"),
+        ids: None,
         ready: ready.collect(),
         ready_timeout: READY_TIMEOUT,
         exercises: jail.spec.exercises.clone(),

@@ -101,6 +101,8 @@ pub fn machine<F: FnOnce(&Machine)>(scenario: F) {
         ended == Some(0) && out.contains("1 passed"),
         "{name} ended with {ended:?}\n{out}\n{err}"
     );
+    // What the scenario printed, if somebody asked to see it.
+    print!("{out}");
 }
 
 fn wait(child: &mut Child, patience: Duration) -> Option<i32> {

@@ -105,6 +105,81 @@ fn clone_comes_with_clone3() {
 }
 
 #[test]
+fn clone_stays_as_long_as_clone3() {
+    // The service forks to become a daemon, and makes threads while it serves.
+    let call = |name: &str, phase| CallSeen {
+        number: calls::number(name).unwrap(),
+        name: name.to_owned(),
+        phase,
+        count: 1,
+        witness: counted(phase, 1),
+    };
+    let mut trace = trace(Vec::new());
+    trace.certificate.exercises = vec![ExerciseRun {
+        name: "use it".to_owned(),
+        command: Vec::new(),
+        exit: Some(0),
+        passed: true,
+        pass: 1,
+    }];
+    trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Serve)];
+    let derived = derive(&trace, None, &facts());
+    assert_eq!(start_only(&derived, "clone"), Some(false));
+    trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Start)];
+    let derived = derive(&trace, None, &facts());
+    assert_eq!(start_only(&derived, "clone"), Some(true));
+}
+
+#[test]
+fn a_service_that_could_not_log_when_it_was_learned_can_in_its_jail() {
+    let mut log = seen("/dev/log", PathKind::Missing, &[]);
+    assert_eq!(start_only(&derived(Vec::new()), "sendto"), None);
+    log.failures = BTreeSet::from([(Use::Connect, 2)]);
+    assert_eq!(start_only(&derived(vec![log]), "sendto"), Some(false));
+}
+
+#[test]
+fn who_connects_to_a_port_of_its_own_that_the_kernel_picked_may_connect_to_any() {
+    let connects = |trace: &Trace| -> Vec<u16> {
+        let derived = derive(trace, None, &facts());
+        let rules = derived.spec.ports.iter();
+        rules
+            .filter(|rule| rule.direction == Direction::Connect)
+            .map(|rule| rule.port)
+            .collect()
+    };
+    let mut trace = trace(Vec::new());
+    trace.sockets = vec![
+        socket(SocketUse::Bind, 1, 0),
+        socket(SocketUse::Listen, 1, 33_193),
+        socket(SocketUse::Connect, 1, 33_193),
+    ];
+    assert_eq!(connects(&trace), [0]);
+    trace.sockets[0].port = 33_193;
+    assert_eq!(connects(&trace), [33_193], "it chose that one");
+    trace.sockets.remove(1);
+    assert_eq!(connects(&trace), [33_193], "it is another's");
+}
+
+#[test]
+fn it_may_take_as_long_to_end_as_it_took() {
+    let mut trace = trace(Vec::new());
+    for (took, given) in [(0, 10), (5, 10), (33, 66), (1000, 300)] {
+        trace.certificate.ended_after_s = took;
+        let derived = derive(&trace, None, &facts());
+        assert_eq!(derived.spec.service.stop_timeout_s, given);
+    }
+}
+
+/// Whether a call is only of the start; `None` if it is not given.
+fn start_only(derived: &Derived, name: &str) -> Option<bool> {
+    let number = calls::number(name);
+    let mut rules = derived.spec.calls.iter();
+    let rule = rules.find(|rule| Some(rule.number) == number);
+    rule.map(|rule| rule.start_only)
+}
+
+#[test]
 fn ports_picked_at_random_have_no_number() {
     let mut trace = trace(Vec::new());
     trace.sockets = vec![

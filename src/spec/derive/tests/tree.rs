@@ -408,3 +408,37 @@ fn mode_bits_of_the_class_that_applies() {
         );
     }
 }
+
+#[test]
+fn links_lead_to_what_is_in_memory_or_mounted() {
+    let mut pid_file = seen(
+        "/run/web.pid",
+        PathKind::Missing,
+        &[Use::Create, Use::Write],
+    );
+    pid_file.asked = BTreeSet::from(["/var/run/web.pid".into()]);
+    pid_file.links = vec![("/var/run".into(), "/run".into())];
+    let mut state = seen("/var/lib/web/state", PathKind::File, &[Use::Write]);
+    state.asked = BTreeSet::from(["/opt/web/state/state".into()]);
+    state.links = vec![
+        ("/opt/web".into(), "/var/lib/web/tree".into()),
+        // Comes with the directory that it is in.
+        ("/var/lib/web/tree/state".into(), "..".into()),
+    ];
+    let mut own = seen("/var/lib/web/log", PathKind::File, &[Use::Write]);
+    own.asked = BTreeSet::from(["/srv/log".into()]);
+    // A name of the file itself: no directory.
+    own.links = vec![("/srv/log".into(), "/var/lib/web/log".into())];
+    let derived = derived(vec![pid_file, state, own]);
+    let links = [
+        ("/opt/web", FileKind::Directory),
+        ("/var/run", FileKind::Directory),
+    ];
+    assert_eq!(files(&derived), links);
+    assert_eq!(scratch(&derived), ["/run"]);
+    assert_eq!(binds(&derived), [("/var/lib/web", true)]);
+    assert_eq!(
+        derived.spec.files[1].because,
+        "a link to what is used at start"
+    );
+}

@@ -4,7 +4,9 @@ use std::path::Path;
 use super::Grower;
 use crate::learn::trace::{PathSeen, Use};
 use crate::spec::FileKind;
-use crate::spec::derive::paths::{is_made_or_removed, is_only_looked_at, is_written};
+use crate::spec::derive::paths::{
+    is_made_or_removed, is_only_entered, is_only_looked_at, is_written,
+};
 
 impl<'a> Grower<'a> {
     pub(super) fn add_directory(&mut self, seen: &'a PathSeen) {
@@ -12,7 +14,7 @@ impl<'a> Grower<'a> {
         if is_made_or_removed(seen) {
             self.add_to_parent(seen);
         }
-        if is_only_looked_at(seen) {
+        if is_only_looked_at(seen) || is_only_entered(seen) {
             if !self.is_shared(host) {
                 self.looked_at.push(seen);
             }

@@ -67,6 +67,7 @@ fn service() -> impl Strategy<Value = Service> {
         word(),
         btree_set(word(), 0..3),
         any::<bool>(),
+        btree_set(word(), 0..3),
     );
     let life = (
         path(),
@@ -88,6 +89,7 @@ fn service() -> impl Strategy<Value = Service> {
             group: who.2,
             groups: who.3.into_iter().collect(),
             start_as_root: who.4,
+            accounts: who.5.into_iter().collect(),
             workdir: life.0,
             environment: life.1,
             umask: life.2,

@@ -1,0 +1,346 @@
+//! Trials: a variant of a jail's spec is built, started, exercised and stopped, in a place of its
+//! own (docs/decisions/0010-trials.md). Isolated, the real jail may go on running and several
+//! trials go on at once; in place, the real jail is stopped meanwhile and started again.
+
+mod copies;
+mod crew;
+mod place;
+mod worker;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Places;
+use crate::spec::{self, Spec};
+use crate::{Doing, Error, Result};
+use copies::Copied;
+pub(super) use crew::{Crew, Signals, Terms};
+use place::Place;
+pub use place::killed_trial;
+pub use worker::trial_worker;
+use worker::{Answer, Begin, Job};
+
+/// Where trials are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// In namespaces of its own, with a network of just the loopback interface, and on copies of
+    /// what the service writes.
+    Isolated,
+    /// With the host's network and the service's own files, while the real jail is stopped.
+    InPlace,
+}
+
+impl Way {
+    fn option(self) -> &'static str {
+        match self {
+            Self::Isolated => "--isolated",
+            Self::InPlace => "--in-place",
+        }
+    }
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Outcome {
+    /// It started, every exercise passed, and it stopped when it was told to.
+    Passed {
+        /// How long it took to build and start, in ms.
+        start_ms: u64,
+        /// How long the longest exercise took, in ms.
+        exercise_ms: u64,
+        /// How many clock ticks it computed after that, while nobody asked it anything.
+        idle_ticks: u64,
+    },
+    /// It did not.
+    Failed {
+        /// The exercise that failed first; `start`, `serve` or `stop` if it was none.
+        what: String,
+        /// What was wrong.
+        why: String,
+        /// What was printed last.
+        output: String,
+    },
+}
+
+/// As much of what an exercise printed is kept.
+const MOST_OUTPUT: usize = 4096;
+
+impl Outcome {
+    fn failed(what: &str, why: &str, output: &str) -> Self {
+        let end = output.len().saturating_sub(MOST_OUTPUT);
+        let end = (end..output.len()).find(|at| output.is_char_boundary(*at));
+        Self::Failed {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            output: output[end.unwrap_or(output.len())..].to_owned(),
+        }
+    }
+
+    /// Both: the slower one, or the failure.
+    pub(super) fn slower(self, other: Self) -> Self {
+        match (&self, &other) {
+            (
+                Self::Passed {
+                    start_ms,
+                    exercise_ms,
+                    idle_ticks,
+                },
+                Self::Passed {
+                    start_ms: start,
+                    exercise_ms: exercise,
+                    idle_ticks: idle,
+                },
+            ) => Self::Passed {
+                start_ms: *start_ms.max(start),
+                exercise_ms: *exercise_ms.max(exercise),
+                idle_ticks: *idle_ticks.max(idle),
+            },
+            (Self::Failed { .. }, _) => self,
+            (Self::Passed { .. }, _) => other,
+        }
+    }
+
+    /// It did everything.
+    pub(super) fn has_passed(&self) -> bool {
+        matches!(self, Self::Passed { .. })
+    }
+}
+
+/// So many clock ticks, of which there are 100 a second, are no work within the time that a service
+/// is watched.
+const IDLE_TICKS: u64 = 3;
+
+/// How long things may take. Before anything is known, as long as elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    ready_ms: u64,
+    exercise_ms: u64,
+    idle_ticks: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            ready_ms: 60_000,
+            exercise_ms: 30_000,
+            idle_ticks: u64::MAX,
+        }
+    }
+}
+
+impl Patience {
+    /// Several times as long as it has taken, and some seconds.
+    pub(super) fn after(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Failed { .. } => Self::default(),
+            Outcome::Passed {
+                start_ms,
+                exercise_ms,
+                idle_ticks,
+            } => Self {
+                ready_ms: start_ms.saturating_mul(4).saturating_add(3000).min(60_000),
+                exercise_ms: exercise_ms
+                    .saturating_mul(4)
+                    .saturating_add(2000)
+                    .min(30_000),
+                // A call that is denied and made again at once, for ever, starts nothing and
+                // breaks no exercise.
+                idle_ticks: idle_ticks.saturating_mul(2).saturating_add(IDLE_TICKS),
+            },
+        }
+    }
+}
+
+/// One worker and its place. Everything of it goes when it is dropped.
+#[derive(Debug)]
+pub(super) struct Trial {
+    // Before its place, which can only be removed when it has ended.
+    process: Worker,
+    copied: Copied,
+    place: Place,
+}
+
+/// A worker's process, which ends when this is dropped.
+#[derive(Debug)]
+struct Worker {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Trial {
+    /// Makes the place number `number` and starts its worker, whose copies cover `required`, and
+    /// `optional` as far as they are not too large.
+    ///
+    /// # Errors
+    /// Another command is trying the jail out; no namespaces are to be had; a place that must be
+    /// covered is too large.
+    pub(super) fn begin(
+        places: &Places,
+        name: &str,
+        number: usize,
+        way: Way,
+        (required, optional): (&[PathBuf], &[PathBuf]),
+    ) -> Result<Self> {
+        let place = Place::make(places, name, number)?;
+        let process = Worker::start(&place, name, way)?;
+        let mut trial = Self {
+            process,
+            copied: Copied::default(),
+            place,
+        };
+        trial.process.send(&Begin {
+            required: required.to_vec(),
+            optional: optional.to_vec(),
+        })?;
+        match trial.process.receive()? {
+            Answer::Ready(copied) => trial.copied = copied,
+            Answer::Failed(code, doing, why, hint) => {
+                return Err(Answer::error(code, doing, why, hint));
+            }
+            Answer::Tried(_) => return Err(out_of_turn()),
+        }
+        Ok(trial)
+    }
+
+    /// Ends the worker; the place stays.
+    pub(super) fn end(self) -> Place {
+        drop(self.process);
+        self.place
+    }
+
+    /// What was copied for it.
+    pub(super) fn copied(&self) -> &Copied {
+        &self.copied
+    }
+
+    /// Its place on the host.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Has a spec tried, with its own exercises.
+    ///
+    /// # Errors
+    /// The worker has ended.
+    pub(super) fn send(
+        &mut self,
+        spec: &Spec,
+        patience: Patience,
+        (restarted, watch): (bool, bool),
+    ) -> Result<()> {
+        self.process.send(&Job {
+            spec: spec::to_toml(spec),
+            ready_ms: patience.ready_ms,
+            exercise_ms: patience.exercise_ms,
+            idle_ticks: patience.idle_ticks,
+            restarted,
+            watch,
+        })
+    }
+
+    /// How the spec that was sent did; waits for it.
+    ///
+    /// # Errors
+    /// What was no fault of the spec's.
+    pub(super) fn receive(&mut self) -> Result<Outcome> {
+        match self.process.receive()? {
+            Answer::Tried(outcome) => Ok(outcome),
+            Answer::Failed(code, doing, why, hint) => Err(Answer::error(code, doing, why, hint)),
+            Answer::Ready(_) => Err(out_of_turn()),
+        }
+    }
+}
+
+/// To wait for an answer.
+impl AsFd for Trial {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.process.output.get_ref().as_fd()
+    }
+}
+
+fn out_of_turn() -> Error {
+    Error::new("hear of a trial", "it answered what it was not asked")
+}
+
+impl Worker {
+    fn start(place: &Place, name: &str, way: Way) -> Result<Self> {
+        let doing = || format!("start a trial of {name}");
+        let places = place.places();
+        let mut command = Command::new("/proc/self/exe");
+        for (option, place) in [
+            ("--etc", &places.etc),
+            ("--state", &places.state),
+            ("--run", &places.run),
+        ] {
+            command.arg(option).arg(place);
+        }
+        let mut child = command
+            .args(["trial-worker", name, way.option()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .doing(doing)?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let Some(output) = output else {
+            return Err(Error::new(doing(), "it has no standard output"));
+        };
+        Ok(Self {
+            child,
+            input,
+            output: BufReader::new(output),
+        })
+    }
+
+    fn send(&mut self, line: &impl Serialize) -> Result<()> {
+        let doing = || "tell a trial what to try";
+        let mut text = serde_json::to_string(line).map_err(|error| Error::new(doing(), error))?;
+        text.push('\n');
+        let Some(input) = &mut self.input else {
+            return Err(Error::new(doing(), "it has ended"));
+        };
+        input.write_all(text.as_bytes()).doing(doing)
+    }
+
+    fn receive(&mut self) -> Result<Answer> {
+        let doing = || "hear of a trial";
+        let mut line = String::new();
+        if self.output.read_line(&mut line).doing(doing)? == 0 {
+            return Err(Error::new(doing(), "its process has ended"));
+        }
+        serde_json::from_str(&line).map_err(|error| Error::new(doing(), error))
+    }
+}
+
+impl Drop for Worker {
+    /// One that has nothing to do ends by itself; another is killed, and its namespace's
+    /// processes with it.
+    fn drop(&mut self) {
+        self.input = None;
+        for _ in 0..20 {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        match self.child.kill().and_then(|()| self.child.wait()) {
+            // It is gone either way; what it leaves is removed with its place.
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+/// The places that a spec has writable, and those that it has read-only.
+pub(super) fn bound(spec: &Spec) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let of = |writable: bool| {
+        let binds = spec.binds.iter().filter(|bind| bind.writable == writable);
+        binds.map(|bind| bind.path.clone()).collect()
+    };
+    (of(true), of(false))
+}
