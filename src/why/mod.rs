@@ -19,7 +19,7 @@ mod tests;
 mod wider;
 
 pub use decides::{Decider, Inside};
-pub use denial::{Denial, Remedy, Source};
+pub use denial::{Denial, Limit, Remedy, Source};
 pub use explain::{Evidence, explain};
 pub use limits::{HostLimits, Inherited};
 pub use places::Places;
