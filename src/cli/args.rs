@@ -83,10 +83,14 @@ pub enum Verb {
     /// Say what the jail denied its service, and the smallest change for each.
     ///
     /// Runs the service in its jail under a tracer, with its exercises. What fails there and would
-    /// not have failed outside is shown with what decided it.
+    /// not have failed outside is shown with what decided it, and what the kernel's audit records
+    /// have of it since the machine started. A jail that runs in complain mode is not run: what it
+    /// was let do is explained.
     #[command(after_help = "Examples:\n  gaoler why named\n  \
         gaoler why named --apply                            take over what is safe\n  \
-        gaoler why named --allow CAP_NET_BIND_SERVICE       and this, which is for a person to say\n\n\
+        gaoler why named --allow CAP_NET_BIND_SERVICE       and this, which is for a person to say\n  \
+        gaoler why named --log audit.log                    what another machine denied it\n  \
+        journalctl -k | gaoler why named --log -\n\n\
         Exit codes: 0 everything works, 3 something was denied that matters.")]
     Why(Why),
     /// Turn protections off by halves until a test passes, and name what breaks it.
@@ -309,6 +313,11 @@ pub struct Why {
     /// Change it by this too, named as it is shown; may be given more than once.
     #[arg(long, value_name = "SUBJECT")]
     pub allow: Vec<String>,
+    /// Explain the audit records of this file, which may be another machine's, without running
+    /// anything: auditd's, or the kernel log in any dress; - is standard input; may be given more
+    /// than once.
+    #[arg(long, value_name = "FILE")]
+    pub log: Vec<PathBuf>,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,

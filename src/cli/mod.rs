@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod asking;
 mod completions;
 mod direct;
 mod output;
@@ -225,8 +226,13 @@ fn perform(arguments: Arguments) -> Result<u8> {
                 name: why.name,
                 apply: why.apply,
                 allow: why.allow,
+                logs: why.log,
             };
-            let found = verbs::why(&places, &options, &report)?;
+            let plain = !why.json && !options.apply && options.allow.is_empty();
+            let mut found = verbs::why(&places, &options, &report)?;
+            if plain && output.is_dialogue() {
+                return dialogue(&places, &mut found, &output);
+            }
             output.show(why.json, &whys::json(&found), || whys::text(&found))?;
             Ok(if found.works() { 0 } else { FINDINGS })
         }
@@ -234,6 +240,22 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
+}
+
+/// Asks about each denial, and takes over what is allowed.
+fn dialogue(places: &Places, found: &mut verbs::Why, output: &Output) -> Result<u8> {
+    output.print(&whys::summary(found))?;
+    let mut input = io::stdin().lock();
+    let answers = asking::ask(found, &mut input, &mut io::stdout())
+        .map_err(|error| Error::new("ask what shall be allowed", error))?;
+    if answers.quit {
+        output.print("nothing was changed\n")?;
+    } else {
+        let report = |event: Event| output.event(&event);
+        verbs::why_take(places, found, answers.taken, &report)?;
+        output.print(&whys::end(found))?;
+    }
+    Ok(if found.works() { 0 } else { FINDINGS })
 }
 
 /// Beside a jail: lines for whoever started it, then what the jail says for as long as that is

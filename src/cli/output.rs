@@ -78,6 +78,11 @@ impl Output {
         }
     }
 
+    /// Whether a person sits at both ends.
+    pub(super) fn is_dialogue(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
     /// Colour only on a terminal, and not where the user does not want it (no-color.org).
     pub(super) fn colour(&self) -> bool {
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()

@@ -6,14 +6,17 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{screen, specs};
+use crate::audit::Finding;
 use crate::verbs::{Explained, Healed, Why};
-use crate::why::Remedy;
+use crate::why::{Counts, Remedy};
 
 /// For machines: the form is described in docs/json.md.
 pub(super) fn json(why: &Why) -> impl Serialize {
     json!({
         "name": why.name,
         "works": why.works(),
+        "ran": why.ran,
+        "logs": why.logs,
         "failures": why.failures,
         "denials": why.denials.iter().map(denial_json).collect::<Vec<Value>>(),
     })
@@ -35,7 +38,9 @@ fn denial_json(explained: &Explained) -> Value {
         "patch": patch,
         "cost": cost,
         "unwise": unwise,
-        "safe": denial.remedy.is_safe(),
+        "safe": denial.is_safe(),
+        "advice": denial.advice,
+        "claimed": denial.claimed,
         "applied": applied,
     })
 }
@@ -51,46 +56,134 @@ fn remedy(remedy: &Remedy) -> &'static str {
 
 /// For people.
 pub(super) fn text(why: &Why) -> String {
+    let mut text = summary(why);
+    for explained in why.denials.iter().filter(|one| one.denial.matters()) {
+        line(&mut text, "");
+        text += &one(&why.name, explained);
+    }
+    text + &end(why)
+}
+
+/// What did not work, what was read, and what nothing can be done about.
+pub(super) fn summary(why: &Why) -> String {
     let mut text = String::new();
     for failure in &why.failures {
         line(&mut text, &format!("failed   {}", specs::shown(failure)));
     }
-    let (matter, left): (Vec<&Explained>, Vec<&Explained>) = why
-        .denials
-        .iter()
-        .partition(|one| one.denial.remedy != Remedy::None);
-    for explained in &matter {
-        line(&mut text, "");
-        line(&mut text, &format!("denied   {}", explained.denial.subject));
-        line(
-            &mut text,
-            &format!("         {}", specs::shown(&explained.denial.cause)),
-        );
-        change(&mut text, &why.name, explained);
+    for counts in &why.logs {
+        if let Some(words) = log(counts, why.ran) {
+            let name = specs::shown(&counts.log);
+            line(&mut text, &format!("log      {name}: {words}"));
+        }
     }
-    if !left.is_empty() {
-        line(&mut text, "");
+    for explained in why.denials.iter().filter(|one| !one.denial.matters()) {
+        let subject = specs::shown(&explained.denial.subject);
+        let cause = specs::shown(&explained.denial.cause);
+        line(&mut text, &format!("left out {subject}\n         {cause}"));
     }
-    for explained in &left {
-        line(&mut text, &format!("left out {}", explained.denial.subject));
-    }
-    let end = match (why.works(), matter.is_empty()) {
-        (true, true) => format!(
-            "{}: everything works, nothing was denied that matters",
-            why.name
+    text
+}
+
+/// What was in a log; of one that was read beside a run only what concerns the jail.
+fn log(counts: &Counts, ran: bool) -> Option<String> {
+    let all = [
+        (counts.taken, "records of its programs"),
+        (counts.again, "that another log has, too"),
+        (counts.older, "from before the machine was started"),
+        (counts.others, "records of other programs"),
+        (counts.granted, "records of what was granted"),
+        (
+            counts.unreadable,
+            "lines that look like records and cannot be read",
         ),
-        (true, false) => format!("{}: start it now: gaoler start {0}", why.name),
-        (false, true) => format!(
-            "{}: it does not work, and nothing that the jail denied explains it; does it work outside?",
-            why.name
-        ),
+        (counts.dropped, "older records that were too many to keep"),
+    ];
+    let is_told = !ran || counts.taken + counts.unreadable > 0;
+    let told = all.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = told
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    is_told.then(|| match words.as_slice() {
+        [] => "no audit records".to_owned(),
+        words => words.join(", "),
+    })
+}
+
+/// How it stands, and what to do now.
+pub(super) fn end(why: &Why) -> String {
+    let matter = why.denials.iter().any(|one| one.denial.matters());
+    let name = &why.name;
+    let end = match (why.works(), matter) {
+        (true, false) if !why.ran => format!("{name}: nothing of that matters to it"),
+        (true, false) => format!("{name}: everything works, nothing was denied that matters"),
+        (true, true) => format!("{name}: start it now: gaoler start {name}"),
         (false, false) => format!(
-            "{}: take over what is safe with --apply, the rest by its name with --allow",
-            why.name
+            "{name}: it does not work, and nothing that the jail denied explains it; does it work outside?"
+        ),
+        (false, true) => format!(
+            "{name}: take over what is safe with --apply, the rest by its name with --allow"
         ),
     };
-    line(&mut text, "");
-    line(&mut text, &end);
+    format!("\n{end}\n")
+}
+
+/// One denial, with what would change.
+pub(super) fn one(name: &str, explained: &Explained) -> String {
+    let mut text = String::new();
+    let denial = &explained.denial;
+    let claimed = if denial.claimed { " (claimed)" } else { "" };
+    let subject = specs::shown(&denial.subject);
+    line(&mut text, &format!("denied   {subject}{claimed}"));
+    line(
+        &mut text,
+        &format!("         {}", specs::shown(&denial.cause)),
+    );
+    change(&mut text, name, explained);
+    if !denial.advice.is_empty() {
+        line(
+            &mut text,
+            &format!("advice   {}", specs::shown(&denial.advice)),
+        );
+    }
+    text
+}
+
+/// All that is known of one denial.
+pub(super) fn in_full(explained: &Explained) -> String {
+    let mut text = String::new();
+    let denial = &explained.denial;
+    line(
+        &mut text,
+        &format!("source   {:?}", denial.source).to_lowercase(),
+    );
+    line(
+        &mut text,
+        &format!("cause    {}", specs::shown(&denial.cause)),
+    );
+    for shown in specs::diff(&explained.patch, true).lines() {
+        line(&mut text, &format!("change   {shown}"));
+    }
+    line(&mut text, &format!("cost     score {:+.1}", explained.cost));
+    for finding in &explained.unwise {
+        let Finding {
+            id,
+            subject,
+            evidence,
+            remedy,
+            ..
+        } = finding;
+        for words in [id, subject, evidence, remedy] {
+            line(&mut text, &format!("unwise   {}", specs::shown(words)));
+        }
+    }
+    line(
+        &mut text,
+        if denial.is_safe() {
+            "safe     --apply would take it"
+        } else {
+            "safe     no: a person has to say so"
+        },
+    );
     text
 }
 
@@ -146,7 +239,8 @@ fn change(text: &mut String, name: &str, explained: &Explained) {
             ),
         );
     }
-    if !explained.applied && !explained.denial.remedy.is_safe() {
+    if !explained.applied && explained.denial.remedy != Remedy::None && !explained.denial.is_safe()
+    {
         line(text, "         for a person to say, not for --apply");
     }
 }

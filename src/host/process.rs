@@ -146,6 +146,15 @@ pub fn uptime_s(start_time: u64) -> Result<u64> {
     Ok(seconds.saturating_sub(start_time / 100))
 }
 
+/// When the machine was started, in seconds since 1970 (`btime` of `proc_stat(5)`); `None` if
+/// that is not readable.
+pub fn boot_time() -> Option<u64> {
+    let text = fs::read_to_string("/proc/stat").ok()?;
+    let mut lines = text.lines();
+    let time = lines.find_map(|line| line.strip_prefix("btime "))?;
+    time.trim().parse().ok()
+}
+
 /// The inode of a namespace of the process: `pid`, `mnt`, `net`, `ipc`, `uts`, `user`.
 ///
 /// # Errors

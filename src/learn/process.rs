@@ -101,6 +101,19 @@ pub fn place(tid: i32, address: u64) -> Option<Place> {
     parse_place(&String::from_utf8_lossy(&maps), address)
 }
 
+/// What a thread calls itself; empty if it has ended.
+pub fn thread_name(tid: i32) -> String {
+    let name = fs::read(format!("/proc/{tid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&name).trim_end().to_owned()
+}
+
+/// What a thread has open as this descriptor, by the path that its own mounts have for it; `None` if
+/// that is no file.
+pub fn descriptor(tid: i32, number: u64) -> Option<PathBuf> {
+    let link = format!("/proc/{tid}/fd/{}", i32::try_from(number).ok()?);
+    fs::read_link(link).ok().filter(|path| path.is_absolute())
+}
+
 /// The first port that everybody may bind: `net.ipv4.ip_unprivileged_port_start`.
 pub fn first_free_port() -> u16 {
     fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start")

@@ -63,8 +63,14 @@ pub enum Event {
         errno: i32,
         /// What it was made with.
         arguments: [u64; 6],
-        /// Where in the program it was made, if that was looked up.
+        /// The architecture whose entry it came through; empty for this machine's own.
+        architecture: String,
+        /// Where in the program it was made, and by which thread, if that was looked up.
         at: Option<Place>,
+        /// The file that it was made on, where that matters.
+        file: Option<PathBuf>,
+        /// As `at`.
+        thread: String,
     },
     /// A system call through another architecture's entry.
     ForeignCall(String, u32),
@@ -127,7 +133,7 @@ impl Tally {
 pub struct Recorder {
     calls: BTreeMap<(u32, Phase), Tally>,
     arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
-    failed: BTreeMap<(u32, i32, Phase), (CallFailed, Tally)>,
+    failed: BTreeMap<(String, u32, i32, Phase), (CallFailed, Tally)>,
     foreign: BTreeSet<(String, u32)>,
     names: Names,
     changed_root: bool,
@@ -182,17 +188,23 @@ impl Recorder {
             Event::Failed {
                 number,
                 errno,
+                architecture,
                 arguments,
                 at,
+                file,
+                thread,
             } => {
-                let key = (number, errno, phase);
+                let key = (architecture.clone(), number, errno, phase);
                 let (_, tally) = self.failed.entry(key).or_insert_with(|| {
                     let first = CallFailed {
                         number,
+                        architecture,
                         errno,
                         phase,
                         arguments,
                         at,
+                        file,
+                        thread,
                         ..CallFailed::default()
                     };
                     (first, Tally::default())
@@ -250,7 +262,8 @@ impl Recorder {
 
     /// Whether this call has failed like this before.
     pub fn knows_failure(&self, number: u32, errno: i32, phase: Phase) -> bool {
-        self.failed.contains_key(&(number, errno, phase))
+        let key = (String::new(), number, errno, phase);
+        self.failed.contains_key(&key)
     }
 
     /// The calls that were seen in this phase.
@@ -346,7 +359,11 @@ impl Recorder {
                 .failed
                 .into_values()
                 .map(|(first, tally)| CallFailed {
-                    name: name(first.number),
+                    name: if first.architecture.is_empty() {
+                        name(first.number)
+                    } else {
+                        String::new()
+                    },
                     count: tally.count(),
                     witness: names.witness(&tally),
                     ..first

@@ -106,7 +106,7 @@ pub fn wanted(jailed: &Trace, refused: &[Refused], learned: Option<&Trace>) -> T
         seen.refused &= was_refused_outside(learned, seen.capability);
     }
     for seen in &mut wanted.sockets {
-        if matches!(seen.action, SocketUse::BindFailed(abi::EACCES | abi::EPERM)) {
+        if matches!(seen.action, SocketUse::BindFailed(abi::EACCES)) {
             seen.action = SocketUse::Bind;
         }
     }

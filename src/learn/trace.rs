@@ -178,9 +178,12 @@ pub struct CallSeen {
 pub struct CallFailed {
     /// Its number.
     pub number: u32,
-    /// Its name.
+    /// Its name; empty if it is of another architecture.
     pub name: String,
-    /// Why (`errno(3)`).
+    /// The architecture whose entry it came through; empty for this machine's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub architecture: String,
+    /// Why (`errno(3)`); 0 if the thread ended in it.
     pub errno: i32,
     /// When.
     pub phase: Phase,
@@ -190,6 +193,13 @@ pub struct CallFailed {
     pub arguments: [u64; 6],
     /// Where in the program the first one was made.
     pub at: Option<Place>,
+    /// The file that the first one was made on, by the path that the jail has for it, where no room
+    /// was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// The thread that made the first one, as it calls itself (`comm` of proc(5)).
+    #[serde(default)]
+    pub thread: String,
     /// Where it was seen.
     #[serde(flatten)]
     pub witness: Witness,

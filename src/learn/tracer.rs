@@ -19,7 +19,7 @@ use super::calls::Memory;
 use super::capabilities::Credentials;
 use super::paths::{Last, resolve};
 use super::process;
-use super::record::{Event, Recorder};
+use super::record::{Event, Recorder, When};
 use super::trace::{CapabilitySource, Phase, Use};
 use super::watch::Watches;
 use crate::error::{Doing, Error, Result};
@@ -118,6 +118,8 @@ struct Task {
     stopped: bool,
     credentials: Option<Credentials>,
     pending: Option<Pending>,
+    /// The last call that it made, if that was one of another architecture.
+    foreign: Option<(ptrace::Call, When)>,
     /// What it runs, as the recorder numbers it.
     program: u16,
     /// It goes from step to step: it has a filter of its own, which could answer before ours.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::{Doing, Error, Result};
 
@@ -27,6 +28,41 @@ pub(super) fn make(directories: &[PathBuf], limits: &[(PathBuf, String)]) -> Res
         joins.push(join);
     }
     Ok(joins)
+}
+
+/// How often the limits of a jail's cgroups were reached
+/// (`Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, `cgroup-v1/pids.rst`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Processes that were killed because there was no memory left.
+    pub memory_kills: u64,
+    /// Times that memory was short.
+    pub memory: u64,
+    /// Times that a process or thread was refused.
+    pub processes: u64,
+}
+
+/// As the kernel has counted so far; what it does not tell is 0.
+pub(super) fn reached(directories: &[PathBuf]) -> Reached {
+    let sum = |file: &str, key: &str| -> u64 {
+        let files = directories.iter().map(|directory| directory.join(file));
+        let texts = files.filter_map(|path| fs::read_to_string(path).ok());
+        texts.filter_map(|text| counted(&text, key)).sum()
+    };
+    Reached {
+        memory_kills: sum("memory.events", "oom_kill") + sum("memory.oom_control", "oom_kill"),
+        memory: sum("memory.events", "max") + sum("memory.failcnt", ""),
+        processes: sum("pids.events", "max"),
+    }
+}
+
+/// The number behind `key`, or of a file that has only one.
+fn counted(text: &str, key: &str) -> Option<u64> {
+    if key.is_empty() {
+        return text.trim().parse().ok();
+    }
+    let mut pairs = text.lines().filter_map(|line| line.split_once(' '));
+    pairs.find(|(name, _)| *name == key)?.1.parse().ok()
 }
 
 /// The parent is gaoler's own and shared by all jails. In the unified hierarchy it hands its

@@ -19,5 +19,6 @@ mod start_helper;
 pub mod state;
 pub mod supervise;
 
+pub use cgroup::Reached;
 pub use complaints::{Complaint, Record as ComplaintRecord};
 pub use launch::{Ended, Launched, Stdio, launch};

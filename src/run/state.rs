@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::Ended;
+use super::cgroup::Reached;
 use crate::host::process;
 use crate::{Doing, Error, Result};
 
@@ -167,6 +168,9 @@ pub struct Last {
     pub ended: Ended,
     /// The last lines that it printed or logged.
     pub words: String,
+    /// How often limits of its cgroups were reached.
+    #[serde(default)]
+    pub reached: Reached,
 }
 
 impl Last {

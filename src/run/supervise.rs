@@ -258,6 +258,7 @@ impl Jail<'_> {
                 Last {
                     ended: *ended,
                     words: self.relay.words().text(),
+                    reached: cgroup::reached(&self.supervision.plan.cgroups()),
                 }
                 .save(self.supervision.directory)?;
             }

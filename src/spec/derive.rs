@@ -14,6 +14,8 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use shared::{is_kernel, is_ruling, is_secret, is_shared_place};
+
 use super::{Exercise, Knowledge, Limits, Protections, Ready, Service, Spec};
 use crate::learn::Trace;
 use crate::learn::trace::Use;

@@ -15,7 +15,9 @@ mod types;
 mod write;
 
 pub use allowance::Allowance;
-pub use derive::{Derived, DirectoryFacts, Facts, derive};
+pub use derive::{
+    Derived, DirectoryFacts, Facts, derive, is_kernel, is_ruling, is_secret, is_shared_place,
+};
 pub use diff::{Change, Cost, Difference, Field, diff};
 pub use keep::keep;
 pub use parse::parse;

@@ -41,7 +41,7 @@ pub use spec::{spec_diff, spec_show};
 pub use trace::{ShownTrace, trace_show};
 pub use trial::{Way, killed_trial, trial_worker};
 pub use up::{Up, UpOptions, up};
-pub use why::{Explained, Why, WhyOptions, why};
+pub use why::{Explained, Why, WhyOptions, why, why_take};
 
 use crate::{Error, Result};
 

@@ -1,16 +1,20 @@
 //! `why`: what the jail denied its service, and the smallest change for each.
 
+mod complaining;
 mod followed;
+mod logged;
+
+use std::path::PathBuf;
 
 use super::{Event, Jail, Places, Report, jail, learn, must_be_root};
 use crate::audit::{self, Finding, Severity, Subject};
-use crate::build;
+use crate::build::{self, Manifest};
 use crate::learn as learner;
-use crate::plan::Mode;
+use crate::plan::{Mode, Plan, Step};
 use crate::run::ComplaintRecord;
 use crate::run::state::State;
 use crate::spec::{self, Spec};
-use crate::why::{self, Denial, Evidence, Remedy};
+use crate::why::{self, Denial, Evidence, HostLimits, Inside, Records, Remedy, Source};
 use crate::{Error, Result};
 
 /// What `why` is asked.
@@ -22,6 +26,8 @@ pub struct WhyOptions {
     pub apply: bool,
     /// Take these too, by their subject, whether they are safe or not.
     pub allow: Vec<String>,
+    /// Explain the audit records of these files instead of running anything; `-` is standard input.
+    pub logs: Vec<PathBuf>,
 }
 
 /// A denial, with what the change would mean.
@@ -48,33 +54,53 @@ pub struct Why {
     pub denials: Vec<Explained>,
     /// What did not work in the run, in words; empty if everything did.
     pub failures: Vec<String>,
+    /// The logs with the kernel's audit records, and what was in them.
+    pub logs: Vec<why::Counts>,
+    /// The service was run for this.
+    pub ran: bool,
 }
 
 impl Why {
-    /// Whether everything worked, or will after what was changed.
+    /// Whether everything worked, or will after what was changed. A record of the kernel that the
+    /// run does not bear out is of another time.
     pub fn works(&self) -> bool {
-        let matters = |one: &&Explained| one.denial.remedy != Remedy::None;
+        let matters = |one: &&Explained| {
+            let recorded = one.denial.source == Source::Audit && self.ran;
+            one.denial.remedy != Remedy::None && !recorded
+        };
         let mut matter = self.denials.iter().filter(matters);
         self.failures.is_empty() && matter.all(|one| one.applied)
     }
 }
 
-/// Runs the service in its jail under a tracer, exercises it, and explains what was denied.
+/// Says what was denied: of logs if some are named; of a jail that runs in complain mode, what was
+/// written down; else the service is run in its jail under a tracer, and exercised.
 ///
 /// # Errors
-/// It runs already; it has never been learned; it cannot be built or traced.
+/// It runs already, enforced; it has never been learned; it cannot be built or traced; a log cannot
+/// be read.
 pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result<Why> {
     let name = &options.name;
-    must_be_root(&format!("look why {name} does not work"))?;
-    let directory = places.runtime(name);
-    if let Some(state) = State::running(&directory)? {
-        let why = format!("it runs, as process {}", state.service.pid);
-        return Err(
-            Error::new(format!("look why {name} does not work"), why).hint(format!(
-                "it has to be run anew for that: gaoler stop {name}"
-            )),
-        );
+    if !options.logs.is_empty() {
+        return logged::why(places, options, report);
     }
+    must_be_root(&format!("look why {name} does not work"))?;
+    match State::running(&places.runtime(name))? {
+        Some(state) if complaining::complains(&state) => {
+            complaining::why(places, options, &state, report)
+        }
+        Some(state) => {
+            let why = format!("it runs, as process {}", state.service.pid);
+            let doing = format!("look why {name} does not work");
+            let hint = format!("it has to be run anew for that: gaoler stop {name}");
+            Err(Error::new(doing, why).hint(hint))
+        }
+        None => run(places, options, report),
+    }
+}
+
+fn run(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result<Why> {
+    let name = &options.name;
     let jail = jail::plan(places, name, Mode::Traced, report)?;
     let drift: Vec<(String, String)> = build::drift(&jail.tree, &jail.manifest)?
         .into_iter()
@@ -94,6 +120,14 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
         }
         None => jail.spec.clone(),
     };
+    let said = why::said(
+        &followed.words,
+        followed.unexecuted,
+        &jail.spec,
+        &jail.manifest,
+    )?;
+    let symbols = run.map_or_else(why::Places::default, |run| why::Places::of(run, &jail.tree));
+    let groups: Vec<u32> = jail.account.groups.iter().map(|group| group.gid).collect();
     let denials = why::explain(&Evidence {
         spec: &jail.spec,
         wanted: &wanted,
@@ -101,41 +135,105 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
         refused: &refused,
         drift: &drift,
         complaints: complaints.as_ref(),
+        said: &said,
+        places: &symbols,
+        inside: Some(inside(&jail, &groups)),
+        reached: followed.reached,
+        host: HostLimits::own(),
     });
-    let mut why = Why {
-        name: name.clone(),
+    let records = logged::of_host(&jail, report);
+    let subject = Weighed::of_jail(&jail);
+    let why = Why {
+        ran: true,
+        failures: followed.failures,
+        ..weighed(&subject, denials, records)
+    };
+    conclude(places, &jail.spec, why, options, report)
+}
+
+/// What it all means, the records last.
+fn weighed(subject: &Weighed<'_>, mut denials: Vec<Denial>, records: Records) -> Why {
+    for denial in records.denials {
+        if denials.iter().all(|known| known.subject != denial.subject) {
+            denials.push(denial);
+        }
+    }
+    Why {
+        name: subject.spec.name.clone(),
         denials: denials
             .into_iter()
-            .map(|denial| weigh(&jail, denial))
+            .map(|denial| weigh(subject, denial))
             .collect(),
-        failures: followed.failures,
-    };
-    apply(places, &jail.spec, &mut why, options, report)?;
+        failures: Vec::new(),
+        logs: records.counts,
+        ran: false,
+    }
+}
+
+/// Changes the spec as was asked, if it was.
+fn conclude(
+    places: &Places,
+    spec: &Spec,
+    mut why: Why,
+    options: &WhyOptions,
+    report: &Report<'_>,
+) -> Result<Why> {
+    apply(places, spec, &mut why, options, report)?;
     Ok(why)
 }
 
+/// What changes are weighed by.
+struct Weighed<'a> {
+    spec: &'a Spec,
+    manifest: &'a Manifest,
+    plan: &'a Plan,
+}
+
+impl<'a> Weighed<'a> {
+    fn of_jail(jail: &'a Jail) -> Self {
+        Self {
+            spec: &jail.spec,
+            manifest: &jail.manifest,
+            plan: &jail.plan,
+        }
+    }
+}
+
+fn inside<'a>(jail: &'a Jail, groups: &'a [u32]) -> Inside<'a> {
+    let has =
+        |wanted: fn(&Step) -> bool| jail.plan.steps.iter().any(|planned| wanted(&planned.step));
+    Inside {
+        manifest: &jail.manifest,
+        uid: jail.account.user.uid,
+        gid: jail.account.group.gid,
+        groups,
+        has_mounts: has(|step| matches!(step, Step::PivotRoot)),
+        has_landlock: has(|step| matches!(step, Step::Landlock(_))),
+    }
+}
+
 /// What the change would mean.
-fn weigh(jail: &Jail, denial: Denial) -> Explained {
-    let mut changed = jail.spec.clone();
+fn weigh(subject: &Weighed<'_>, denial: Denial) -> Explained {
+    let mut changed = subject.spec.clone();
     denial.remedy.apply(&mut changed);
     let look = |spec: &Spec| {
         audit::audit(&Subject {
             spec,
-            manifest: &jail.manifest,
-            plan: &jail.plan,
+            manifest: subject.manifest,
+            plan: subject.plan,
             drift: &[],
             live: None,
             failed: &[],
         })
     };
-    let (before, after) = (look(&jail.spec), look(&changed));
+    let (before, after) = (look(subject.spec), look(&changed));
     let unwise = after
         .iter()
         .filter(|finding| finding.severity >= Severity::Info && !before.contains(finding))
         .cloned()
         .collect();
     Explained {
-        patch: spec::diff(&jail.spec, &changed),
+        patch: spec::diff(subject.spec, &changed),
         cost: audit::score(&after) - audit::score(&before),
         unwise,
         applied: false,
@@ -151,26 +249,56 @@ fn apply(
     options: &WhyOptions,
     report: &Report<'_>,
 ) -> Result<()> {
-    let mut spec = old.clone();
-    let mut rebuild = false;
-    let mut unknown: Vec<&String> = options.allow.iter().collect();
-    for explained in &mut why.denials {
-        let Denial {
-            subject, remedy, ..
-        } = &explained.denial;
-        unknown.retain(|named| *named != subject);
-        let named = options.allow.contains(subject);
-        if *remedy == Remedy::None || !(named || options.apply && remedy.is_safe()) {
-            continue;
-        }
-        remedy.apply(&mut spec);
-        rebuild |= *remedy == Remedy::Rebuild;
-        explained.applied = true;
-    }
-    if let Some(named) = unknown.first() {
+    let mut unknown = options.allow.iter();
+    let is_known = |named: &&String| why.denials.iter().any(|one| one.denial.subject == **named);
+    if let Some(named) = unknown.find(|named| !is_known(named)) {
         let doing = format!("allow {named:?}");
         return Err(Error::usage(doing, "nothing of that name was denied")
             .hint("name what why shows, as in --allow CAP_NET_BIND_SERVICE; nothing was changed"));
+    }
+    let is_taken = |explained: &Explained| {
+        let denial = &explained.denial;
+        options.allow.contains(&denial.subject) || options.apply && denial.is_safe()
+    };
+    let taken = why.denials.iter().enumerate();
+    let taken = taken
+        .filter(|(_, explained)| is_taken(explained))
+        .map(|(index, explained)| (index, explained.denial.remedy.clone()))
+        .collect();
+    take(places, old, why, taken, report)
+}
+
+/// Takes over what a person has chosen of what `why` found, by its place among the denials.
+///
+/// # Errors
+/// The spec cannot be read any more or not be written; the tree cannot be built.
+pub fn why_take(
+    places: &Places,
+    why: &mut Why,
+    taken: Vec<(usize, Remedy)>,
+    report: &Report<'_>,
+) -> Result<()> {
+    let old = jail::load_spec(places, &why.name)?;
+    take(places, &old, why, taken, report)
+}
+
+fn take(
+    places: &Places,
+    old: &Spec,
+    why: &mut Why,
+    taken: Vec<(usize, Remedy)>,
+    report: &Report<'_>,
+) -> Result<()> {
+    let mut spec = old.clone();
+    let mut rebuild = false;
+    for (index, remedy) in taken {
+        let explained = why.denials.get_mut(index);
+        let Some(explained) = explained.filter(|_| remedy != Remedy::None) else {
+            continue;
+        };
+        remedy.apply(&mut spec);
+        rebuild |= remedy == Remedy::Rebuild;
+        explained.applied = true;
     }
     if spec != *old {
         learn::write(places, &places.spec(&why.name), &spec)?;

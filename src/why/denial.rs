@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::spec::{Allowance, Cost, Spec};
 
+/// A raised limit is this much of the old one.
+const RAISE: u64 = 2;
+
 /// Where a denial was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,6 +71,14 @@ impl Limit {
         }
     }
 
+    /// The next larger value, if the spec has one.
+    pub fn raised(self, spec: &Spec) -> Remedy {
+        match self.of(spec) {
+            Some(value) => Remedy::Limit(self, value.saturating_mul(RAISE)),
+            None => Remedy::None,
+        }
+    }
+
     fn set(self, spec: &mut Spec, value: u64) {
         let limits = &mut spec.limits;
         let limit = match self {
@@ -96,8 +107,9 @@ impl Remedy {
 
     /// Whether it gives no more than a look at files of the host that everybody may read, or
     /// nothing at all: what is done without asking. A capability, a device, a place to write, an
-    /// identity and a protection are for a person to give.
-    pub fn is_safe(&self) -> bool {
+    /// identity and a protection are for a person to give. Who asks counts too:
+    /// [`Denial::is_safe`].
+    fn is_safe(&self) -> bool {
         match self {
             Remedy::Rebuild => true,
             Remedy::Limit(..) | Remedy::None => false,
@@ -166,4 +178,51 @@ pub struct Denial {
     pub cause: String,
     /// What would let the service do it.
     pub remedy: Remedy,
+    /// What a person can do outside of the spec, as a command or a line of a file; empty if nothing
+    /// is known.
+    pub advice: String,
+    /// Somebody only says that the kernel said so: a line of text that anybody can have written.
+    pub claimed: bool,
+}
+
+impl Denial {
+    /// A denial that the kernel or gaoler itself has seen.
+    pub fn new(
+        source: Source,
+        subject: impl Into<String>,
+        cause: impl Into<String>,
+        remedy: Remedy,
+    ) -> Self {
+        Self {
+            source,
+            subject: subject.into(),
+            cause: cause.into(),
+            remedy,
+            advice: String::new(),
+            claimed: false,
+        }
+    }
+
+    /// Adds what a person can do outside of the spec.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = advice.into();
+        self
+    }
+
+    /// Whether there is something to decide or to do about it.
+    pub fn matters(&self) -> bool {
+        self.remedy != Remedy::None || !self.advice.is_empty()
+    }
+
+    /// Whether the remedy may be taken without asking: it gives little ([`Remedy::is_safe`]), and
+    /// what asks for it was seen and not heard. What a jail prints is its own choice, and so are
+    /// the name and the path of a program in the kernel's records: a service that somebody has
+    /// taken over could ask for any file of the host by them.
+    pub fn is_safe(&self) -> bool {
+        match self.source {
+            Source::Output | Source::Audit => false,
+            Source::Tree | Source::Run | Source::Complaint => self.remedy.is_safe(),
+        }
+    }
 }

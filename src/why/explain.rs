@@ -1,15 +1,17 @@
 //! From what was seen to denials. Pure.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::calls::{Refusal, refused_calls};
+use super::calls::{self, Refusal, refused_calls};
+use super::decides::{self, Decider, Inside};
 use super::denial::{Denial, Remedy, Source};
-use super::limits;
-use crate::learn::trace::{Phase, SocketUse, Use};
+use super::limits::{self, HostLimits};
+use super::places::Places;
+use crate::learn::trace::{PathKind, Phase, SocketUse, Use};
 use crate::learn::{Refused, Trace};
-use crate::run::ComplaintRecord;
-use crate::spec::{Allowance, Direction, PortRule, Spec};
-use crate::sys::{caps, errno};
+use crate::run::{ComplaintRecord, Reached};
+use crate::spec::{Allowance, Direction, PortRule, Protocol, Spec};
+use crate::sys::{abi, caps, errno};
 
 /// What there is to go by.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +28,21 @@ pub struct Evidence<'a> {
     pub drift: &'a [(String, String)],
     /// What was written down in complain mode.
     pub complaints: Option<&'a ComplaintRecord>,
+    /// What the service said, explained ([`super::said`]).
+    pub said: &'a [Denial],
+    /// The functions that refused calls were made in.
+    pub places: &'a Places,
+    /// How the jail was made; `None` if nothing was run in it.
+    pub inside: Option<Inside<'a>>,
+    /// How often limits of its cgroups were reached.
+    pub reached: Reached,
+    /// The limits that it inherits.
+    pub host: HostLimits,
 }
+
+/// Why a path is not proposed.
+const LEFT_OUT: &str =
+    "jails are not given it: it belongs to the kernel, is shared, or says too much";
 
 /// The mark of what was missing at first, beside what the run showed of it.
 const DENIED: &str = "it was denied in the jail";
@@ -40,29 +56,80 @@ pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
         let seen = paths_of(evidence, &allowance);
         explained.extend(seen.iter().map(|refused| refused.host.as_path()));
         if let Some((source, cause)) = cause(evidence, &allowance, &seen, &refusals) {
-            denials.push(Denial {
-                source,
-                subject: subject(&allowance),
-                cause,
-                remedy: Remedy::Allow(vec![allowance.also_because(DENIED)]),
+            let subject = subject(&allowance);
+            denials.push(match mounted_over(evidence, &seen) {
+                Some(decider) => Denial::new(source, subject, cause, Remedy::None)
+                    .advise(decider.advice(evidence.spec)),
+                None => Denial::new(
+                    source,
+                    subject,
+                    cause,
+                    Remedy::Allow(vec![allowance.also_because(DENIED)]),
+                ),
             });
         }
     }
+    let others = calls::others(evidence, &refusals).into_iter();
+    let others: Vec<Denial> = others
+        .filter(|other| denials.iter().all(|known| known.subject != other.subject))
+        .collect();
+    denials.extend(others);
     denials.extend(limits::reached(evidence));
+    let news = evidence
+        .said
+        .iter()
+        .filter(|said| !is_known(&denials, said));
+    denials.extend(news.cloned().collect::<Vec<_>>());
     let left_out = evidence.refused.iter().filter(|refused| {
         let in_drift = |(path, _): &(String, String)| refused.host.starts_with(path);
         !explained.contains(&refused.host.as_path()) && !evidence.drift.iter().any(in_drift)
     });
-    denials.extend(left_out.filter_map(left_alone));
+    denials.extend(left_out.filter_map(|refused| left_alone(evidence, refused)));
     denials
 }
 
+/// A bind lies over the place, so that nothing of the tree is seen there: its flags, or who owns
+/// the host's file, decide.
+fn mounted_over(evidence: &Evidence<'_>, seen: &[&Refused]) -> Option<Decider> {
+    let decider = decider(evidence, seen.first()?)?;
+    let decides = match decider {
+        Decider::NoDevices(_) | Decider::NoExecution(_) => true,
+        Decider::Mode { .. }
+        | Decider::Owner { .. }
+        | Decider::ReadOnlyBind(_)
+        | Decider::ReadOnlyRoot
+        | Decider::Landlock(_) => false,
+    };
+    decides.then_some(decider)
+}
+
+/// Whether another source has the same file already.
+fn is_known(denials: &[Denial], said: &Denial) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let files = |denial: &Denial| -> Vec<PathBuf> {
+        let given = denial.remedy.allowances().iter();
+        let given = given.filter_map(|allowance| match allowance {
+            Allowance::File(rule) => Some(real(&rule.path)),
+            Allowance::Bind(rule) => Some(real(&rule.path)),
+            _ => None,
+        });
+        let of_tree = (denial.source == Source::Tree).then(|| real(Path::new(&denial.subject)));
+        given.chain(of_tree).collect()
+    };
+    let own: Vec<PathBuf> = match said.remedy {
+        // The subject is the file that has to be built again.
+        Remedy::Rebuild => vec![real(Path::new(&said.subject))],
+        _ => files(said),
+    };
+    let mut known = denials.iter().flat_map(files);
+    known.any(|known| own.iter().any(|own| own.starts_with(&known)))
+        || denials.iter().any(|denial| denial.subject == said.subject)
+}
+
 fn drifted(drift: &[(String, String)]) -> Vec<Denial> {
-    let denial = |(path, what): &(String, String)| Denial {
-        source: Source::Tree,
-        subject: path.clone(),
-        cause: format!("the tree is not as it was built: {what}"),
-        remedy: Remedy::Rebuild,
+    let denial = |(path, what): &(String, String)| {
+        let cause = format!("the tree is not as it was built: {what}");
+        Denial::new(Source::Tree, path, cause, Remedy::Rebuild)
     };
     drift.iter().map(denial).collect()
 }
@@ -126,7 +193,7 @@ fn cause(
     refusals: &[Refusal],
 ) -> Option<(Source, String)> {
     if let Some(first) = paths.first() {
-        return Some((Source::Run, path_cause(first, paths.len())));
+        return Some((Source::Run, path_cause(evidence, first, paths.len())));
     }
     let about = |refusal: &&Refusal| refusal.is_about(allowance);
     if let Some(refusal) = refusals.iter().find(about) {
@@ -150,10 +217,11 @@ fn cause(
     Some((Source::Run, cause))
 }
 
-fn path_cause(refused: &Refused, count: usize) -> String {
+/// How a path failed that is there on the host, and what decided that.
+fn path_cause(evidence: &Evidence<'_>, refused: &Refused, count: usize) -> String {
     let path = refused.asked.display();
-    let (used, number) = refused.failures.first().copied().unwrap_or((Use::Look, 0));
-    let what = match used {
+    let failure = telling(refused);
+    let what = match failure.0 {
         Use::Execute => "executing",
         Use::Map => "mapping",
         Use::Read => "reading",
@@ -177,17 +245,40 @@ fn path_cause(refused: &Refused, count: usize) -> String {
         .iter()
         .map(String::as_str)
         .collect();
+    let decided = match decider(evidence, refused) {
+        Some(decider) => decider.to_string(),
+        None if failure.1 == abi::ENOENT && refused.kind == PathKind::Missing => {
+            "the jail does not have the directory, the host has".to_owned()
+        }
+        None => "it is there on the host".to_owned(),
+    };
     format!(
-        "{what} {path} failed with {} in the jail, by {} {}; it is there on the host{more}",
-        errno_name(number),
+        "{what} {path} failed with {} in the jail, by {} {}: {decided}{more}",
+        errno_name(failure.1),
         by.join(", "),
         when(refused.phase)
     )
 }
 
+/// The failure that says most: what was to be done with it, rather than that it was looked at.
+fn telling(refused: &Refused) -> (Use, i32) {
+    let mut failures = refused.failures.iter().copied();
+    let uses = failures.clone().find(|(used, _)| *used != Use::Look);
+    uses.or_else(|| failures.next()).unwrap_or((Use::Look, 0))
+}
+
+fn decider(evidence: &Evidence<'_>, refused: &Refused) -> Option<Decider> {
+    let inside = evidence.inside.as_ref()?;
+    decides::decider(evidence.spec, inside, refused, telling(refused))
+}
+
 fn port_cause(run: &Trace, rule: &PortRule) -> Option<String> {
+    // No layer looks at the ports of UDP, and Landlock answers EACCES (landlock(7)).
+    if rule.protocol != Protocol::Tcp {
+        return None;
+    }
     let is_about = |action: &SocketUse, port: u16| match (rule.direction, action) {
-        (Direction::Bind, SocketUse::Bind | SocketUse::BindFailed(_))
+        (Direction::Bind, SocketUse::BindFailed(abi::EACCES))
         | (Direction::Connect, SocketUse::Connect) => [0, port].contains(&rule.port),
         _ => false,
     };
@@ -198,7 +289,7 @@ fn port_cause(run: &Trace, rule: &PortRule) -> Option<String> {
         Direction::Connect => "connect",
     };
     let mut failed = run.failed.iter();
-    let failed = failed.find(|failed| failed.name == call)?;
+    let failed = failed.find(|failed| failed.name == call && failed.errno == abi::EACCES)?;
     Some(format!(
         "{call} to {} port {} failed with {}, {}: Landlock allows only the ports of the spec",
         socket.address,
@@ -208,20 +299,27 @@ fn port_cause(run: &Trace, rule: &PortRule) -> Option<String> {
     ))
 }
 
-/// Something that is there on the host, and that nobody would give a jail.
-fn left_alone(refused: &Refused) -> Option<Denial> {
-    (refused.count > 0).then(|| Denial {
-        source: Source::Run,
-        subject: refused.host.display().to_string(),
-        cause: format!(
-            "{}; jails are not given it: it belongs to the kernel, is shared, or says too much",
-            path_cause(refused, 1)
+/// Something that is there on the host, and that the spec is not asked for: nobody would give it a
+/// jail, or something else than the spec decides.
+fn left_alone(evidence: &Evidence<'_>, refused: &Refused) -> Option<Denial> {
+    if refused.count == 0 {
+        return None;
+    }
+    let subject = refused.host.display().to_string();
+    let cause = path_cause(evidence, refused, 1);
+    Some(match decider(evidence, refused) {
+        Some(decider) => Denial::new(Source::Run, subject, cause, Remedy::None)
+            .advise(decider.advice(evidence.spec)),
+        None => Denial::new(
+            Source::Run,
+            subject,
+            format!("{cause}; {LEFT_OUT}"),
+            Remedy::None,
         ),
-        remedy: Remedy::None,
     })
 }
 
-fn subject(allowance: &Allowance) -> String {
+pub(super) fn subject(allowance: &Allowance) -> String {
     match allowance {
         Allowance::Capability(rule) => {
             format!("CAP_{}", caps::name(rule.capability).unwrap_or("unknown"))

@@ -4,13 +4,25 @@
 
 pub mod audit;
 mod calls;
+mod decides;
 mod denial;
 mod explain;
 mod limits;
 pub mod linker;
+mod places;
+mod quote;
+mod records;
+mod said;
 pub mod symbols;
 #[cfg(test)]
 mod tests;
+mod wider;
 
-pub use denial::{Denial, Remedy, Source};
+pub use decides::{Decider, Inside};
+pub use denial::{Denial, Limit, Remedy, Source};
 pub use explain::{Evidence, explain};
+pub use limits::{HostLimits, Inherited};
+pub use places::Places;
+pub use records::{Counts, Records, Scope, explained};
+pub use said::said;
+pub use wider::{Wider, wider};

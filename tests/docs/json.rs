@@ -94,6 +94,10 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    see(
+        "why",
+        &jail.json(&["why", "nap", "--log", &log(&jail), "--json"]),
+    );
     let missed = "\n[[exercise]]\nname = \"missed\"\ncommand = [\"true\"]\nbecause = \"a test\"\n";
     let spec = std::fs::read_to_string(jail.spec()).unwrap();
     std::fs::write(jail.spec(), spec + missed).unwrap();
@@ -117,6 +121,25 @@ fn the_documented_keys_are_those_that_are_printed() {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// A record of something that `check` would call unwise.
+fn log(jail: &Jail) -> String {
+    let path = jail.places.path().join("kernel.log");
+    let record = "[ 40.1] audit: type=1400 audit(1700000000.123:456): apparmor=\"DENIED\" \
+                  operation=\"capable\" profile=\"sleep\" pid=8 comm=\"sleep\" capability=21 \
+                  capname=\"sys_admin\"\n";
+    // And one whose change has fields.
+    let file = record
+        .replace(
+            "operation=\"capable\"",
+            "operation=\"open\" name=\"/srv/a\" denied_mask=\"r\"",
+        )
+        .replace(" capability=21", "")
+        .replace(" capname=\"sys_admin\"", "")
+        .replace(":456", ":457");
+    std::fs::write(&path, [record, &file].concat()).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// What `bisect` and `minimize` print, of a jail with two faults, of one thing that is needed, one

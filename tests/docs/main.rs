@@ -9,6 +9,7 @@
 mod json;
 mod pages;
 mod services;
+mod why;
 
 use std::path::PathBuf;
 use std::process::Command;

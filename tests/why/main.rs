@@ -6,7 +6,11 @@
     reason = "a helper of a test fails the test"
 )]
 
+mod denied;
+mod jail;
 mod lab;
 mod linker;
+mod logs;
 mod removals;
+mod said;
 mod symbols;

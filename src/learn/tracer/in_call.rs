@@ -128,6 +128,8 @@ impl Tracer<'_> {
             self.recorder.record(when, Event::Gap(text));
         }
         let native = is_native(&call);
+        // Whoever is killed for a call makes none after it.
+        task.foreign = (!native).then_some((call, when));
         let shape = native.then(|| calls::shape(call.number)).flatten();
         let mut caller = Caller {
             tid,
@@ -267,18 +269,45 @@ impl Tracer<'_> {
             return;
         }
         let number = number(call.number);
-        let at = if self.recorder.knows_failure(number, errno, when.phase) {
-            None
+        let (at, thread) = if self.recorder.knows_failure(number, errno, when.phase) {
+            (None, String::new())
         } else {
-            process::place(tid, call.instruction)
+            (
+                process::place(tid, call.instruction),
+                process::thread_name(tid),
+            )
         };
+        let [first, ..] = call.arguments;
         let event = Event::Failed {
             number,
+            architecture: String::new(),
             errno,
             arguments: call.arguments,
             at,
+            file: (errno == abi::ENOSPC)
+                .then(|| process::descriptor(tid, first))
+                .flatten(),
+            thread,
         };
         self.recorder.record(*when, event);
+    }
+
+    /// Records that a thread ended in a call of another architecture: a jail's filter kills it for
+    /// that (SIGSYS).
+    fn killed(&mut self, tid: i32, call: Call, when: When) {
+        let Event::ForeignCall(architecture, number) = event(&call) else {
+            return;
+        };
+        let event = Event::Failed {
+            number,
+            architecture,
+            errno: 0,
+            arguments: call.arguments,
+            at: process::place(tid, call.instruction),
+            file: None,
+            thread: process::thread_name(tid),
+        };
+        self.recorder.record(when, event);
     }
 
     /// Records a call that the kernel has begun.
@@ -306,6 +335,13 @@ impl Tracer<'_> {
             let name = calls::name(pending.call.number);
             let ends = matches!(name.as_str(), "exit" | "exit_group");
             pending.begun |= ends || result != Some(pending.untouched);
+        }
+        let foreign = self
+            .tasks
+            .get_mut(&tid)
+            .and_then(|task| task.foreign.take());
+        if let Some((call, when)) = foreign.filter(|_| self.jailed && self.recording) {
+            self.killed(tid, call, when);
         }
         Ok(())
     }

@@ -110,22 +110,22 @@ fn is_one_of(path: &Path, places: &[&str]) -> bool {
 }
 
 /// In /proc or /sys.
-pub(super) fn is_kernel(path: &Path) -> bool {
+pub fn is_kernel(path: &Path) -> bool {
     is_below(path, &KERNEL)
 }
 
 /// Never given to a jail.
-pub(super) fn is_secret(path: &Path) -> bool {
+pub fn is_secret(path: &Path) -> bool {
     is_one_of(path, &SECRETS)
 }
 
 /// Never given to a jail to write.
-pub(super) fn is_ruling(path: &Path) -> bool {
+pub fn is_ruling(path: &Path) -> bool {
     is_below(path, &RULING) || is_library_tree(path)
 }
 
 /// Shared by its place in the file system hierarchy (`hier(7)`).
-pub(super) fn is_shared_place(path: &Path) -> bool {
+pub fn is_shared_place(path: &Path) -> bool {
     is_one_of(path, &PLACES)
         || is_below(path, &TREES)
         || is_library_tree(path)

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::super::lifecycle;
 use super::super::supervisor::Supervisor;
 use super::super::{Event, Jail, Places, Report};
 use crate::learn::{self, Held, Progress, Request, Trace};
-use crate::plan::Mode;
+use crate::plan::{Mode, Step};
+use crate::run::Reached;
 use crate::run::state::Last;
 use crate::spec::Ready;
 use crate::{Doing, Error, Result};
@@ -28,6 +31,27 @@ pub(super) struct Followed {
     pub failures: Vec<String>,
     /// What it printed or logged last.
     pub words: String,
+    /// How often limits of its cgroups were reached.
+    pub reached: Reached,
+    /// The kernel did not find the program, or what runs it.
+    pub unexecuted: bool,
+}
+
+impl Followed {
+    /// The jail could not be set up.
+    fn failed(jail: &Jail, error: &Error) -> Self {
+        let (doing, why, _) = error.parts();
+        let not_found = crate::error::explain(&Errno::NOENT.into());
+        let executes =
+            |step: &Step| matches!(step, Step::Execute { .. } | Step::OpenProgram { .. });
+        let mut steps = jail.plan.steps.iter().map(|planned| &planned.step);
+        let at = steps.any(|step| executes(step) && doing.ends_with(&step.to_string()));
+        Self {
+            failures: vec![error.to_string()],
+            unexecuted: at && why == not_found,
+            ..Self::default()
+        }
+    }
 }
 
 /// Starts the jail, exercises it and stops it.
@@ -40,10 +64,7 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         Ok(pid) => pid,
         Err(error) => {
             supervisor.wait()?;
-            return Ok(Followed {
-                failures: vec![error.to_string()],
-                ..Followed::default()
-            });
+            return Ok(Followed::failed(jail, &error));
         }
     };
     let failed = Mutex::new(Vec::new());
@@ -69,22 +90,23 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         // A launch that failed is gone before anybody can take hold of it.
         Err(error) => {
             return match supervisor.has_failed()? {
-                Some(failed) => Ok(Followed {
-                    failures: vec![failed.to_string()],
-                    ..Followed::default()
-                }),
+                Some(failed) => Ok(Followed::failed(jail, &failed)),
                 None => Err(error),
             };
         }
     };
     supervisor.wait()?;
-    let words = Last::load(&places.runtime(name)).map_or_else(String::new, |last| last.words);
+    let (words, reached) = Last::load(&places.runtime(name))
+        .map(|last| (last.words, last.reached))
+        .unwrap_or_default();
     let mut failures: Vec<String> = error.iter().map(Error::to_string).collect();
     failures.extend(failed.into_inner().unwrap_or_default());
     Ok(Followed {
         trace: Some(trace),
         failures,
         words,
+        reached,
+        unexecuted: false,
     })
 }
 
