@@ -8,7 +8,7 @@ use crate::build::Built;
 use crate::error::Kind;
 use crate::learn::Trace;
 use crate::run::state::State;
-use crate::{Error, Result};
+use crate::{Doing, Error, Result};
 
 /// What `up` was told: as `learn`.
 pub type UpOptions = LearnOptions;
@@ -98,12 +98,21 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
 }
 
 /// The service has not started in its jail: takes what is safe of what it was denied into the
-/// spec. If that does not mend it, the error says what a person may allow.
+/// spec. If that does not mend it, the spec is as before, and the error says what a person may
+/// allow.
 fn mend(places: &Places, name: &str, error: Error, report: &Report<'_>) -> Result<()> {
     report(Event::Warning(format!("{error}; looking why")));
+    let path = places.spec(name);
+    let before = std::fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
     let healed = heal(places, name, report)?;
     if healed.works() && !healed.rounds.is_empty() {
         return Ok(());
+    }
+    if !healed.rounds.is_empty() {
+        jail::replace(&path, &before)?;
+        report(Event::Note(
+            "that did not help: the spec is as before".to_owned(),
+        ));
     }
     let asked: Vec<String> = healed
         .asked()

@@ -61,15 +61,12 @@ pub struct Why {
 }
 
 impl Why {
-    /// Whether everything worked, or will after what was changed. A record of the kernel that the
-    /// run does not bear out is of another time.
+    /// Whether everything worked; where something was changed, whether all was that would help.
     pub fn works(&self) -> bool {
-        let matters = |one: &&Explained| {
-            let recorded = one.denial.source == Source::Audit && self.ran;
-            one.denial.remedy != Remedy::None && !recorded
-        };
+        let matters = |one: &&Explained| one.denial.remedy != Remedy::None;
         let mut matter = self.denials.iter().filter(matters);
-        self.failures.is_empty() && matter.all(|one| one.applied)
+        let changed = self.denials.iter().any(|one| one.applied);
+        (changed || self.failures.is_empty()) && matter.all(|one| one.applied)
     }
 }
 

@@ -53,7 +53,7 @@ fn without(spec: &Spec, is: impl Fn(&Allowance) -> bool) {
 fn up_takes_back_what_is_safe() {
     machine(|m| {
         let spec = up(m);
-        let gone = ["epoll_create1", "listen", "rt_sigaction"];
+        let gone = ["epoll_create", "listen", "rt_sigaction"];
         let gone = gone.map(|name| calls::number(name).unwrap());
         without(
             &spec,
@@ -84,11 +84,8 @@ fn a_capability_is_a_person_s_to_give() {
         assert_eq!(done.code, 1, "{done:#?}");
         let hint = "gaoler why web --allow 'CAP_NET_BIND_SERVICE'";
         assert!(done.err.contains(hint), "{done:#?}");
-        assert_eq!(
-            fs::read_to_string(SPEC).unwrap(),
-            before,
-            "nothing was changed"
-        );
+        let after = fs::read_to_string(SPEC).unwrap();
+        assert!(after == before, "what did not help was taken over: {after}");
         assert_eq!(m.gaoler(&["why", "web", "--apply"]).code, 3);
         assert!(read().capabilities.is_empty());
         m.gaoler(&["why", "web", "--allow", "CAP_NET_BIND_SERVICE"])

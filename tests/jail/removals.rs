@@ -11,11 +11,11 @@ use crate::machine::{Machine, machine};
 const SPEC: &str = "/etc/gaoler/named.toml";
 const GENERATIONS: &str = "/var/lib/gaoler/named/generations";
 
-/// So many are drawn in each of the four machines.
-const DRAWN: usize = 25;
+/// So many are drawn in each of the four machines, unless `GAOLER_DRAWS` has another number.
+const DRAWN: usize = 13;
 
-/// So many of them may be beyond `why`: 95 of 100 must not.
-const MISSED: usize = 1;
+/// One in so many may be beyond `why`: 95 of 100 must not.
+const MISSED: usize = 20;
 
 /// Something that a jail can lose.
 #[derive(Clone, Debug)]
@@ -147,9 +147,10 @@ fn draw(m: &Machine, seed: u64) {
     m.gaoler(&["stop", "named"]).ok();
     let text = fs::read_to_string(SPEC).unwrap();
     let spec = spec::parse(&text, SPEC).unwrap();
+    let wanted = std::env::var("GAOLER_DRAWS").map_or(DRAWN, |text| text.parse().unwrap());
     let mut draw = Draw(seed);
     let (mut drawn, mut missed, mut harmless) = (0, 0, 0);
-    while drawn < DRAWN {
+    while drawn < wanted {
         let tree = tree();
         let mut all = losses(&spec, &tree);
         let loss = all.swap_remove(draw.below(all.len()));
@@ -162,12 +163,12 @@ fn draw(m: &Machine, seed: u64) {
                 (drawn, missed) = (drawn + 1, missed + 1);
             }
         }
-        assert!(harmless < 8 * DRAWN, "almost nothing is needed");
+        assert!(harmless < 8 * wanted, "almost nothing is needed");
         fs::write(SPEC, &text).unwrap();
         m.gaoler(&["build", "named"]).ok();
     }
     println!("{drawn} losses that matter, {missed} missed, {harmless} that do not");
-    assert!(missed <= MISSED, "{missed} of {drawn}");
+    assert!(missed <= drawn / MISSED, "{missed} of {drawn}");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use facts::{bind_ids, eventually, field, state_of, zone_file};
 const INSIDE: &str = "GAOLER_TEST_MACHINE";
 
 /// Longer than any scenario takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The inside of a machine.
 pub struct Machine;
