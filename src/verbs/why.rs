@@ -61,9 +61,13 @@ pub struct Why {
 }
 
 impl Why {
-    /// Whether everything worked; where something was changed, whether all was that would help.
+    /// Whether everything worked; where something was changed, whether all was that would help. A
+    /// record of the kernel that the run does not bear out is of another time.
     pub fn works(&self) -> bool {
-        let matters = |one: &&Explained| one.denial.remedy != Remedy::None;
+        let matters = |one: &&Explained| {
+            let recorded = one.denial.source == Source::Audit && self.ran;
+            one.denial.remedy != Remedy::None && !recorded
+        };
         let mut matter = self.denials.iter().filter(matters);
         let changed = self.denials.iter().any(|one| one.applied);
         (changed || self.failures.is_empty()) && matter.all(|one| one.applied)
