@@ -118,7 +118,7 @@ impl Remedy {
                     Cost::Readable | Cost::Program => is_plain(allowance),
                     Cost::Call => !is_dangerous(allowance),
                     Cost::Family => is_usual(allowance),
-                    Cost::Port => true,
+                    Cost::Port => is_one_port(allowance),
                     _ => false,
                 })
             }
@@ -144,6 +144,11 @@ fn is_plain(allowance: &Allowance) -> bool {
     };
     path.metadata()
         .is_ok_and(|data| data.is_dir() || data.permissions().mode() & 0o004 != 0)
+}
+
+/// Not all of them: port 0 stands for any.
+fn is_one_port(allowance: &Allowance) -> bool {
+    matches!(allowance, Allowance::Port(rule) if rule.port != 0)
 }
 
 /// Calls that reach other processes or the machine.

@@ -262,3 +262,19 @@ fn who_asks_decides_whether_it_is_safe() {
     assert!(safe(Source::Run) && safe(Source::Complaint));
     assert!(!safe(Source::Output) && !safe(Source::Audit));
 }
+
+#[test]
+fn one_port_is_safe_and_any_port_is_not() {
+    let safe = |port| {
+        let rule = crate::spec::PortRule {
+            direction: crate::spec::Direction::Connect,
+            protocol: crate::spec::Protocol::Tcp,
+            port,
+            because: String::new(),
+            evidence: crate::spec::Evidence::Person,
+        };
+        let remedy = Remedy::Allow(vec![Allowance::Port(rule)]);
+        Denial::new(Source::Run, "port", "", remedy).is_safe()
+    };
+    assert_eq!((safe(25), safe(0)), (true, false));
+}
