@@ -82,10 +82,23 @@ pub fn explain(evidence: &Evidence<'_>) -> Vec<Denial> {
     denials.extend(news.cloned().collect::<Vec<_>>());
     let left_out = evidence.refused.iter().filter(|refused| {
         let in_drift = |(path, _): &(String, String)| refused.host.starts_with(path);
-        !explained.contains(&refused.host.as_path()) && !evidence.drift.iter().any(in_drift)
+        !explained.contains(&refused.host.as_path())
+            && !evidence.drift.iter().any(in_drift)
+            && !was_missing_there_too(evidence.spec, refused)
     });
     denials.extend(left_out.filter_map(|refused| left_alone(evidence, refused)));
     denials
+}
+
+/// Beneath a bind the jail sees the host's own files: what was missing was missing for everybody,
+/// and is there by now because the service has made it since.
+fn was_missing_there_too(spec: &Spec, refused: &Refused) -> bool {
+    let mut failures = refused.failures.iter();
+    failures.all(|(_, number)| *number == abi::ENOENT)
+        && spec
+            .binds
+            .iter()
+            .any(|bind| refused.host.starts_with(&bind.path))
 }
 
 /// A bind lies over the place, so that nothing of the tree is seen there: its flags, or who owns

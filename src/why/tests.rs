@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
@@ -277,4 +277,15 @@ fn one_port_is_safe_and_any_port_is_not() {
         Denial::new(Source::Run, "port", "", remedy).is_safe()
     };
     assert_eq!((safe(25), safe(0)), (true, false));
+}
+
+#[test]
+fn beneath_a_bind_nothing_is_hidden() {
+    let bind = spec().binds.first().unwrap().path.clone();
+    let seen = |path: PathBuf| {
+        let refused = refused(&path, Use::Delete, abi::ENOENT);
+        of(None, &[refused], None, Reached::default()).len()
+    };
+    assert_eq!(seen(bind.join("pid")), 0);
+    assert_eq!(seen(PathBuf::from("/nowhere/pid")), 1);
 }
