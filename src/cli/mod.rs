@@ -273,18 +273,24 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
             Ok(()) | Err(_) => {}
         }
         match word {
-            verbs::Announcement::Forked(_) => wait_for_a_line(),
+            verbs::Announcement::Forked(_) => return wait_for_a_line(),
             _ => output::leave_standard_output(),
         }
+        Ok(())
     };
     verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
 }
 
-/// Until whoever started this has a tracer at the service, or is gone.
-fn wait_for_a_line() {
+/// Until whoever started this has a tracer at the service. If that one is gone, nobody waits for
+/// the service, and it shall not run.
+fn wait_for_a_line() -> Result<()> {
     let mut line = String::new();
     match io::stdin().lock().take(LONGEST_ANSWER).read_line(&mut line) {
-        Ok(_) | Err(_) => {}
+        Ok(1..) => Ok(()),
+        Ok(0) | Err(_) => Err(Error::setup(
+            "hold the service for its tracer",
+            "there is none any more",
+        )),
     }
 }
 

@@ -153,7 +153,7 @@ pub fn supervise(
     name: &str,
     mode: Mode,
     listener: Option<OwnedFd>,
-    announce: &mut dyn FnMut(&Announcement),
+    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
 ) -> Result<()> {
     let result = supervise_announced(places, name, mode, listener, announce);
     if let Err(error) = &result {
@@ -162,7 +162,7 @@ pub fn supervise(
             what.to_owned(),
             why.to_owned(),
             hint.map(str::to_owned),
-        ));
+        ))?;
     }
     result
 }
@@ -172,7 +172,7 @@ fn supervise_announced(
     name: &str,
     mode: Mode,
     listener: Option<OwnedFd>,
-    announce: &mut dyn FnMut(&Announcement),
+    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
 ) -> Result<()> {
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
     let plan = plan_for(places, name, mode)?;
@@ -184,13 +184,10 @@ fn supervise_announced(
         host_log: places.trial().is_none(),
         log_file: &log_file(places, name),
     };
-    supervise::supervise(&supervision, listener, &mut |stage| {
-        match stage {
-            Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
-            Stage::Forked(_) => {}
-            Stage::Started => announce(&Announcement::Started),
-        }
-        Ok(())
+    supervise::supervise(&supervision, listener, &mut |stage| match stage {
+        Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
+        Stage::Forked(_) => Ok(()),
+        Stage::Started => announce(&Announcement::Started),
     })?;
     Ok(())
 }

@@ -86,3 +86,22 @@ fn exec_cannot_complain() {
         .gaoler(&["run", &place.name, "--exec", "--complain"])
         .is(crate::common::USAGE, &["cannot be used with"]);
 }
+
+#[test]
+fn a_service_that_is_held_for_nobody_does_not_run() {
+    let (place, port) = starter(&[]);
+    // What `start` prepares is there afterwards.
+    place.start();
+    place.verb("stop").is(DONE, &["stopped"]);
+    // Its standard input has ended: whoever would trace it was killed.
+    let mut held = place.command(&["supervise", &place.name, "--traced"]);
+    let held = held.stdin(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(held.status.code(), Some(125), "{held:?}");
+    let words = String::from_utf8_lossy(&held.stdout);
+    assert!(
+        words.contains("Forked") && words.contains("Failed"),
+        "{words}"
+    );
+    assert!(!crate::common::answers(port));
+    place.nothing_runs();
+}
