@@ -47,7 +47,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "spec.writable-executable",
-        about: "memory that is writable and executable at once runs what was written into it",
+        about: "memory that is written and then executed runs what an intruder wrote into it",
         look: writable_executable,
     },
     Check {
@@ -299,7 +299,7 @@ fn writable_executable(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(
         Severity::Low,
         "service.writable_executable",
-        "the filter lets it map memory writable and executable",
+        "the filter lets it execute memory that it has written",
         "turn off just-in-time compilation in the service, then set it to false",
     )]
 }

@@ -98,7 +98,7 @@ pub enum Event {
     Speculation(u8),
     /// Something was done with a socket; when and where is filled in here.
     Socket(SocketSeen),
-    /// Memory was made writable and executable at once.
+    /// Memory was made executable that is writable, or may have been written before.
     WritableExecutable,
 }
 

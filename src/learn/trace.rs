@@ -76,7 +76,7 @@ pub struct Trace {
     pub ids: Vec<IdsSeen>,
     /// Capabilities that a successful call needed, with the call.
     pub capabilities: Vec<CapabilitySeen>,
-    /// Memory mapped writable and executable at once.
+    /// Memory was made executable that is writable, or may have been written before.
     pub writable_executable: bool,
     /// Signals that the main process installed a handler for, or took with `sigwait(3)` or
     /// `signalfd(2)`.

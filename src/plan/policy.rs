@@ -29,8 +29,14 @@ const TERMINAL_INJECTION: [u64; 2] = [libc_constants::TIOCSTI, libc_constants::T
 /// and the kernel code behind them.
 const NAMESPACE_FLAGS: u64 = 0x7e02_0000 | 0x80;
 
-/// PROT_WRITE and PROT_EXEC.
-const WRITE_EXECUTE: u64 = 0x2 | 0x4;
+/// PROT_WRITE (`mmap(2)`).
+const WRITE: u64 = 0x2;
+
+/// PROT_EXEC.
+const EXECUTE: u64 = 0x4;
+
+/// MAP_ANONYMOUS: memory that no file is behind.
+const ANONYMOUS: u64 = 0x20;
 
 mod libc_constants {
     //! From `asm-generic/ioctls.h`; the same on x86_64 and aarch64.
@@ -156,7 +162,7 @@ pub fn argument_that_decides(call: u32) -> Option<usize> {
     match calls::name(call)? {
         "socket" | "socketpair" | "clone" => Some(0),
         "ioctl" => Some(1),
-        "mmap" | "mprotect" | "pkey_mprotect" => Some(2),
+        "mmap" | "mprotect" | "pkey_mprotect" | "shmat" => Some(2),
         _ => None,
     }
 }
@@ -244,6 +250,13 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
         low_half_only: true,
         comparison,
     };
+    let has = |argument, bits| {
+        let comparison = Comparison::MaskedEqual {
+            mask: bits,
+            value: bits,
+        };
+        low(argument, comparison)
+    };
     let (alternatives, otherwise) = match calls::name(call).unwrap_or("") {
         "socket" | "socketpair" => (
             spec.families
@@ -283,17 +296,24 @@ fn rule_for(call: u32, spec: &Spec) -> Rule {
         "setgroups" if !may_set_groups(spec) => (Vec::new(), Action::Errno(0)),
         // Its flags are behind a pointer, which a filter cannot read: glibc falls back to clone.
         "clone3" => (Vec::new(), Action::Errno(ENOSYS)),
-        "mmap" | "mprotect" | "pkey_mprotect" if !spec.service.writable_executable => (
-            vec![(
-                vec![low(
-                    2,
-                    Comparison::MaskedEqual {
-                        mask: WRITE_EXECUTE,
-                        value: WRITE_EXECUTE,
-                    },
-                )],
-                Action::Errno(EPERM),
-            )],
+        // Code comes from files: what can be written is on noexec mounts, so nothing that was
+        // written is run, neither at once nor later.
+        "mmap" if !spec.service.writable_executable => (
+            vec![
+                (vec![has(2, WRITE | EXECUTE)], Action::Errno(EPERM)),
+                (
+                    vec![has(2, EXECUTE), has(3, ANONYMOUS)],
+                    Action::Errno(EPERM),
+                ),
+            ],
+            Action::Allow,
+        ),
+        "mprotect" | "pkey_mprotect" if !spec.service.writable_executable => (
+            vec![(vec![has(2, EXECUTE)], Action::Errno(EPERM))],
+            Action::Allow,
+        ),
+        "shmat" if !spec.service.writable_executable => (
+            vec![(vec![has(2, calls::SHM_EXEC)], Action::Errno(EPERM))],
             Action::Allow,
         ),
         _ => (Vec::new(), Action::Allow),

@@ -31,7 +31,7 @@ pub enum Allowance {
     Port(PortRule),
     /// An empty writable place.
     Scratch(ScratchRule),
-    /// Memory that is writable and executable at once.
+    /// Memory that is executable and writable, or was before.
     WritableExecutable,
 }
 

@@ -75,7 +75,7 @@ pub struct Service {
     pub pid_file: Option<PathBuf>,
     /// The service goes to the background by itself: its first process exits at once.
     pub forks: bool,
-    /// It maps memory writable and executable at once (a just-in-time compiler).
+    /// It makes memory executable that it writes, or has written (a just-in-time compiler).
     pub writable_executable: bool,
 }
 

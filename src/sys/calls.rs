@@ -19,6 +19,25 @@ pub const CHANGE_IDS: [&str; 10] = [
     "setuid",
 ];
 
+/// SHM_EXEC (`shmat(2)`).
+pub const SHM_EXEC: u64 = 0o100_000;
+
+/// Whether a call of this name makes executable what is writable, or what may have been written
+/// before: anything but the pages of a file. Of mmap and mprotect a whole register is looked at, as
+/// the kernel does.
+pub fn executes_what_is_written(name: &str, arguments: &[u64; 6]) -> bool {
+    const WRITE: u64 = libc::PROT_WRITE as u64;
+    const EXECUTE: u64 = libc::PROT_EXEC as u64;
+    const ANONYMOUS: u64 = libc::MAP_ANONYMOUS as u64;
+    let [_, _, third, fourth, ..] = *arguments;
+    match name {
+        "mmap" => third & EXECUTE != 0 && (third & WRITE != 0 || fourth & ANONYMOUS != 0),
+        "mprotect" | "pkey_mprotect" => third & EXECUTE != 0,
+        "shmat" => third & SHM_EXEC != 0,
+        _ => false,
+    }
+}
+
 /// The number of the call with this name.
 pub fn number(name: &str) -> Option<u32> {
     let call: Sysno = name.parse().ok()?;

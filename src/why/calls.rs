@@ -9,8 +9,6 @@ use crate::spec::{Allowance, CallRule, Demand, FamilyRule, Spec};
 use crate::sys::ptrace::NATIVE_ARCH;
 use crate::sys::{abi, calls, families};
 
-/// `PROT_WRITE | PROT_EXEC`.
-const WRITE_EXECUTE: u64 = 6;
 /// Set in the numbers of x32's calls (`asm/unistd.h`).
 const X32: u32 = 0x4000_0000;
 /// `AUDIT_ARCH_I386` of `linux/audit.h`.
@@ -47,7 +45,7 @@ impl Refusal {
 
     /// Whether the allowance would have let it run.
     pub fn is_about(&self, allowance: &Allowance) -> bool {
-        let [first, _, third, ..] = self.arguments;
+        let first = self.arguments[0];
         let opens = matches!(self.name(), "socket" | "socketpair");
         match allowance {
             Allowance::Call(rule) => {
@@ -55,8 +53,7 @@ impl Refusal {
             }
             Allowance::Family(rule) => opens && first & 0xffff == u64::from(rule.family),
             Allowance::WritableExecutable => {
-                matches!(self.name(), "mmap" | "mprotect" | "pkey_mprotect")
-                    && third & WRITE_EXECUTE == WRITE_EXECUTE
+                calls::executes_what_is_written(self.name(), &self.arguments)
             }
             _ => false,
         }
@@ -123,7 +120,7 @@ pub(super) fn allowance(
     start_only: bool,
     because: &str,
 ) -> Option<Allowance> {
-    let [first, _, third, ..] = arguments;
+    let first = arguments[0];
     let known = spec.calls.iter().find(|rule| rule.number == number);
     let is_there = known.is_some_and(|rule| start_only || !rule.start_only);
     let evidence = spec::Evidence::default;
@@ -135,7 +132,8 @@ pub(super) fn allowance(
             evidence: evidence(),
         }));
     }
-    match calls::name(number)? {
+    let name = calls::name(number)?;
+    match name {
         "socket" | "socketpair" => {
             let family = u16::try_from(first & u64::from(u32::MAX)).ok()?;
             families::name(family)?;
@@ -148,8 +146,8 @@ pub(super) fn allowance(
                 })
             })
         }
-        "mmap" | "mprotect" | "pkey_mprotect" => {
-            let asks = third & WRITE_EXECUTE == WRITE_EXECUTE;
+        "mmap" | "mprotect" | "pkey_mprotect" | "shmat" => {
+            let asks = calls::executes_what_is_written(name, &arguments);
             (asks && !spec.service.writable_executable).then_some(Allowance::WritableExecutable)
         }
         _ => None,

@@ -146,7 +146,7 @@ fn without_file(problem: &Problem, spec: &Spec) -> Denial {
             let remedy = Remedy::Allow(vec![Allowance::WritableExecutable]);
             (
                 remedy,
-                "the filter lets no memory be writable and executable at once",
+                "the filter lets no memory be executed that was or can be written",
             )
         }
         Problem::Unmapped {

@@ -2,7 +2,7 @@
 
 use super::super::record::Event;
 use super::{After, Done};
-use crate::sys::abi;
+use crate::sys::{abi, calls};
 
 /// What these calls show.
 pub const AFTER: After = &[
@@ -18,15 +18,15 @@ pub const AFTER: After = &[
             done.events.push(Event::Blind);
         }
     }),
-    ("mmap", protected),
-    ("mprotect", protected),
+    ("mmap", executable),
+    ("mprotect", executable),
     ("pivot_root", |done| {
         gap(
             done,
             "a process changed its root with pivot_root: paths seen afterwards may be of its own mount namespace",
         )
     }),
-    ("pkey_mprotect", protected),
+    ("pkey_mprotect", executable),
     ("ptrace", |done| {
         done.events.push(Event::Gap(
             "a process used ptrace, which does not work for a process that is traced itself"
@@ -41,13 +41,15 @@ pub const AFTER: After = &[
             "a process entered another namespace: paths seen afterwards may be of its own mount namespace",
         )
     }),
+    ("shmat", executable),
     ("signalfd", |done| awaited(done, done.long(1))),
     ("signalfd4", |done| awaited(done, done.long(1))),
 ];
 
-fn protected(done: &mut Done<'_>) {
-    let both = abi::PROT_WRITE | abi::PROT_EXEC;
-    if done.result.is_ok() && done.int(2) & both == both {
+fn executable(done: &mut Done<'_>) {
+    let number = u32::try_from(done.call.number).ok();
+    let name = number.and_then(calls::name).unwrap_or_default();
+    if done.result.is_ok() && calls::executes_what_is_written(name, &done.call.arguments) {
         done.events.push(Event::WritableExecutable);
     }
 }

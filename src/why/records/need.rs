@@ -304,7 +304,7 @@ impl Need {
             }
             Need::Path(path, _) => path.display().to_string(),
             Need::Port(direction, protocol, port) => rule(*direction, *protocol, *port).name(),
-            Need::WritableExecutable => "memory that is writable and executable".to_owned(),
+            Need::WritableExecutable => "memory that is written and executed".to_owned(),
             Need::Other(name) => name.clone(),
         }
     }
