@@ -7,7 +7,7 @@ CARGO ?= cargo
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 OUT := $(or $(CARGO_TARGET_DIR),target)
 BINARY := $(OUT)/$(HOST)/release/gaoler
-SOURCES := $(shell find src services -type f) Cargo.toml Cargo.lock .cargo/config.toml
+SOURCES := $(shell find src services prober -type f) build.rs Cargo.toml Cargo.lock .cargo/config.toml
 
 BIN := $(DESTDIR)$(PREFIX)/bin
 SHARE := $(DESTDIR)$(PREFIX)/share
@@ -40,6 +40,7 @@ demo: $(BINARY)
 
 lint:
 	$(CARGO) fmt --check
+	rustfmt --edition 2024 --check prober/main.rs
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 # The last lines are cargo's own.

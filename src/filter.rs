@@ -8,6 +8,7 @@
 
 mod arguments;
 mod assemble;
+pub mod evaluate;
 mod explain;
 mod graph;
 mod numbers;

@@ -2,6 +2,7 @@
 //! proves that the jail holds. Data goes one way:
 //! `Event → Trace → Needs → Spec → Manifest → Plan → Jail → State → Finding`.
 
+pub mod attack;
 pub mod audit;
 pub mod build;
 pub mod cli;

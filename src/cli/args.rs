@@ -1,10 +1,13 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
+mod attack;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Mode;
+pub use attack::Attack;
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -93,6 +96,9 @@ pub enum Verb {
         journalctl -k | gaoler why named --log -\n\n\
         Exit codes: 0 everything works, 3 something was denied that matters.")]
     Why(Why),
+    /// Try to break out of the real jail, and show what stops each attempt.
+    #[command(after_help = attack::EXAMPLES)]
+    Attack(Attack),
     /// Turn protections off by halves until a test passes, and name what breaks it.
     #[command(
         after_help = "Examples:\n  gaoler bisect named -- dig @127.0.0.1 -p 53 example.org SOA +tries=1\n  \
@@ -140,6 +146,9 @@ pub enum Verb {
     /// The process in which variants of a spec are tried out.
     #[command(hide = true)]
     TrialWorker(TrialWorker),
+    /// The process that starts the jails of an attack.
+    #[command(hide = true)]
+    AttackWorker,
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
     Supervise(Beside),

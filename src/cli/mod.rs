@@ -3,6 +3,7 @@
 
 mod args;
 mod asking;
+mod attacks;
 mod completions;
 mod direct;
 mod output;
@@ -179,6 +180,19 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let above = check.fail_above.is_some_and(|limit| found.score > limit);
             Ok(if above { FINDINGS } else { 0 })
         }
+        Verb::Attack(attack) if attack.list => {
+            let probes = crate::attack::probes()?;
+            output.show(attack.json, &probes, || attacks::listed(&probes))
+        }
+        Verb::AttackWorker => {
+            verbs::attack_worker(&mut io::stdin().lock(), &mut say_line).map(|()| 0)
+        }
+        Verb::Attack(attack) => {
+            let (json, all) = (attack.json, attack.all);
+            let found = verbs::attack(&places, &attack.options(), &report)?;
+            output.show(json, &found, || attacks::attacked(&found, all))?;
+            Ok(if found.escaped == 0 { 0 } else { FINDINGS })
+        }
         Verb::Bisect(bisect) => {
             let json = bisect.json;
             let options = BisectOptions {
@@ -309,16 +323,18 @@ fn trial_worker(places: &Places, worker: &args::TrialWorker) -> Result<u8> {
         true => Way::Isolated,
         false => Way::InPlace,
     };
-    let mut say = |line: &str| {
-        let mut out = io::stdout().lock();
-        // Whoever does not listen any more has ended, and this process with it.
-        match writeln!(out, "{line}").and_then(|()| out.flush()) {
-            Ok(()) | Err(_) => {}
-        }
-    };
     let way = (way, worker.inside);
     let mut input = io::stdin().lock();
-    verbs::trial_worker(places, &worker.name, way, &mut input, &mut say).map(|()| 0)
+    verbs::trial_worker(places, &worker.name, way, &mut input, &mut say_line).map(|()| 0)
+}
+
+/// A line for whoever gives a worker its jobs. One who does not listen any more has ended, and this
+/// process with it.
+fn say_line(line: &str) {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) | Err(_) => {}
+    }
 }
 
 fn exit_code_of(ended: Ended) -> u8 {

@@ -80,6 +80,7 @@ impl fmt::Display for Step {
                 f.write_str("fork the service, leaving pid 1 behind to reap, without privileges")
             }
             Step::NewSession => f.write_str("start a new session"),
+            Step::TakeProgram => f.write_str("take the program that is handed over"),
             Step::OpenProgram { path } => write!(f, "open {} inside the jail", path.display()),
             Step::ChangeDirectory { path } => write!(f, "change directory to {}", path.display()),
             Step::CloseRest => f.write_str("close every descriptor but standard input and output"),

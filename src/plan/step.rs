@@ -181,6 +181,8 @@ pub enum Step {
     NewSession,
     /// The program, from inside.
     OpenProgram { path: PathBuf },
+    /// A program that is handed over, in place of the service's: nothing of it is in the tree.
+    TakeProgram,
     /// The working directory.
     ChangeDirectory { path: PathBuf },
     /// Close everything but standard input, output and error.

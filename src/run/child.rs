@@ -28,6 +28,8 @@ pub(super) struct Carried<'a> {
     root: Option<OwnedFd>,
     /// The program, under its fixed number.
     program: Option<BorrowedFd<'static>>,
+    /// A program that the parent hands over.
+    pub(super) given: Option<BorrowedFd<'a>>,
     /// The Landlock ruleset.
     ruleset: Option<BorrowedFd<'a>>,
     /// Where a failure is written.
@@ -152,6 +154,11 @@ impl Operation {
                 carried.program = Some(sys::close::place(&program, PROGRAM_DESCRIPTOR, false)?);
                 // It may have that number already; CloseRest closes it if it has another.
                 std::mem::forget(program);
+                Ok(())
+            }
+            Operation::TakeProgram => {
+                let given = carried.given.ok_or(Errno::BADF)?;
+                carried.program = Some(sys::close::place(given, PROGRAM_DESCRIPTOR, false)?);
                 Ok(())
             }
             Operation::ChangeDirectory { path } => change_directory(path),

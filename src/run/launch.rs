@@ -80,7 +80,21 @@ pub fn launch(
     stdio: &Stdio,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
 ) -> Result<Launched> {
+    launch_given(plan, None, stdio, forked)
+}
+
+/// As [`launch`], with the program that the step [`Step::TakeProgram`] takes.
+///
+/// # Errors
+/// As [`launch`].
+pub(super) fn launch_given(
+    plan: &Plan,
+    program: Option<OwnedFd>,
+    stdio: &Stdio,
+    forked: &mut dyn FnMut(&Launched) -> Result<()>,
+) -> Result<Launched> {
     let mut prepared = prepare::prepare(plan)?;
+    prepared.program = program.map(prepare::high).transpose()?;
     let null = prepare::null()?;
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
@@ -160,6 +174,7 @@ fn run_child(
     status: &OwnedFd,
 ) -> ! {
     let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
+    carried.given = prepared.program.as_ref().map(AsFd::as_fd);
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),
         Ok(outside) => {

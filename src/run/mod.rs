@@ -2,6 +2,7 @@
 //! policy.
 #![forbid(unsafe_code)]
 
+pub mod attempt;
 pub mod cgroup;
 mod child;
 mod complaints;

@@ -52,6 +52,7 @@ pub(super) enum Operation {
     OpenProgram {
         path: CString,
     },
+    TakeProgram,
     ChangeDirectory {
         path: CString,
     },
@@ -127,6 +128,8 @@ pub(super) struct Prepared {
     pub cgroups: Vec<OwnedFd>,
     /// The Landlock ruleset, open.
     pub ruleset: Option<OwnedFd>,
+    /// The program that [`Step::TakeProgram`] takes.
+    pub program: Option<OwnedFd>,
 }
 
 /// Prepares everything; changes nothing but cgroups, which [`cgroup::remove`] undoes.
@@ -137,6 +140,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         service: None,
         cgroups: Vec::new(),
         ruleset: None,
+        program: None,
     };
     let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
     for (planned, index) in plan.steps.iter().zip(0_u32..) {
@@ -253,6 +257,7 @@ fn direct(step: &Step) -> Result<Operation> {
         Step::EnterRoot => Operation::EnterRoot,
         Step::NewSession => Operation::NewSession,
         Step::OpenProgram { path } => Operation::OpenProgram { path: text(path)? },
+        Step::TakeProgram => Operation::TakeProgram,
         Step::ChangeDirectory { path } => Operation::ChangeDirectory { path: text(path)? },
         Step::CloseRest => Operation::CloseRest,
         Step::Limit { resource, value } => Operation::Limit {

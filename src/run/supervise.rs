@@ -160,6 +160,16 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
 /// The jail's log socket, which appears at its `/dev/log`.
 fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
     let Supervision { plan, log_file, .. } = *supervision;
+    let sink = if supervision.host_log {
+        Sink::choose(log_file)
+    } else {
+        Sink::file(log_file)
+    };
+    relay_to(plan, sink, words)
+}
+
+/// The jail's log socket in the place that the plan has for it, passed on to `sink`.
+pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<Relay> {
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -172,15 +182,10 @@ fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    let sink = if supervision.host_log {
-        Sink::choose(log_file)
-    } else {
-        Sink::file(log_file)
-    };
     Ok(Relay::new(socket, sink, &plan.name, words))
 }
 
-fn remove_log(directory: &Path) -> Result<()> {
+pub(super) fn remove_log(directory: &Path) -> Result<()> {
     let doing = || format!("remove {}", directory.display());
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match rustix::fs::open(directory, flags, Mode::empty()) {

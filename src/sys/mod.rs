@@ -13,6 +13,7 @@ pub mod errno;
 pub mod exec;
 pub mod families;
 pub mod fork;
+pub mod handle;
 pub mod ids;
 pub mod isolation;
 pub mod landlock;

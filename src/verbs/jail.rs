@@ -203,6 +203,30 @@ fn keep(path: &Path, text: &str) -> Result<()> {
     }
 }
 
+/// The plan by which a jail starts beside the real one: with its log in `runtime`, and its cgroups
+/// under another name.
+///
+/// # Errors
+/// As [`plan()`].
+pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<Plan> {
+    let spec = &jail.spec;
+    let groups: Vec<u32> = jail.account.groups.iter().map(|group| group.gid).collect();
+    assemble(Inputs {
+        spec,
+        manifest: &jail.manifest,
+        generation: jail.generation,
+        tree: &jail.tree,
+        runtime,
+        cgroup,
+        host: &Host::probe()?,
+        uid: jail.account.user.uid,
+        gid: jail.account.group.gid,
+        groups: &groups,
+        interpreter: &build::interpreter_of(spec)?,
+        mode: Mode::Supervised,
+    })
+}
+
 /// Makes a plan without leaving anything.
 fn make_plan(
     places: &Places,

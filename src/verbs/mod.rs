@@ -2,6 +2,7 @@
 //! them and shows what they answer.
 #![forbid(unsafe_code)]
 
+mod attack;
 mod bisect;
 mod check;
 mod closure;
@@ -26,9 +27,11 @@ mod trial;
 mod up;
 mod user;
 mod why;
+mod worker;
 
 use std::path::{Path, PathBuf};
 
+pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
 pub use heal::{Healed, heal};

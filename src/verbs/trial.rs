@@ -7,17 +7,16 @@ mod crew;
 mod place;
 mod worker;
 
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Places;
+use super::worker::Worker;
 use crate::spec::{self, Spec};
-use crate::{Doing, Error, Result};
+use crate::{Error, Result};
 use copies::Copied;
 pub(super) use crew::{Crew, Signals, Terms};
 use place::Place;
@@ -166,14 +165,6 @@ pub(super) struct Trial {
     place: Place,
 }
 
-/// A worker's process, which ends when this is dropped.
-#[derive(Debug)]
-struct Worker {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
-}
-
 impl Trial {
     /// Makes the place number `number` and starts its worker, whose copies cover `required`, and
     /// `optional` as far as they are not too large.
@@ -189,7 +180,7 @@ impl Trial {
         (required, optional): (&[PathBuf], &[PathBuf]),
     ) -> Result<Self> {
         let place = Place::make(places, name, number)?;
-        let process = Worker::start(&place, name, way)?;
+        let process = start_worker(&place, name, way)?;
         let mut trial = Self {
             process,
             copied: Copied::default(),
@@ -201,9 +192,7 @@ impl Trial {
         })?;
         match trial.process.receive()? {
             Answer::Ready(copied) => trial.copied = copied,
-            Answer::Failed(code, doing, why, hint) => {
-                return Err(Answer::error(code, doing, why, hint));
-            }
+            Answer::Failed(failure) => return Err(failure.into()),
             Answer::Tried(_) => return Err(out_of_turn()),
         }
         Ok(trial)
@@ -252,7 +241,7 @@ impl Trial {
     pub(super) fn receive(&mut self) -> Result<Outcome> {
         match self.process.receive()? {
             Answer::Tried(outcome) => Ok(outcome),
-            Answer::Failed(code, doing, why, hint) => Err(Answer::error(code, doing, why, hint)),
+            Answer::Failed(failure) => Err(failure.into()),
             Answer::Ready(_) => Err(out_of_turn()),
         }
     }
@@ -261,7 +250,7 @@ impl Trial {
 /// To wait for an answer.
 impl AsFd for Trial {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.process.output.get_ref().as_fd()
+        self.process.as_fd()
     }
 }
 
@@ -269,71 +258,21 @@ fn out_of_turn() -> Error {
     Error::new("hear of a trial", "it answered what it was not asked")
 }
 
-impl Worker {
-    fn start(place: &Place, name: &str, way: Way) -> Result<Self> {
-        let doing = || format!("start a trial of {name}");
-        let places = place.places();
-        let mut command = Command::new("/proc/self/exe");
-        for (option, place) in [
-            ("--etc", &places.etc),
-            ("--state", &places.state),
-            ("--run", &places.run),
-        ] {
-            command.arg(option).arg(place);
-        }
-        let mut child = command
-            .args(["trial-worker", name, way.option()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .doing(doing)?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let Some(output) = output else {
-            return Err(Error::new(doing(), "it has no standard output"));
-        };
-        Ok(Self {
-            child,
-            input,
-            output: BufReader::new(output),
-        })
-    }
-
-    fn send(&mut self, line: &impl Serialize) -> Result<()> {
-        let doing = || "tell a trial what to try";
-        let mut text = serde_json::to_string(line).map_err(|error| Error::new(doing(), error))?;
-        text.push('\n');
-        let Some(input) = &mut self.input else {
-            return Err(Error::new(doing(), "it has ended"));
-        };
-        input.write_all(text.as_bytes()).doing(doing)
-    }
-
-    fn receive(&mut self) -> Result<Answer> {
-        let doing = || "hear of a trial";
-        let mut line = String::new();
-        if self.output.read_line(&mut line).doing(doing)? == 0 {
-            return Err(Error::new(doing(), "its process has ended"));
-        }
-        serde_json::from_str(&line).map_err(|error| Error::new(doing(), error))
-    }
-}
-
-impl Drop for Worker {
-    /// One that has nothing to do ends by itself; another is killed, and its namespace's
-    /// processes with it.
-    fn drop(&mut self) {
-        self.input = None;
-        for _ in 0..20 {
-            match self.child.try_wait() {
-                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
-                Ok(Some(_)) | Err(_) => return,
-            }
-        }
-        match self.child.kill().and_then(|()| self.child.wait()) {
-            // It is gone either way; what it leaves is removed with its place.
-            Ok(_) | Err(_) => {}
-        }
-    }
+/// Starts a worker for the jail in a place.
+fn start_worker(place: &Place, name: &str, way: Way) -> Result<Worker> {
+    let places = place.places();
+    let arguments = [
+        OsStr::new("--etc"),
+        places.etc.as_os_str(),
+        OsStr::new("--state"),
+        places.state.as_os_str(),
+        OsStr::new("--run"),
+        places.run.as_os_str(),
+        OsStr::new("trial-worker"),
+        OsStr::new(name),
+        OsStr::new(way.option()),
+    ];
+    Worker::start(format!("a trial of {name}"), &arguments)
 }
 
 /// The places that a spec has writable, and those that it has read-only.

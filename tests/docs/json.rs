@@ -149,6 +149,8 @@ fn trials(jail: &Jail, see: &mut dyn FnMut(&'static str, &Value)) {
     let both = of_sleep(
         "grep -q '^Groups:.*[0-9]' /proc/$P/status && grep -q '^Seccomp:.0' /proc/$P/status",
     );
+    let attacked = jail.json(&["attack", "nap", "--without", "seccomp", "--json"]);
+    see("attack", &attacked);
     let found = jail.json(&["bisect", "nap", "--json", "--", "sh", "-c", &both]);
     assert_eq!(found["with"].as_array().map(Vec::len), Some(1), "{found:#}");
     see("bisect", &found);

@@ -10,6 +10,7 @@
 
 mod machine;
 
+mod attack;
 mod background;
 mod chroot;
 mod debian;

@@ -18,9 +18,11 @@ for device in null:1:3 zero:1:5 full:1:7 random:1:8 urandom:1:9 tty:5:0; do
 	name=${device%%:*} number=${device#*:}
 	mknod -m 666 "$scratch/dev/$name" c "${number%:*}" "${number#*:}"
 done
-mkdir "$scratch/dev/pts" "$scratch/dev/shm"
+mkdir "$scratch/dev/pts"
+mkdir -m 1777 "$scratch/dev/shm"
 ln -s /proc/self/fd "$scratch/dev/fd"
 mount --bind /dev/pts "$scratch/dev/pts"
+ln -s pts/ptmx "$scratch/dev/ptmx"
 mount --move "$scratch/dev" /dev
 
 # Jails of the same name in other tests have other cgroups.

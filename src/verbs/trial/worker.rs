@@ -11,10 +11,10 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 use rustix::process::{Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 
+use super::super::worker::Failure;
 use super::super::{Places, jail, lifecycle, must_be_root};
 use super::copies::{Copied, Copies};
 use super::{Outcome, Way};
-use crate::error::Kind;
 use crate::host::process;
 use crate::run::Ended;
 use crate::run::state::{Last, State};
@@ -73,31 +73,8 @@ pub(super) enum Answer {
     Ready(Copied),
     /// To a job.
     Tried(Outcome),
-    /// It could not do it: the kind as an exit code, what, why, hint.
-    Failed(u8, String, String, Option<String>),
-}
-
-impl Answer {
-    fn failed(error: &Error) -> Self {
-        let (doing, why, hint) = error.parts();
-        Self::Failed(
-            error.exit_code(),
-            doing.to_owned(),
-            why.to_owned(),
-            hint.map(str::to_owned),
-        )
-    }
-
-    /// The error behind [`Answer::Failed`].
-    pub(super) fn error(code: u8, doing: String, why: String, hint: Option<String>) -> Error {
-        let kind = match code {
-            125 => Kind::Setup,
-            2 => Kind::Usage,
-            _ => Kind::Failed,
-        };
-        let error = Error::new(doing, why).kind(kind);
-        hint.into_iter().fold(error, Error::hint)
-    }
+    /// It could not do it.
+    Failed(Failure),
 }
 
 /// The two processes of a worker: the first leaves its namespaces and starts the second, `inside`
@@ -184,7 +161,7 @@ fn work(
             copies
         }
         Err(error) => {
-            answer(&Answer::failed(&error));
+            answer(&Answer::Failed(Failure::from(&error)));
             return Ok(());
         }
     };
@@ -192,7 +169,7 @@ fn work(
         let outcome = attempt(places, name, &copies, &job);
         answer(&match outcome {
             Ok(outcome) => Answer::Tried(outcome),
-            Err(error) => Answer::failed(&error),
+            Err(error) => Answer::Failed(Failure::from(&error)),
         });
     }
     Ok(())

@@ -1,0 +1,217 @@
+//! The layers of a jail, and its plan without some of them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::step::Namespaces;
+use crate::plan::{Phase, Plan, PlannedStep, Step};
+use crate::{Error, Result};
+
+/// What may stop a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// The root tree and its mounts: what is not there, what is read-only, nodev, noexec, nosuid.
+    Root,
+    /// What is left open when the service begins.
+    Descriptors,
+    /// The user and the groups.
+    Ids,
+    /// The capability sets.
+    Capabilities,
+    /// `no_new_privs`.
+    NoNewPrivs,
+    /// Landlock.
+    Landlock,
+    /// The filter of system calls.
+    Seccomp,
+    /// A pid namespace.
+    PidNamespace,
+    /// An IPC namespace.
+    IpcNamespace,
+    /// A UTS namespace.
+    UtsNamespace,
+    /// A session without a terminal.
+    Session,
+    /// Resource limits and cgroups.
+    Limits,
+}
+
+const NAMES: [(Layer, &str); 12] = [
+    (Layer::Root, "root"),
+    (Layer::Descriptors, "descriptors"),
+    (Layer::Ids, "ids"),
+    (Layer::Capabilities, "capabilities"),
+    (Layer::NoNewPrivs, "no_new_privs"),
+    (Layer::Landlock, "landlock"),
+    (Layer::Seccomp, "seccomp"),
+    (Layer::PidNamespace, "pid_namespace"),
+    (Layer::IpcNamespace, "ipc_namespace"),
+    (Layer::UtsNamespace, "uts_namespace"),
+    (Layer::Session, "session"),
+    (Layer::Limits, "limits"),
+];
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(layer, _)| layer == self);
+        f.write_str(name.map_or("?", |(_, name)| name))
+    }
+}
+
+impl FromStr for Layer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = NAMES.iter().find(|(_, name)| *name == text);
+        found.map(|(layer, _)| *layer).ok_or_else(|| {
+            let names: Vec<&str> = Self::removable().map(|layer| layer.name()).collect();
+            format!("there is no such layer; there are {}", names.join(", "))
+        })
+    }
+}
+
+impl Layer {
+    fn name(self) -> &'static str {
+        NAMES
+            .iter()
+            .find(|(layer, _)| *layer == self)
+            .map_or("?", |(_, name)| name)
+    }
+
+    /// Those that a jail can be started without, to see what they stop.
+    pub fn removable() -> impl Iterator<Item = Layer> {
+        NAMES
+            .iter()
+            .map(|(layer, _)| *layer)
+            .filter(|layer| *layer != Layer::Descriptors)
+    }
+}
+
+/// A group that no service has, for whoever is unconfined.
+const UNUSUAL_GROUP: u32 = 4_242_425;
+
+/// The plan with a program that is handed over in place of the service, and these arguments.
+#[must_use]
+pub fn with_prober(plan: &Plan, arguments: &[String]) -> Plan {
+    let mut plan = plan.clone();
+    for planned in &mut plan.steps {
+        match &mut planned.step {
+            Step::OpenProgram { .. } => planned.step = Step::TakeProgram,
+            Step::Execute { arguments: old, .. } => *old = arguments.to_vec(),
+            _ => {}
+        }
+    }
+    plan
+}
+
+/// The plan without these layers: what only they stop is stopped no more.
+///
+/// # Errors
+/// A layer that nothing can be started without, or not without another.
+pub fn without(plan: &Plan, layers: &[Layer], all_capabilities: u64) -> Result<Plan> {
+    let mut plan = plan.clone();
+    for layer in layers {
+        remove(&mut plan.steps, *layer, all_capabilities);
+    }
+    let off = |layer| layers.contains(&layer);
+    let needs_no_new_privs = !off(Layer::Seccomp) || !off(Layer::Landlock);
+    let refuse = |why: &str| {
+        let doing = format!("start the jail {} without a layer", plan.name);
+        Err(Error::usage(doing, why.to_owned()))
+    };
+    if off(Layer::NoNewPrivs) && needs_no_new_privs {
+        return refuse("seccomp and landlock need no_new_privs: take them out too");
+    }
+    if off(Layer::Descriptors) {
+        return refuse("the launcher's own descriptors cannot stay open");
+    }
+    if off(Layer::Ids) || off(Layer::Capabilities) {
+        let steps = &mut plan.steps;
+        steps.retain(|planned| !matches!(planned.step, Step::VerifyIds { .. }));
+    }
+    Ok(plan)
+}
+
+fn remove(steps: &mut Vec<PlannedStep>, layer: Layer, all_capabilities: u64) {
+    let drop = |planned: &PlannedStep| match layer {
+        Layer::Root => matches!(planned.phase, Phase::Mounts | Phase::Root),
+        Layer::Ids => matches!(
+            planned.step,
+            Step::SetGroups { .. } | Step::SetGids { .. } | Step::SetUids { .. }
+        ),
+        Layer::Capabilities => matches!(planned.step, Step::DropBoundingSet { .. }),
+        Layer::NoNewPrivs => matches!(planned.step, Step::NoNewPrivs),
+        Layer::Landlock => matches!(planned.step, Step::Landlock(_)),
+        Layer::Seccomp => matches!(planned.step, Step::Seccomp { .. } | Step::EndStart { .. }),
+        Layer::PidNamespace => matches!(planned.step, Step::ForkService { .. }),
+        Layer::Session => matches!(planned.step, Step::NewSession),
+        Layer::Limits => matches!(planned.step, Step::Limit { .. } | Step::JoinCgroup { .. }),
+        Layer::IpcNamespace | Layer::UtsNamespace | Layer::Descriptors => false,
+    };
+    steps.retain(|planned| !drop(planned));
+    for planned in steps {
+        match &mut planned.step {
+            Step::NewNamespaces(kinds) => match layer {
+                Layer::PidNamespace => kinds.pid = false,
+                Layer::IpcNamespace => kinds.ipc = false,
+                Layer::UtsNamespace => kinds.uts = false,
+                _ => {}
+            },
+            Step::SetCapabilities { keep } | Step::SetAmbient { keep }
+                if layer == Layer::Capabilities =>
+            {
+                *keep = all_capabilities;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A plan that confines nothing: with mounts and a host name of its own, so that a probe that gets
+/// through changes nothing outside, and as this user, or as root.
+#[must_use]
+pub fn unconfined(name: &str, user: Option<(u32, u32)>, arguments: Vec<String>) -> Plan {
+    let mut steps = vec![
+        (
+            Phase::Namespaces,
+            Step::NewNamespaces(Namespaces {
+                mount: true,
+                uts: true,
+                ..Namespaces::default()
+            }),
+        ),
+        (Phase::Mounts, Step::StopPropagation),
+        (Phase::Descriptors, Step::TakeProgram),
+    ];
+    // Somebody whose groups nobody looks after.
+    let groups = vec![UNUSUAL_GROUP];
+    steps.push((Phase::Ids, Step::SetGroups { groups }));
+    if let Some((uid, gid)) = user {
+        steps.push((Phase::Ids, Step::SetGids { gid }));
+        steps.push((Phase::Ids, Step::SetUids { uid }));
+        steps.push((Phase::Ids, Step::SetCapabilities { keep: 0 }));
+    }
+    let environment = Vec::new();
+    steps.push((
+        Phase::Execute,
+        Step::Execute {
+            arguments,
+            environment,
+        },
+    ));
+    let planned = steps.into_iter().map(|(phase, step)| PlannedStep {
+        phase,
+        step,
+        reason: "to see what it does where nothing stops it".to_owned(),
+    });
+    Plan {
+        name: name.to_owned(),
+        generation: 0,
+        forks: false,
+        steps: planned.collect(),
+        lacking: Vec::new(),
+    }
+}

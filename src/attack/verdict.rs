@@ -1,0 +1,136 @@
+//! From the answers of a probe, in the jail and outside, to a verdict.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Layer, Probe};
+use crate::filter::Instruction;
+use crate::filter::evaluate::{Call, evaluate};
+use crate::spec::Spec;
+use crate::sys::seccomp::answers;
+
+/// SIGSYS: what a filter kills with (`signal(7)`).
+const SIGSYS: i32 = 31;
+
+/// How a probe ended for the jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It got through, and nothing allows that.
+    Escaped,
+    /// It cannot be told: where nothing confines it, it does not get through either.
+    NotProven,
+    /// It got through, and the spec allows that.
+    AllowedBySpec,
+    /// It did not get through.
+    Blocked,
+}
+
+/// What comes of one probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The layer that stopped it; `None` if none did, or it is not known.
+    pub layer: Option<Layer>,
+    /// What was seen.
+    pub evidence: String,
+}
+
+/// What happened in the jail, and what the jail is.
+#[derive(Clone, Copy, Debug)]
+pub struct Confined<'a> {
+    /// The answer.
+    pub answer: &'a Answer,
+    /// The jail's policy.
+    pub spec: &'a Spec,
+    /// Its filter, if it has one, and `AUDIT_ARCH_*` of its calls.
+    pub filter: Option<(&'a [Instruction], u32)>,
+    /// The layers that were taken out.
+    pub without: &'a [Layer],
+    /// The start is over: nobody listens to its calls any more.
+    pub serving: bool,
+}
+
+/// What happened outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unconfined {
+    /// As root.
+    pub root: Answer,
+    /// As the service's user.
+    pub user: Answer,
+}
+
+/// Judges.
+pub fn judge(probe: &Probe, confined: Confined<'_>, outside: &Unconfined) -> Verdict {
+    let answer = confined.answer;
+    if let Answer::Through(_) = answer {
+        return match probe.allowed_by(confined.spec) {
+            Some(what) => Verdict {
+                outcome: Outcome::AllowedBySpec,
+                layer: None,
+                evidence: format!("{}; the spec has {what}", answer.evidence()),
+            },
+            None => Verdict {
+                outcome: Outcome::Escaped,
+                layer: None,
+                evidence: answer.evidence(),
+            },
+        };
+    }
+    let unproven = |why: String| Verdict {
+        outcome: Outcome::NotProven,
+        layer: None,
+        evidence: why,
+    };
+    if matches!(answer, Answer::TimedOut | Answer::Failed(_)) {
+        return unproven(format!("in the jail: {}", answer.evidence()));
+    }
+    if !outside.root.is_through() && !outside.user.is_through() {
+        let (root, user) = (outside.root.evidence(), outside.user.evidence());
+        let why = match root == user {
+            true => format!("unconfined too: {root}"),
+            false => format!("unconfined too: as root: {root}; as its user: {user}"),
+        };
+        return unproven(why);
+    }
+    Verdict {
+        outcome: Outcome::Blocked,
+        layer: layer(probe, confined),
+        evidence: answer.evidence(),
+    }
+}
+
+/// Which layer stopped it: the filter says so itself, of the others the first that is there.
+fn layer(probe: &Probe, confined: Confined<'_>) -> Option<Layer> {
+    let there = |layer: &&Layer| !confined.without.contains(layer);
+    let others = || {
+        let mut layers = probe.layers.iter().filter(there);
+        layers.find(|layer| **layer != Layer::Seccomp).copied()
+    };
+    match confined.answer {
+        Answer::Killed(SIGSYS) => Some(Layer::Seccomp),
+        Answer::Killed(_) => Some(Layer::Limits),
+        Answer::Refused {
+            call: Some(call), ..
+        } => match is_allowed(&confined, call) {
+            Some(false) => Some(Layer::Seccomp),
+            Some(true) | None => others(),
+        },
+        Answer::Refused { call: None, .. } => probe.layers.iter().find(there).copied(),
+        _ => others(),
+    }
+}
+
+/// Whether the filter lets a call run; `None` without a filter.
+fn is_allowed(confined: &Confined<'_>, call: &[u64; 7]) -> Option<bool> {
+    let (program, architecture) = confined.filter?;
+    let [number, arguments @ ..] = *call;
+    let call = Call {
+        architecture,
+        number: u32::try_from(number).ok()?,
+        arguments,
+    };
+    let answer = evaluate(program, &call)?.answer;
+    let asks = answer & answers::ACTION_FULL == answers::USER_NOTIF;
+    Some(answer == answers::ALLOW || asks && !confined.serving)
+}

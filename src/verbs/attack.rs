@@ -1,0 +1,230 @@
+//! `attack`: starts the real jail with a prober in place of the service, once for each thing that
+//! it tries, and says what got through.
+
+mod prober;
+mod scene;
+mod told;
+mod worker;
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::{Event, Places, Report, jail, must_be_root};
+use crate::attack::{self, Answer, Confined, Layer, Outcome, Probe, Unconfined, Verdict};
+use crate::plan::{Mode, Plan, Step, native_architecture};
+use crate::spec::Spec;
+use crate::sys::calls;
+use crate::{Error, Result};
+use prober::Arguments;
+use scene::Scene;
+pub use worker::attack_worker;
+use worker::{Attempter, Where};
+
+/// A phase of a service's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Until it is ready.
+    Start,
+    /// From then on.
+    Serve,
+}
+
+/// What `attack` was told.
+#[derive(Clone, Debug, Default)]
+pub struct AttackOptions {
+    /// The jail's name.
+    pub name: String,
+    /// The phases; empty: both.
+    pub phases: Vec<Phase>,
+    /// Layers to start the jail without.
+    pub without: Vec<Layer>,
+    /// The probes; empty: all.
+    pub probes: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attacked {
+    /// The jail's name.
+    pub name: String,
+    /// The generation that was attacked.
+    pub generation: u64,
+    /// Layers that it was started without.
+    pub without: Vec<Layer>,
+    /// How many probes got through that nothing allows.
+    pub escaped: usize,
+    /// How many the spec allows.
+    pub allowed_by_spec: usize,
+    /// How many cannot be told.
+    pub not_proven: usize,
+    /// How many were stopped.
+    pub blocked: usize,
+    /// Each probe in each phase.
+    pub probes: Vec<Tried>,
+    /// How long it took, in ms.
+    pub milliseconds: u64,
+}
+
+/// One probe in one phase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Tried {
+    /// The probe.
+    pub id: String,
+    /// What it tries.
+    pub tries: String,
+    /// Where that is from.
+    pub source: String,
+    /// The phase.
+    pub phase: Phase,
+    /// What came of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// Attacks a jail.
+///
+/// # Errors
+/// There is no such jail or probe; the jail cannot be started; another command attacks it.
+pub fn attack(places: &Places, options: &AttackOptions, report: &Report<'_>) -> Result<Attacked> {
+    let name = &options.name;
+    must_be_root(&format!("attack {name}"))?;
+    let probes = chosen(&options.probes)?;
+    let begun = Instant::now();
+    let jail = jail::plan(places, name, Mode::Supervised, report)?;
+    let scene = Scene::put_up(places, &jail)?;
+    let plan = jail::plan_beside(&jail, scene.runtime(), scene.label())?;
+    let own = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
+    let plan = attack::without(&plan, &options.without, own)?;
+    let user = (jail.account.user.uid, jail.account.group.gid);
+    let mut attack = Attack {
+        plan: &plan,
+        attempter: Attempter::start(&plan, &scene, user)?,
+        options,
+        spec: &jail.spec,
+        scene: &scene,
+    };
+    let tried = attack.all(&probes, report);
+    let finished = attack.attempter.finish();
+    let probes = tried?;
+    finished?;
+    scene.take_down()?;
+    let count = |outcome| {
+        let same = probes
+            .iter()
+            .filter(|tried| tried.verdict.outcome == outcome);
+        same.count()
+    };
+    Ok(Attacked {
+        name: name.clone(),
+        generation: jail.generation,
+        without: options.without.clone(),
+        escaped: count(Outcome::Escaped),
+        allowed_by_spec: count(Outcome::AllowedBySpec),
+        not_proven: count(Outcome::NotProven),
+        blocked: count(Outcome::Blocked),
+        probes,
+        milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// The probes of these names, or all, in the order of the table.
+fn chosen(names: &[String]) -> Result<Vec<Probe>> {
+    let mut probes = attack::probes()?;
+    let unknown = |name: &&String| !probes.iter().any(|probe| probe.id == **name);
+    if let Some(name) = names.iter().find(unknown) {
+        let doing = format!("try the probe {name:?}");
+        return Err(Error::usage(doing, "there is none of that name")
+            .hint("list them: gaoler attack --list"));
+    }
+    probes.retain(|probe| names.is_empty() || names.contains(&probe.id));
+    Ok(probes)
+}
+
+struct Attack<'a> {
+    plan: &'a Plan,
+    attempter: Attempter,
+    options: &'a AttackOptions,
+    spec: &'a Spec,
+    scene: &'a Scene,
+}
+
+impl Attack<'_> {
+    fn all(&mut self, probes: &[Probe], report: &Report<'_>) -> Result<Vec<Tried>> {
+        let phases: &[Phase] = match self.options.phases.as_slice() {
+            [] => &[Phase::Start, Phase::Serve],
+            phases => phases,
+        };
+        let mut tried = Vec::new();
+        for (number, probe) in probes.iter().enumerate() {
+            report(Event::Doing(format!(
+                "attacking {}: probe {} of {}, {}",
+                self.options.name,
+                number + 1,
+                probes.len(),
+                probe.id
+            )));
+            let outside = Unconfined {
+                root: self.answer(probe, Where::Root)?,
+                user: self.answer(probe, Where::User)?,
+            };
+            for phase in phases {
+                tried.push(self.one(probe, *phase, &outside)?);
+            }
+        }
+        Ok(tried)
+    }
+
+    fn answer(&mut self, probe: &Probe, place: Where) -> Result<Answer> {
+        let (inside, scene) = match place {
+            Where::Start | Where::Serve => (true, self.scene.inside()),
+            Where::Root | Where::User => (false, self.scene.outside()),
+        };
+        let arguments = Arguments {
+            probe: &probe.id,
+            // One who may not write would be stopped by that.
+            tells: !inside || tells(self.spec),
+            serving: place == Where::Serve,
+            scene,
+        };
+        let attempt = self.attempter.attempt(place, arguments.list())?;
+        self.scene.tidy()?;
+        Ok(Answer::of(&attempt))
+    }
+
+    fn one(&mut self, probe: &Probe, phase: Phase, outside: &Unconfined) -> Result<Tried> {
+        let place = match phase {
+            Phase::Start => Where::Start,
+            Phase::Serve => Where::Serve,
+        };
+        let answer = self.answer(probe, place)?;
+        let mut steps = self.plan.steps.iter();
+        let filter = steps.find_map(|planned| match &planned.step {
+            Step::Seccomp { program, .. } => Some(program.as_slice()),
+            _ => None,
+        });
+        let architecture = native_architecture()?;
+        let confined = Confined {
+            answer: &answer,
+            spec: self.spec,
+            filter: filter.map(|filter| (filter, architecture)),
+            without: &self.options.without,
+            serving: phase == Phase::Serve,
+        };
+        Ok(Tried {
+            id: probe.id.clone(),
+            tries: probe.tries.clone(),
+            source: probe.source.clone(),
+            phase,
+            verdict: attack::judge(probe, confined, outside),
+        })
+    }
+}
+
+/// Whether the jail lets its service write, at any time.
+fn tells(spec: &Spec) -> bool {
+    let write = calls::number("write");
+    let mut rules = spec.calls.iter();
+    rules.any(|rule| Some(rule.number) == write && !rule.start_only)
+}

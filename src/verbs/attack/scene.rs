@@ -1,0 +1,388 @@
+//! What there is outside a jail to get at, put up for the probes: a secret, sockets, shared memory,
+//! a process of the same user. All of it is in `STATE/.attack-NAME`, and goes when it is over.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::super::{Jail, Places, must_be_ours};
+use super::prober::Prober;
+use super::told::{above, in_directory, in_jail, limits, writable};
+use crate::host::cgroup::Cgroups;
+use crate::run::cgroup;
+use crate::spec::Spec;
+use crate::sys::beneath::Beneath;
+use crate::{Doing, Error, Result, plan};
+
+/// How the directory of an attack begins, which no jail's name does.
+const ATTACK: &str = ".attack-";
+
+/// The owner of a set-user-ID file: nobody's number, so that it makes nobody anybody.
+const STRANGER: u32 = 4_242_424;
+
+/// What probes make in a place that the service can write to, and may not be able to remove.
+const LEFT: [&str; 7] = [
+    ".gaoler-below",
+    ".gaoler-file",
+    ".gaoler-large",
+    ".gaoler-link",
+    ".gaoler-node",
+    ".gaoler-probe",
+    ".gaoler-written",
+];
+
+/// The socket of the one outside in a place that the service can write to.
+const SHARED: &str = ".gaoler-attack";
+
+/// The directory of an attack, taken by this process.
+#[derive(Debug)]
+struct Place {
+    directory: PathBuf,
+    label: String,
+    /// A socket in a place of the service's, to be removed with it.
+    shared: Option<PathBuf>,
+    /// A place of the host that probes write to.
+    written: Option<PathBuf>,
+    /// Given up by whoever ends.
+    _lock: OwnedFd,
+}
+
+impl Drop for Place {
+    /// After a failure; what cannot be removed now is by the next attack.
+    fn drop(&mut self) {
+        match self.remove() {
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+impl Place {
+    fn remove(&self) -> Result<()> {
+        if let Some(directory) = self.written.as_deref() {
+            remove(directory, &LEFT)?;
+        }
+        if let Some(directory) = self.shared.as_deref().and_then(Path::parent) {
+            remove(directory, &[SHARED])?;
+        }
+        clear(&self.directory, &self.label)?;
+        match fs::remove_dir(&self.directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).doing(|| format!("remove {}", self.directory.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Everything that was put up.
+#[derive(Debug)]
+pub(super) struct Scene {
+    runtime: PathBuf,
+    log: PathBuf,
+    terminal: Option<PathBuf>,
+    inside: Vec<String>,
+    outside: Vec<String>,
+    // Before its directory, in which it has a socket.
+    stand: Child,
+    /// What is held open for the probes: a terminal and a port.
+    _held: (Option<OwnedFd>, TcpListener),
+    place: Place,
+}
+
+impl Scene {
+    /// Puts everything up; what is left of an attack that was killed is removed first.
+    ///
+    /// # Errors
+    /// Another command attacks the jail; something cannot be made.
+    pub(super) fn put_up(places: &Places, jail: &Jail) -> Result<Self> {
+        let name = &jail.spec.name;
+        let label = format!("{ATTACK}{name}");
+        let path = places.state.join(&label);
+        let owner = (jail.account.user.uid, jail.account.group.gid);
+        let place = Place {
+            _lock: take(&path, name)?,
+            directory: path,
+            label,
+            shared: shared_place(&jail.spec, owner),
+            written: writable(&jail.spec).filter(|path| is_bound(&jail.spec, path)),
+        };
+        let Place {
+            directory, label, ..
+        } = &place;
+        let doing = || format!("put up what is attacked in {}", directory.display());
+        clear(directory, label)?;
+        let token = random();
+        let made = Made { directory, owner };
+        made.files(&token).doing(doing)?;
+        let shared = place.shared.as_deref();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).doing(doing)?;
+        let port = listener.local_addr().doing(doing)?.port();
+        let free = TcpListener::bind(("127.0.0.1", 0)).doing(doing)?;
+        let free = free.local_addr().doing(doing)?.port();
+        let terminal = terminal().doing(doing)?;
+        let (terminal, terminal_path) =
+            terminal.map_or_else(Default::default, |(master, path)| (Some(master), path));
+        let mut both = vec![
+            format!("token={token}"),
+            format!("secret={}", directory.join("secret").display()),
+            format!("socket={}", directory.join("place/socket").display()),
+            format!("abstract={label}-{token}"),
+            format!("key={}", u32::from_str_radix(&token[..7], 16).unwrap_or(1)),
+            format!("queue=gaoler-{token}"),
+            format!("policy={}", places.spec(name).display()),
+            format!("setuid={}", directory.join("stranger").display()),
+            format!("stranger={STRANGER}"),
+            format!("port={port}"),
+            format!("free={free}"),
+        ];
+        if terminal.is_some() {
+            both.push(format!("terminal={terminal_path}"));
+        }
+        both.extend(limits(&jail.spec.limits));
+        both.push(format!("handle={}", above(&jail.tree)?));
+        let stood = shared.map(|path| format!("shared={}", path.display()));
+        let (stand, address) = stand(&both, stood, owner)?;
+        both.push(format!("victim={}", stand.id()));
+        both.push(format!("address={address}"));
+        let mut inside = both.clone();
+        inside.extend(in_jail(jail, shared));
+        both.extend(in_directory(directory, &jail.tree));
+        Ok(Self {
+            runtime: directory.join("run"),
+            log: directory.join("log"),
+            terminal: terminal.as_ref().map(|_| terminal_path.into()),
+            inside,
+            outside: both,
+            stand,
+            _held: (terminal, listener),
+            place,
+        })
+    }
+
+    /// The directory of the jail's log.
+    pub(super) fn runtime(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// What its cgroups are called.
+    pub(super) fn label(&self) -> &str {
+        &self.place.label
+    }
+
+    /// Where what it logs is written.
+    pub(super) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// A terminal that probes may get at, where there are any.
+    pub(super) fn terminal(&self) -> Option<&Path> {
+        self.terminal.as_deref()
+    }
+
+    /// What a prober in the jail is told.
+    pub(super) fn inside(&self) -> &[String] {
+        &self.inside
+    }
+
+    /// What a prober outside is told.
+    pub(super) fn outside(&self) -> &[String] {
+        &self.outside
+    }
+
+    /// Removes what a probe has left in a place of the host.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub(super) fn tidy(&self) -> Result<()> {
+        match self.place.written.as_deref() {
+            Some(directory) => remove(directory, &LEFT),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes everything down.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub(super) fn take_down(mut self) -> Result<()> {
+        let doing = || "end the process that stood outside";
+        // Its standard input ends, and it removes what it has made.
+        drop(self.stand.stdin.take());
+        self.stand.wait().doing(doing)?;
+        self.place.remove()
+    }
+}
+
+/// Makes the directory and takes it.
+fn take(directory: &Path, name: &str) -> Result<OwnedFd> {
+    let doing = || format!("make {}", directory.display());
+    match rustix::fs::mkdir(directory, Mode::from_raw_mode(0o711)) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno).doing(doing),
+    }
+    must_be_ours(directory, &doing())?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(directory, flags, Mode::empty()).doing(doing)?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(Error::setup(
+            format!("attack {name}"),
+            "another command does that now",
+        )
+        .hint("wait for it, or end it")),
+        Err(errno) => Err(errno).doing(doing),
+    }
+}
+
+/// Removes everything in it, and its cgroups.
+fn clear(directory: &Path, label: &str) -> Result<()> {
+    cgroup::remove(&plan::cgroup_directories(label, &Cgroups::probe()?))?;
+    let doing = || format!("empty {}", directory.display());
+    let inside = Beneath::open(directory).doing(doing)?;
+    for name in inside.names(Path::new("."), 64).doing(doing)? {
+        inside.remove_tree(Path::new(&name)).doing(doing)?;
+    }
+    Ok(())
+}
+
+/// The files of a scene.
+struct Made<'a> {
+    directory: &'a Path,
+    owner: (u32, u32),
+}
+
+impl Made<'_> {
+    fn files(&self, token: &str) -> std::io::Result<()> {
+        self.directory("run", 0o755)?;
+        self.file("secret", token.as_bytes(), 0o644)?;
+        // As the service's program would be for somebody who is not in a jail.
+        self.file("program", b"", 0o755)?;
+        self.directory("place", 0o755)?;
+        self.file("place/null", b"", 0o666)?;
+        chown(
+            self.directory.join("place"),
+            Some(self.owner.0),
+            Some(self.owner.1),
+        )?;
+        for name in [
+            "tree", "tree/etc", "tree/dev", "tree/usr", "tree/lib", "below",
+        ] {
+            self.directory(name, 0o755)?;
+        }
+        self.file("tree/etc/passwd", b"", 0o644)?;
+        self.file("stranger", crate::attack::PROBER, 0o755)?;
+        chown(
+            self.directory.join("stranger"),
+            Some(STRANGER),
+            Some(STRANGER),
+        )?;
+        // After the owner, whose change takes the bit away.
+        self.mode("stranger", 0o4755)
+    }
+
+    fn directory(&self, name: &str, mode: u32) -> std::io::Result<()> {
+        fs::create_dir(self.directory.join(name))?;
+        self.mode(name, mode)
+    }
+
+    fn file(&self, name: &str, content: &[u8], mode: u32) -> std::io::Result<()> {
+        fs::write(self.directory.join(name), content)?;
+        self.mode(name, mode)
+    }
+
+    fn mode(&self, name: &str, mode: u32) -> std::io::Result<()> {
+        fs::set_permissions(self.directory.join(name), fs::Permissions::from_mode(mode))
+    }
+}
+
+/// 16 hexadecimal digits that nobody can guess.
+fn random() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// A pseudo-terminal: its master, and the path of its slave; `None` where there are none.
+fn terminal() -> rustix::io::Result<Option<(OwnedFd, String)>> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = match openpt(flags) {
+        Ok(master) => master,
+        Err(Errno::NOENT | Errno::NXIO) => return Ok(None),
+        Err(errno) => return Err(errno),
+    };
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let path = ptsname(&master, Vec::new())?;
+    Ok(Some((master, path.to_string_lossy().into_owned())))
+}
+
+/// Starts the one outside, as the service's user; it tells where its memory is.
+fn stand(both: &[String], shared: Option<String>, owner: (u32, u32)) -> Result<(Child, u64)> {
+    let doing = || "start the process that stands outside";
+    let prober = Prober::new()?;
+    let mut stand = Command::new(format!("/proc/self/fd/{}", prober.program().as_raw_fd()))
+        .args(["stand", "quiet", "now"])
+        .args(both)
+        .args(shared)
+        .env_clear()
+        .current_dir("/")
+        .uid(owner.0)
+        .gid(owner.1)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .doing(doing)?;
+    let mut address = [0; 8];
+    let told = match &mut stand.stdout {
+        Some(output) => output.read_exact(&mut address),
+        None => Err(std::io::ErrorKind::BrokenPipe.into()),
+    };
+    match told {
+        Ok(()) => Ok((stand, u64::from_ne_bytes(address))),
+        Err(_) => {
+            let status = stand.wait().doing(doing)?;
+            Err(Error::new(doing(), format!("it ended with {status}")))
+        }
+    }
+}
+
+/// A place of the host that the service can write to, where another could put a socket.
+fn shared_place(spec: &Spec, (uid, gid): (u32, u32)) -> Option<PathBuf> {
+    const OWNER_WRITES: u32 = 0o300;
+    const GROUP_WRITES: u32 = 0o030;
+    let own = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|metadata| {
+            let may = |bits| metadata.mode() & bits == bits;
+            let owner = metadata.uid() == uid && may(OWNER_WRITES);
+            metadata.is_dir() && (owner || metadata.gid() == gid && may(GROUP_WRITES))
+        })
+    };
+    let mut binds = spec.binds.iter().filter(|rule| rule.writable);
+    let place = binds.find(|rule| own(&rule.path))?;
+    Some(place.path.join(SHARED))
+}
+
+/// Removes these from a place that the service can write to: nothing is followed.
+fn remove(directory: &Path, names: &[&str]) -> Result<()> {
+    let doing = || format!("remove what probes left in {}", directory.display());
+    let directory = Beneath::open(directory).doing(doing)?;
+    for name in names {
+        match directory.remove_tree(Path::new(name)) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
+    }
+    Ok(())
+}
+
+fn is_bound(spec: &Spec, path: &Path) -> bool {
+    spec.binds.iter().any(|rule| rule.path == path)
+}

@@ -1,0 +1,222 @@
+//! The process that starts the jails of an attack: it has one thread, as a launch needs it.
+
+use std::io::BufRead;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use super::super::must_be_root;
+use super::super::worker::{Failure, Worker};
+use super::prober::Prober;
+use super::scene::Scene;
+use crate::attack::{unconfined, with_prober};
+use crate::plan::Plan;
+use crate::run::attempt::{Attempt, Attempts, Terms};
+use crate::{Doing, Error, Result, sys};
+
+/// How long a probe may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const SIGHUP: i32 = 1;
+
+/// Where a probe runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Where {
+    /// In the jail, before it is ready.
+    Start,
+    /// In the jail, from then on.
+    Serve,
+    /// Unconfined, as root.
+    Root,
+    /// Unconfined, as the service's user.
+    User,
+}
+
+/// The first line that a worker reads.
+#[derive(Debug, Serialize, Deserialize)]
+struct Begin {
+    plan: Plan,
+    log: PathBuf,
+    user: (u32, u32),
+    terminal: Option<PathBuf>,
+}
+
+/// The other lines.
+#[derive(Debug, Serialize, Deserialize)]
+struct Job {
+    place: Where,
+    arguments: Vec<String>,
+}
+
+/// What it answers, a line for each that it reads, and one when there is nothing more to read.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Ready,
+    Tried(Attempt),
+    Failed(Failure),
+}
+
+/// The other end: a process that tries what it is told to.
+#[derive(Debug)]
+pub(super) struct Attempter(Worker);
+
+impl Attempter {
+    /// Starts it, for a jail by its plan, among what was put up, and for its user.
+    ///
+    /// # Errors
+    /// It cannot be started; the jail's log cannot be had.
+    pub(super) fn start(plan: &Plan, scene: &Scene, user: (u32, u32)) -> Result<Self> {
+        let work = format!("an attack on {}", plan.name);
+        let mut worker = Worker::start(work, &["attack-worker"])?;
+        worker.send(&Begin {
+            plan: plan.clone(),
+            log: scene.log().to_owned(),
+            user,
+            terminal: scene.terminal().map(Path::to_owned),
+        })?;
+        match worker.receive()? {
+            Answer::Ready => Ok(Self(worker)),
+            Answer::Failed(failure) => Err(failure.into()),
+            Answer::Tried(_) => Err(out_of_turn()),
+        }
+    }
+
+    /// Tries something.
+    ///
+    /// # Errors
+    /// The jail cannot be started.
+    pub(super) fn attempt(&mut self, place: Where, arguments: Vec<String>) -> Result<Attempt> {
+        self.0.send(&Job { place, arguments })?;
+        match self.0.receive()? {
+            Answer::Tried(attempt) => Ok(attempt),
+            Answer::Failed(failure) => Err(failure.into()),
+            Answer::Ready => Err(out_of_turn()),
+        }
+    }
+
+    /// Ends it; what it had on the host is gone then.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.0.close();
+        match self.0.receive()? {
+            Answer::Ready => Ok(()),
+            Answer::Failed(failure) => Err(failure.into()),
+            Answer::Tried(_) => Err(out_of_turn()),
+        }
+    }
+}
+
+fn out_of_turn() -> Error {
+    Error::new("hear of an attack", "it answered what it was not asked")
+}
+
+/// The worker's whole life.
+///
+/// # Errors
+/// Its input is no job.
+pub fn attack_worker(input: &mut dyn BufRead, say: &mut dyn FnMut(&str)) -> Result<()> {
+    must_be_root("attack a jail")?;
+    let mut answer = |answer: Answer| match serde_json::to_string(&answer) {
+        Ok(line) => say(&line),
+        Err(_) => say("{}"),
+    };
+    let begin: Begin = match next(input)? {
+        Some(begin) => begin,
+        None => return Ok(()),
+    };
+    let mut inside = match Inside::begin(begin) {
+        Ok(inside) => inside,
+        Err(error) => {
+            answer(Answer::Failed((&error).into()));
+            return Ok(());
+        }
+    };
+    answer(Answer::Ready);
+    while let Some(job) = next(input)? {
+        answer(match inside.attempt(job) {
+            Ok(attempt) => Answer::Tried(attempt),
+            Err(error) => Answer::Failed((&error).into()),
+        });
+    }
+    answer(match inside.jail.finish() {
+        Ok(()) => Answer::Ready,
+        Err(error) => Answer::Failed((&error).into()),
+    });
+    Ok(())
+}
+
+fn next<T: serde::de::DeserializeOwned>(input: &mut dyn BufRead) -> Result<Option<T>> {
+    let doing = || "read what to attack";
+    let mut line = String::new();
+    if input.read_line(&mut line).doing(doing)? == 0 {
+        return Ok(None);
+    }
+    serde_json::from_str(&line).map_err(|error| Error::new(doing(), error))
+}
+
+struct Inside {
+    plan: Plan,
+    user: (u32, u32),
+    prober: Prober,
+    jail: Attempts,
+    outside: Attempts,
+    /// A descriptor of `/` that execve does not close: a launch that does not close it leaks it.
+    _leak: OwnedFd,
+    /// The terminal of this process's session, and the signal of its end, which is not taken: a
+    /// probe hangs it up.
+    _terminal: (Option<OwnedFd>, OwnedFd),
+}
+
+impl Inside {
+    fn begin(begin: Begin) -> Result<Self> {
+        let Begin {
+            plan,
+            log,
+            user,
+            terminal,
+        } = begin;
+        let nothing = unconfined(&plan.name, None, Vec::new());
+        // As if somebody had typed the command that starts the jail: whoever stays in this session
+        // has its terminal.
+        rustix::process::setsid().doing(|| "begin a session")?;
+        let hangup = sys::signals::descriptor(&[SIGHUP]).doing(|| "block a signal")?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let open = |path: &PathBuf| {
+            let opened = rustix::fs::open(path, flags, Mode::empty());
+            opened.doing(|| format!("open {}", path.display()))
+        };
+        let terminal = terminal.as_ref().map(open).transpose()?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        Ok(Self {
+            prober: Prober::new()?,
+            outside: Attempts::begin(&nothing, &log)?,
+            jail: Attempts::begin(&plan, &log)?,
+            _leak: rustix::fs::open("/", flags, Mode::empty()).doing(|| "open /")?,
+            _terminal: (terminal, hangup),
+            plan,
+            user,
+        })
+    }
+
+    fn attempt(&mut self, Job { place, arguments }: Job) -> Result<Attempt> {
+        let name = &self.plan.name;
+        let (attempts, plan) = match place {
+            Where::Start | Where::Serve => (&mut self.jail, with_prober(&self.plan, &arguments)),
+            Where::Root => (&mut self.outside, unconfined(name, None, arguments)),
+            Where::User => (
+                &mut self.outside,
+                unconfined(name, Some(self.user), arguments),
+            ),
+        };
+        let terms = Terms {
+            serving: place == Where::Serve,
+            patience: PATIENCE,
+        };
+        attempts.run(&plan, self.prober.program(), terms)
+    }
+}
