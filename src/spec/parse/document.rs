@@ -34,7 +34,7 @@ pub(super) struct Document {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AcceptedTable {
+pub(in crate::spec) struct AcceptedTable {
     pub check: Text,
     pub subject: Text,
     pub because: Text,
