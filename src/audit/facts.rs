@@ -6,6 +6,8 @@ mod tree;
 
 use std::path::PathBuf;
 
+#[cfg(test)]
+pub(super) use neighbours::confines;
 pub use neighbours::{Around, running_sockets};
 
 use crate::Result;

@@ -180,7 +180,7 @@ fn ancestors(pid: i32) -> Vec<PathBuf> {
 }
 
 /// Whether a descriptor can change a regular file (`proc_pid_fdinfo(5)`; open(2), `O_ACCMODE`).
-fn is_open_for_writing(pid: i32, descriptor: u32) -> bool {
+pub(super) fn is_open_for_writing(pid: i32, descriptor: u32) -> bool {
     let path = format!("/proc/{pid}/fd/{descriptor}");
     let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     let flags =

@@ -98,3 +98,29 @@ fn every_principle_is_answered() {
         }
     }
 }
+
+#[test]
+fn descriptors_that_can_write_are_told_from_others() {
+    use std::os::fd::AsRawFd;
+    let own = std::process::id().cast_signed();
+    let place = tempfile::NamedTempFile::new().unwrap();
+    let null = std::fs::File::create("/dev/null").unwrap();
+    let read = std::fs::File::open(place.path()).unwrap();
+    let can =
+        |file: &std::fs::File| live::is_open_for_writing(own, file.as_raw_fd().cast_unsigned());
+    assert!(can(place.as_file()));
+    assert!(!can(&read) && !can(&null));
+}
+
+#[test]
+fn units_that_start_a_jail_and_confine_it_are_read() {
+    let unit = "[Service]\nExecStart=/usr/sbin/gaoler run web\nProtectSystem=strict\n\
+                PrivateTmp=no\nRestrictNamespaces=yes\nRestart=always\n";
+    let found = facts::confines(unit, "web").unwrap();
+    assert_eq!(found, ["ProtectSystem=strict", "RestrictNamespaces=yes"]);
+    assert_eq!(facts::confines(unit, "other"), None);
+    assert_eq!(
+        facts::confines(&unit.replace("gaoler", "other"), "web"),
+        None
+    );
+}

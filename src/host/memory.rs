@@ -76,6 +76,25 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_was_removed_still_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("nap");
+        std::fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = std::process::Command::new(&program)
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = child.id().cast_signed();
+        let before = code(pid);
+        std::fs::remove_file(&program).unwrap();
+        let after = code(pid);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(before.removed, [""; 0]);
+        assert_eq!(after.removed, [program.to_str().unwrap()]);
+    }
+
+    #[test]
     fn this_process_has_none_of_it() {
         let own = std::process::id().cast_signed();
         assert_eq!(code(own), Code::default());

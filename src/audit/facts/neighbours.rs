@@ -160,7 +160,7 @@ fn read(path: &Path) -> Option<String> {
 }
 
 /// The settings of a unit that confine, if it starts that jail.
-pub(super) fn confines(unit: &str, name: &str) -> Option<Vec<String>> {
+pub(in crate::audit) fn confines(unit: &str, name: &str) -> Option<Vec<String>> {
     let lines = || unit.lines().map(str::trim);
     let starts = lines().any(|line| {
         let Some(command) = line.strip_prefix("ExecStart=") else {
