@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::build::{EntryKind, Manifest};
 use crate::host::process::{self, Status};
+use crate::host::{confinement, memory, sockets};
 use crate::plan::Plan;
 use crate::run::state::State;
 use crate::sys;
@@ -28,6 +29,10 @@ pub struct Live {
     pub serving: bool,
     /// What the filter would refuse runs.
     pub complaining: bool,
+    /// Filters that were there before gaoler's: those of its supervisor.
+    pub outer_filters: u32,
+    /// The executables of the processes that it descends from, the nearest first.
+    pub ancestors: Vec<PathBuf>,
 }
 
 /// One process of a jail.
@@ -51,6 +56,16 @@ pub struct Process {
     pub directory_inside: bool,
     /// The executable: its path as the kernel names it, and what is wrong with it.
     pub executable: (String, Option<String>),
+    /// The label of a security module that confines it (AppArmor, SELinux).
+    pub label: Option<String>,
+    /// The sockets that it holds.
+    pub sockets: Vec<u64>,
+    /// Descriptors that are open for writing, to files on a mount that is read-only.
+    pub writable_descriptors: Vec<(u32, String)>,
+    /// Code that is mapped from files that were removed.
+    pub removed_code: Vec<String>,
+    /// How many mappings are writable and executable at once.
+    pub writable_code: usize,
 }
 
 /// One mount of a jail.
@@ -93,6 +108,11 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
         mounts,
         serving: state.serving,
         complaining: state.complaining,
+        outer_filters: state
+            .supervisor
+            .and_then(|supervisor| process::status(supervisor.pid).ok())
+            .map_or(0, |status| status.filters),
+        ancestors: ancestors(state.supervisor.map_or(first, |supervisor| supervisor.pid)),
     })
 }
 
@@ -104,13 +124,27 @@ fn look_at(
     tree: &Path,
     manifest: &Manifest,
 ) -> Result<Process> {
+    let descriptors = process::descriptors(pid)?;
+    let code = memory::code(pid);
     // A descriptor that was closed since the list was made has no mount any more.
     let outside = |id: Option<u64>| id.is_some_and(|id| mounts.iter().all(|mount| mount.id != id));
-    let foreign = process::descriptors(pid)?
-        .into_iter()
+    let foreign = descriptors
+        .iter()
         .filter(|(number, target)| {
             target.starts_with('/') && *number > 2 && outside(mount_of(pid, *number))
         })
+        .cloned()
+        .collect();
+    let read_only = |id: Option<u64>| {
+        let mount = mounts.iter().find(|mount| Some(mount.id) == id);
+        mount.is_some_and(|mount| mount.options.iter().any(|option| option == "ro"))
+    };
+    let writable_descriptors = descriptors
+        .iter()
+        .filter(|(number, _)| {
+            read_only(mount_of(pid, *number)) && is_open_for_writing(pid, *number)
+        })
+        .cloned()
         .collect();
     let directory = process::working_directory(pid)?;
     let root = process::root(pid)?;
@@ -124,7 +158,34 @@ fn look_at(
         foreign_descriptors: foreign,
         directory_inside: directory == root || is_inside(pid, "cwd", first, directory),
         executable: executable(pid, is_init, tree, manifest),
+        label: confinement::label(pid),
+        sockets: sockets::held_by(pid),
+        writable_descriptors,
+        removed_code: code.removed,
+        writable_code: code.writable,
     })
+}
+
+/// The most generations of parents that are looked at.
+const MOST_ANCESTORS: usize = 64;
+
+/// The executables of the parents of a process, which the kernel names, not they.
+fn ancestors(pid: i32) -> Vec<PathBuf> {
+    let parent = |pid: &i32| process::status(*pid).ok().map(|status| status.parent);
+    std::iter::successors(parent(&pid), parent)
+        .take_while(|pid| *pid > 0)
+        .take(MOST_ANCESTORS)
+        .filter_map(process::executable)
+        .collect()
+}
+
+/// Whether a descriptor can change a regular file (`proc_pid_fdinfo(5)`; open(2), `O_ACCMODE`).
+pub(super) fn is_open_for_writing(pid: i32, descriptor: u32) -> bool {
+    let path = format!("/proc/{pid}/fd/{descriptor}");
+    let is_file = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let flags =
+        fdinfo(pid, descriptor, "flags:").and_then(|text| u32::from_str_radix(&text, 8).ok());
+    is_file && flags.is_some_and(|flags| flags & 0o3 != 0)
 }
 
 fn threads(pid: i32) -> Result<Vec<Status>> {
@@ -146,9 +207,13 @@ fn namespaces(pid: i32) -> Result<Vec<u64>> {
 
 /// The id of the mount that a descriptor lies on (`proc_pid_fdinfo(5)`).
 fn mount_of(pid: i32, descriptor: u32) -> Option<u64> {
+    fdinfo(pid, descriptor, "mnt_id:")?.parse().ok()
+}
+
+fn fdinfo(pid: i32, descriptor: u32, key: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).ok()?;
     text.lines()
-        .find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
+        .find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned()))
 }
 
 /// Whether a directory of a process, as the kernel names it, is the same one seen from the root of

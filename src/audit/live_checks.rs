@@ -1,7 +1,7 @@
 //! Checks of the running jail, from outside: what the plan promised against what `/proc` shows.
 
-use super::live::{NAMESPACES, Process};
-use super::{Check, Finding, Severity, Subject};
+use super::live::Process;
+use super::{Check, Finding, Needs, Severity, Subject};
 use crate::host::process::Status;
 use crate::plan::Step;
 use crate::plan::step::Namespaces;
@@ -11,99 +11,95 @@ use crate::sys::caps::CapabilitySet;
 pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "live.uid",
+        worst: Severity::Critical,
         about: "every thread has the uid in all four forms",
+        from: "",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: uids,
     },
     Check {
         id: "live.gid",
+        worst: Severity::Critical,
         about: "every thread has the gid in all four forms",
+        from: "as live.uid",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: gids,
     },
     Check {
         id: "live.groups",
+        worst: Severity::Critical,
         about: "every thread has exactly the groups",
+        from: "",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: groups,
     },
     Check {
         id: "live.capabilities",
+        worst: Severity::Critical,
         about: "no set holds more than was kept",
+        from: "capabilities(7); CVE-2022-27650",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: capabilities,
     },
     Check {
         id: "live.no-new-privs",
+        worst: Severity::Critical,
         about: "execve cannot add privileges",
+        from: "prctl(2), PR_SET_NO_NEW_PRIVS",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: no_new_privs,
     },
     Check {
         id: "live.seccomp",
+        worst: Severity::Critical,
         about: "every thread is under the filter",
+        from: "seccomp(2)",
+        remedy: RESTART,
+        needs: Needs::Live,
         look: seccomp,
     },
     Check {
         id: "live.start",
+        worst: Severity::Low,
         about: "the calls that only starting needs have come to their end",
+        from: "seccomp_unotify(2)",
+        remedy: "wait until it is ready; change service.ready if the sign is wrong",
+        needs: Needs::Live,
         look: start,
     },
     Check {
         id: "live.complain",
+        worst: Severity::High,
         about: "what the system call filter would refuse is refused",
+        from: "",
+        remedy: "restart it when enough was seen; gaoler why shows what it would have been refused",
+        needs: Needs::Live,
         look: complain,
-    },
-    Check {
-        id: "live.root",
-        about: "its root is the generation's tree: the inode is compared, as \"Running BIND9 in \
-                a chroot cage\" does with fstat",
-        look: root,
-    },
-    Check {
-        id: "live.directory",
-        about: "its working directory is inside",
-        look: directory,
-    },
-    Check {
-        id: "live.descriptor",
-        about: "no descriptor leads to a file outside (CVE-2024-21626; \"close file descriptors \
-                aggressively\")",
-        look: descriptors,
-    },
-    Check {
-        id: "live.namespace",
-        about: "its namespaces are its own",
-        look: namespaces,
-    },
-    Check {
-        id: "live.mount",
-        about: "its mounts are as tight as planned",
-        look: mounts,
-    },
-    Check {
-        id: "live.init",
-        about: "the first process that gaoler leaves in the jail has no capability and a filter",
-        look: first_process,
-    },
-    Check {
-        id: "live.executable",
-        about: "it runs what was built",
-        look: executables,
     },
 ];
 
-const RESTART: &str = "restart the jail; if it comes back, report it as a bug with the plan";
+pub(super) const RESTART: &str =
+    "restart the jail; if it comes back, report it as a bug with the plan";
 
 /// What the plan promised.
 #[derive(Default)]
-struct Promise {
+pub(super) struct Promise {
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
     capabilities: u64,
     filters: u32,
     no_new_privs: bool,
-    namespaces: Namespaces,
+    pub(super) namespaces: Namespaces,
 }
 
 impl Promise {
-    fn of(subject: &Subject<'_>) -> Self {
+    pub(super) fn of(subject: &Subject<'_>) -> Self {
         let mut promise = Self::default();
         for planned in &subject.plan.steps {
             match &planned.step {
@@ -131,7 +127,7 @@ impl Promise {
 }
 
 /// The service's processes, without the first one that gaoler left.
-fn processes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Process> + use<'a> {
+pub(super) fn processes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = &'a Process> + use<'a> {
     subject
         .live
         .into_iter()
@@ -265,188 +261,4 @@ fn complain(subject: &Subject<'_>) -> Vec<Finding> {
         "it runs in complain mode: the filter refuses nothing",
         "restart it when enough was seen; gaoler why shows what it would have been refused",
     )]
-}
-
-fn root(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else {
-        return Vec::new();
-    };
-    processes(subject)
-        .filter(|process| process.root != live.tree && !process.root_inside)
-        .map(|process| {
-            Finding::new(
-                Severity::Critical,
-                format!("process {}", process.pid),
-                format!(
-                    "its root is inode {}, the tree's is {}",
-                    process.root.1, live.tree.1
-                ),
-                RESTART,
-            )
-        })
-        .collect()
-}
-
-fn directory(subject: &Subject<'_>) -> Vec<Finding> {
-    processes(subject)
-        .filter(|process| !process.directory_inside)
-        .map(|process| {
-            Finding::new(
-                Severity::Critical,
-                format!("process {}", process.pid),
-                "its working directory is not inside the jail",
-                RESTART,
-            )
-        })
-        .collect()
-}
-
-fn descriptors(subject: &Subject<'_>) -> Vec<Finding> {
-    processes(subject)
-        .flat_map(|process| {
-            process
-                .foreign_descriptors
-                .iter()
-                .map(move |(number, target)| {
-                    Finding::new(
-                        Severity::Critical,
-                        format!("process {}, descriptor {number}", process.pid),
-                        format!("it leads to {target}, which is on no mount of the jail"),
-                        RESTART,
-                    )
-                })
-        })
-        .collect()
-}
-
-fn namespaces(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else {
-        return Vec::new();
-    };
-    let kinds = Promise::of(subject).namespaces;
-    let wanted = [kinds.mount, kinds.pid, kinds.ipc, kinds.uts];
-    let mut findings = Vec::new();
-    for process in processes(subject) {
-        let compared = NAMESPACES
-            .iter()
-            .zip(wanted)
-            .zip(process.namespaces.iter().zip(&live.host_namespaces));
-        for ((kind, wanted), (own, host)) in compared {
-            if wanted && own == host {
-                findings.push(Finding::new(
-                    Severity::Critical,
-                    format!("process {}", process.pid),
-                    format!("its {kind} namespace is the host's"),
-                    RESTART,
-                ));
-            }
-        }
-    }
-    findings
-}
-
-fn mounts(subject: &Subject<'_>) -> Vec<Finding> {
-    let Some(live) = subject.live else {
-        return Vec::new();
-    };
-    if !Promise::of(subject).namespaces.mount {
-        return Vec::new();
-    }
-    let mut findings = Vec::new();
-    for mount in &live.mounts {
-        let planned = subject
-            .plan
-            .steps
-            .iter()
-            .find_map(|planned| match &planned.step {
-                Step::Bind {
-                    path,
-                    writable: true,
-                    ..
-                } if *path == mount.path => Some(&["nosuid", "nodev", "noexec"][..]),
-                Step::Bind {
-                    path,
-                    writable: false,
-                    ..
-                } if *path == mount.path => Some(&["ro", "nosuid", "nodev", "noexec"][..]),
-                Step::MountScratch { path } if *path == mount.path => {
-                    Some(&["nosuid", "nodev", "noexec"][..])
-                }
-                Step::MountRoot { .. } if mount.path.as_os_str() == "/" => {
-                    Some(&["ro", "nosuid"][..])
-                }
-                _ => None,
-            });
-        // What lies beneath a bound directory on the host comes with it, as tight as that.
-        let Some(wanted) = planned else {
-            let beneath = live.mounts.iter().any(|above| {
-                above.path.as_os_str() != "/"
-                    && above.path != mount.path
-                    && mount.path.starts_with(&above.path)
-            });
-            if !beneath {
-                findings.push(Finding::new(
-                    Severity::Critical,
-                    mount.path.display().to_string(),
-                    "something is mounted there that the plan does not have",
-                    RESTART,
-                ));
-            }
-            continue;
-        };
-        let missing: Vec<&str> = wanted
-            .iter()
-            .copied()
-            .filter(|option| !mount.options.iter().any(|found| found == option))
-            .collect();
-        if !missing.is_empty() {
-            findings.push(Finding::new(
-                Severity::Critical,
-                mount.path.display().to_string(),
-                format!("the mount is not {}", missing.join(", ")),
-                RESTART,
-            ));
-        }
-    }
-    findings
-}
-
-fn first_process(subject: &Subject<'_>) -> Vec<Finding> {
-    let first = subject
-        .live
-        .into_iter()
-        .flat_map(|live| &live.processes)
-        .filter(|it| it.is_init);
-    first
-        .flat_map(|process| &process.threads)
-        .filter(|thread| {
-            let held = thread.permitted | thread.effective | thread.inheritable | thread.ambient;
-            held != 0 || thread.seccomp != 2 || !thread.no_new_privs
-        })
-        .map(|thread| {
-            Finding::new(
-                Severity::High,
-                "the jail's first process",
-                format!(
-                    "permitted capabilities {:x}, seccomp mode {}",
-                    thread.permitted, thread.seccomp
-                ),
-                RESTART,
-            )
-        })
-        .collect()
-}
-
-fn executables(subject: &Subject<'_>) -> Vec<Finding> {
-    processes(subject)
-        .filter_map(|process| {
-            let (path, wrong) = &process.executable;
-            Some(Finding::new(
-                Severity::Critical,
-                format!("process {}", process.pid),
-                format!("its executable {path} {}", wrong.as_ref()?),
-                "stop the jail and find out how it got there",
-            ))
-        })
-        .collect()
 }

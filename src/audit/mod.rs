@@ -1,23 +1,39 @@
-//! From a spec, a manifest and the live state to [findings](Finding), as a table of checks.
-//! Changes nothing.
+//! From a spec, a manifest, the host and the live state to [findings](Finding), as a table of
+//! checks; and from the processes that listen to what confines them ([`scan`]). Changes nothing.
 #![forbid(unsafe_code)]
 
-mod exercise_checks;
+mod accepted;
+mod elf_checks;
+pub mod facts;
+mod host_checks;
 pub mod live;
 mod live_checks;
+mod live_places;
+mod memory_checks;
+pub mod principles;
+mod rule;
+pub mod scan;
 mod score;
-mod static_checks;
+mod spec_checks;
+mod spec_places;
+mod stack_checks;
 #[cfg(test)]
 mod tests;
+mod tree_checks;
+mod tree_programs;
+mod weights;
 
 use serde::Serialize;
 
-pub use score::score;
-pub use static_checks::is_dangerous_call;
+pub use accepted::Risk;
+pub use facts::Facts;
+pub use rule::{Check, Needs, checks};
+pub use score::{score, weight};
+pub use weights::is_dangerous_call;
 
 use crate::build::Manifest;
 use crate::plan::Plan;
-use crate::spec::Spec;
+use crate::spec::{Date, Spec};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,6 +51,28 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 5] = [
+        Self::Info,
+        Self::Low,
+        Self::Medium,
+        Self::High,
+        Self::Critical,
+    ];
+
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// One thing that a check saw.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {
@@ -48,6 +86,8 @@ pub struct Finding {
     pub evidence: String,
     /// What to do about it.
     pub remedy: String,
+    /// Why it does not count, if the spec says so.
+    pub accepted: Option<Risk>,
 }
 
 impl Finding {
@@ -63,7 +103,13 @@ impl Finding {
             subject: subject.into(),
             evidence: evidence.into(),
             remedy: remedy.into(),
+            accepted: None,
         }
+    }
+
+    /// With the remedy of its rule.
+    fn plain(severity: Severity, subject: impl Into<String>, evidence: impl Into<String>) -> Self {
+        Self::new(severity, subject, evidence, "")
     }
 }
 
@@ -78,10 +124,14 @@ pub struct Subject<'a> {
     pub plan: &'a Plan,
     /// Differences between the tree and the manifest: path, what.
     pub drift: &'a [(String, String)],
+    /// What else is known of the tree and the host.
+    pub facts: &'a Facts,
     /// The running jail, if it was looked at.
     pub live: Option<&'a live::Live>,
-    /// The exercises that were tried out on the running jail and failed.
-    pub failed: &'a [FailedExercise],
+    /// The exercises that were tried out on the running jail and failed, if they were tried out.
+    pub failed: Option<&'a [FailedExercise]>,
+    /// The day on which accepted risks are or are not.
+    pub today: Date,
 }
 
 /// An exercise that a running jail did not pass.
@@ -95,40 +145,27 @@ pub struct FailedExercise {
     pub last_words: String,
 }
 
-/// One rule: its id, what it protects from, and how to look.
-#[derive(Clone, Copy)]
-pub struct Check {
-    /// Stable id of its findings.
-    pub id: &'static str,
-    /// What it looks for and why.
-    pub about: &'static str,
-    /// Looks. The findings get the check's id.
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-}
-
-/// Every check there is, static ones first.
-pub fn checks() -> impl Iterator<Item = &'static Check> {
-    static_checks::CHECKS
-        .iter()
-        .chain(live_checks::CHECKS)
-        .chain(exercise_checks::CHECKS)
-}
-
-/// Runs every check that can be run: the live ones need a running jail.
+/// Runs every check that can be run: the live ones need a running jail. What counts comes first,
+/// worst first, then what the spec accepts.
 pub fn audit(subject: &Subject<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = checks()
-        .flat_map(|check| {
-            (check.look)(subject).into_iter().map(|finding| Finding {
-                id: check.id.to_owned(),
-                ..finding
-            })
-        })
-        .collect();
+    let mut findings: Vec<Finding> = checks().flat_map(|check| found(check, subject)).collect();
+    accepted::apply(subject, &mut findings);
     findings.sort_by(|left, right| {
-        right
-            .severity
-            .cmp(&left.severity)
+        (left.accepted.is_some().cmp(&right.accepted.is_some()))
+            .then_with(|| right.severity.cmp(&left.severity))
             .then_with(|| left.id.cmp(&right.id))
     });
     findings
+}
+
+/// What one rule finds.
+fn found(check: &Check, subject: &Subject<'_>) -> Vec<Finding> {
+    let named = |mut finding: Finding| {
+        finding.id = check.id.to_owned();
+        if finding.remedy.is_empty() {
+            finding.remedy = check.remedy.to_owned();
+        }
+        finding
+    };
+    (check.look)(subject).into_iter().map(named).collect()
 }

@@ -7,7 +7,7 @@ const WORST: f64 = 10.0;
 
 /// What one finding adds. Nothing is ever subtracted, so that granting more can only raise the
 /// score.
-fn weight(severity: Severity) -> f64 {
+pub fn weight(severity: Severity) -> f64 {
     match severity {
         Severity::Info => 0.0,
         Severity::Low => 0.2,
@@ -17,10 +17,11 @@ fn weight(severity: Severity) -> f64 {
     }
 }
 
-/// The sum of the weights, at most 10, to one decimal.
+/// The sum of the weights of what is not accepted, at most 10, to one decimal.
 pub fn score(findings: &[Finding]) -> f64 {
     let sum: f64 = findings
         .iter()
+        .filter(|finding| finding.accepted.is_none())
         .map(|finding| weight(finding.severity))
         .sum();
     // The sum of nothing is -0.0.

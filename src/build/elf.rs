@@ -16,6 +16,7 @@ mod lookup;
 mod machine;
 mod nearest;
 mod object;
+mod property;
 mod root;
 mod search;
 
@@ -40,6 +41,7 @@ use search::Place;
 pub use inspect::{ElfInfo, Inspected};
 pub use lookup::{Definer, Sought, Standing};
 pub use nearest::{Nearest, nearest};
+pub use property::ControlFlow;
 
 /// Where ldconfig(8) writes its cache.
 const CACHE_PATH: &str = "/etc/ld.so.cache";

@@ -81,7 +81,10 @@ pub enum Verb {
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
-        gaoler check named --live --json --fail-above 2")]
+        gaoler check named --live --json --fail-above 2\n  \
+        gaoler check named --sarif > named.sarif\n  \
+        gaoler check                         what listens on this machine, and what confines it\n  \
+        gaoler check --unix --json --fail-above 5")]
     Check(Check),
     /// Say what the jail denied its service, and the smallest change for each.
     ///
@@ -335,20 +338,27 @@ pub struct Why {
 /// What `check` can be told.
 #[derive(Args, Debug)]
 pub struct Check {
-    /// The jail's name.
-    pub name: String,
+    /// The jail's name. Without it: every process of the machine that listens on TCP or UDP, and
+    /// what confines it, worst first.
+    pub name: Option<String>,
     /// Look at the running processes too.
-    #[arg(long)]
+    #[arg(long, requires = "name")]
     pub live: bool,
     /// Run the exercises of the spec against the running jail.
-    #[arg(long)]
+    #[arg(long, requires = "name")]
     pub exercise: bool,
-    /// Exit with 3 if the score is above this.
+    /// Without a name: Unix sockets too.
+    #[arg(long, conflicts_with = "name")]
+    pub unix: bool,
+    /// Exit with 3 if the score is above this; without a name, the exposure of the worst.
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     pub fail_above: Option<f64>,
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
+    /// Print the findings as SARIF 2.1.0, for code scanning.
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
 }
 
 /// What `bisect` can be told.

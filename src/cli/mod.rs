@@ -4,9 +4,11 @@
 mod args;
 mod asking;
 mod attacks;
+mod checks;
 mod completions;
 mod direct;
 mod output;
+mod sarif;
 mod screen;
 mod specs;
 mod traces;
@@ -168,18 +170,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
-        Verb::Check(check) => {
-            let look = verbs::Look {
-                live: check.live,
-                exercise: check.exercise,
-            };
-            let found = verbs::check(&places, &check.name, look, &report)?;
-            output.show(check.json, &found, || {
-                screen::check(&found, output.colour())
-            })?;
-            let above = check.fail_above.is_some_and(|limit| found.score > limit);
-            Ok(if above { FINDINGS } else { 0 })
-        }
+        Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;
             output.show(attack.json, &probes, || attacks::listed(&probes))
@@ -254,6 +245,39 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
+}
+
+/// Checks one jail, or everything that listens.
+fn check(places: &Places, asked: &args::Check, output: &Output) -> Result<u8> {
+    let report = |event: Event| output.event(&event);
+    let colour = output.colour();
+    let score = match &asked.name {
+        Some(name) => {
+            let look = verbs::Look {
+                live: asked.live,
+                exercise: asked.exercise,
+            };
+            let found = verbs::check(places, name, look, &report)?;
+            let spec = places.spec(name);
+            let sarif = || sarif::log(&found.findings, found.score, Some(&spec));
+            match asked.sarif {
+                true => output.show(true, &sarif(), String::new)?,
+                false => output.show(asked.json, &found, || checks::check(&found, colour))?,
+            };
+            found.score
+        }
+        None => {
+            let found = verbs::scan(places, asked.unix)?;
+            let sarif = || sarif::log(&found.findings, found.score, None);
+            match asked.sarif {
+                true => output.show(true, &sarif(), String::new)?,
+                false => output.show(asked.json, &found, || checks::scan(&found, colour))?,
+            };
+            found.score
+        }
+    };
+    let above = asked.fail_above.is_some_and(|limit| score > limit);
+    Ok(if above { FINDINGS } else { 0 })
 }
 
 /// Asks about each denial, and takes over what is allowed.

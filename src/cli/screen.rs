@@ -6,14 +6,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{traces, whys};
-use crate::audit::{Finding, Severity};
+use super::{checks, traces, whys};
+use crate::audit::Severity;
 use crate::build::{Built, EntryKind};
 use crate::learn::trace::Phase;
 use crate::learn::{ExerciseRun, Trace};
 use crate::plan::Plan;
 use crate::sys::caps;
-use crate::verbs::{CheckReport, Jail, Learned, Status, Up};
+use crate::verbs::{Jail, Learned, Status, Up};
 
 /// How many findings `up` shows; `check` shows all.
 const FINDINGS_SHOWN: usize = 5;
@@ -53,12 +53,12 @@ pub(super) fn up(up: &Up) -> String {
     }
     line(&mut text, "runs as", &identity(jail));
     line(&mut text, "may do", &allowances(jail));
-    line(&mut text, "score", &score(&up.report));
+    line(&mut text, "score", &checks::score(&up.report));
     for finding in up
         .report
         .findings
         .iter()
-        .filter(|found| found.severity > Severity::Info)
+        .filter(|found| found.severity > Severity::Info && found.accepted.is_none())
         .take(FINDINGS_SHOWN)
     {
         line(
@@ -256,24 +256,6 @@ fn direction_word(rule: &crate::spec::PortRule) -> &'static str {
     }
 }
 
-fn score(report: &CheckReport) -> String {
-    let count = |severity| {
-        report
-            .findings
-            .iter()
-            .filter(|found| found.severity == severity)
-            .count()
-    };
-    format!(
-        "{:.1} of 10 (0 is best); {} critical, {} high, {} medium, {} low",
-        report.score,
-        count(Severity::Critical),
-        count(Severity::High),
-        count(Severity::Medium),
-        count(Severity::Low),
-    )
-}
-
 /// `up --json`.
 pub(super) fn up_json(up: &Up) -> Value {
     json!({
@@ -417,32 +399,4 @@ pub(super) fn status(status: &Status) -> String {
             format!("{} is stopped{last}\n", status.name)
         }
     }
-}
-
-/// `check`.
-pub(super) fn check(report: &CheckReport, colour: bool) -> String {
-    let mut text = format!("{}: score {}\n", report.name, score(report));
-    for finding in &report.findings {
-        text += &finding_in_words(finding, colour);
-    }
-    text
-}
-
-fn finding_in_words(finding: &Finding, colour: bool) -> String {
-    let (name, code) = match finding.severity {
-        Severity::Info => ("info", "2"),
-        Severity::Low => ("low", "36"),
-        Severity::Medium => ("medium", "33"),
-        Severity::High => ("high", "31"),
-        Severity::Critical => ("critical", "1;31"),
-    };
-    let severity = if colour {
-        format!("\u{1b}[{code}m{name:<8}\u{1b}[0m")
-    } else {
-        format!("{name:<8}")
-    };
-    format!(
-        "  {severity} {}: {}\n           {}\n           remedy: {}\n",
-        finding.id, finding.subject, finding.evidence, finding.remedy
-    )
 }

@@ -3,6 +3,8 @@
 
 pub mod cgroup;
 pub mod command;
+pub mod confinement;
+pub mod memory;
 pub mod process;
 pub mod sockets;
 pub mod users;

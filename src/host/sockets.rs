@@ -90,6 +90,34 @@ fn address_of(text: &str) -> Option<IpAddr> {
     Some(Ipv6Addr::from(bytes).to_canonical())
 }
 
+/// The flag of a Unix socket that listens (`__SO_ACCEPTCON` of the kernel).
+const ACCEPTS: u32 = 0x0001_0000;
+
+/// The listening Unix sockets of the network namespace of `pid`: inode and path, with `@` for the
+/// first byte of an abstract one; nothing if the process has ended. The path is whatever somebody
+/// chose.
+pub fn unix_listeners(pid: i32) -> Vec<(u64, String)> {
+    let bytes = fs::read(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+    parse_unix(&String::from_utf8_lossy(&bytes))
+}
+
+/// `Num RefCount Protocol Flags Type St Inode Path` (`proc_pid_net(5)`). A path can hold line
+/// ends; what comes after one is no line of the table.
+fn parse_unix(table: &str) -> Vec<(u64, String)> {
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut fields = line.split_ascii_whitespace();
+            let flags = u32::from_str_radix(fields.nth(3)?, 16).ok()?;
+            let inode = fields.nth(2)?;
+            let (_, path) = line.split_once(&format!(" {inode}"))?;
+            let path = path.strip_prefix(' ').unwrap_or_default();
+            (flags & ACCEPTS != 0).then_some((inode.parse().ok()?, path.to_owned()))
+        })
+        .collect()
+}
+
 /// The inodes of the sockets that a process holds. Empty if it has ended meanwhile.
 pub fn held_by(pid: i32) -> Vec<u64> {
     let Ok(descriptors) = process::descriptors(pid) else {
@@ -181,6 +209,19 @@ mod tests {
                 .any(|owner| owner.pid == own && owner.address == Ipv4Addr::LOCALHOST),
             "{owners:?}"
         );
+    }
+
+    #[test]
+    fn unix_sockets_that_listen_have_any_path() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            ffff9d: 00000002 00000000 00010000 0001 01 19210 /run/a b\n\
+            ffff9e: 00000002 00000000 00010000 0001 01 19211 @abstract\n\
+            ffff9f: 00000003 00000000 00000000 0001 03 19212 /run/c\n\
+            nonsense\n\
+            ffffa0: 00000002 00000000 00010000 0005 01    77\n";
+        let all = [(19210, "/run/a b"), (19211, "@abstract"), (77, "")];
+        let all = all.map(|(inode, path)| (inode, path.to_owned()));
+        assert_eq!(parse_unix(table), all);
     }
 
     #[test]

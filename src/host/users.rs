@@ -100,6 +100,16 @@ pub fn user_by_id(uid: u32) -> Result<Option<User>> {
     Ok(parse_users(&file).find(|user| user.uid == uid))
 }
 
+/// The names of all users with this number in `/etc/passwd`.
+///
+/// # Errors
+/// `/etc/passwd` cannot be read.
+pub fn names_of(uid: u32) -> Result<Vec<String>> {
+    let file = read(Path::new("/etc/passwd"))?;
+    let same = parse_users(&file).filter(|user| user.uid == uid);
+    Ok(same.map(|user| user.name).collect())
+}
+
 /// The group with this number in `/etc/group`, or `None`.
 ///
 /// # Errors

@@ -53,6 +53,7 @@ impl Allowance {
             ports,
             limits: _,
             protections: _,
+            accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();
         all.extend(binds.iter().cloned().map(Self::Bind));

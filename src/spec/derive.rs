@@ -113,6 +113,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         ports: network::ports(trace, knowledge),
         limits: Limits::default(),
         protections: Protections::default(),
+        accepted: Vec::new(),
     };
     spec.service.ready = ready;
     spec.service.pid_file = pid_file::pid_file(trace, knowledge, &spec.binds);

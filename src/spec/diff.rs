@@ -35,6 +35,8 @@ pub enum Cost {
     Readable,
     /// A limit.
     Limit,
+    /// A finding that is accepted.
+    Risk,
     /// How it is started, told and stopped.
     Service,
     /// How it is tried.

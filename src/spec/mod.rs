@@ -2,6 +2,7 @@
 //! with gaoler. A spec belongs to a person; each allowance says what needs it (`because`).
 #![forbid(unsafe_code)]
 
+mod accepted;
 mod allowance;
 mod derive;
 mod diff;
@@ -14,6 +15,7 @@ mod service;
 mod types;
 mod write;
 
+pub use accepted::CHECKS;
 pub use allowance::Allowance;
 pub use derive::{
     Derived, DirectoryFacts, Facts, derive, is_kernel, is_ruling, is_secret, is_shared_place,

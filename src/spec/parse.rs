@@ -10,11 +10,11 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use document::{Document, ExerciseTable, ServiceTable, Text};
+use document::{AcceptedTable, Document, ExerciseTable, ServiceTable, Text};
 use problem::Problems;
 use value::Seen;
 
-use super::{Exercise, Limits, Protections, Ready, Reload, Service, Spec};
+use super::{Accepted, Exercise, Limits, Protections, Ready, Reload, Service, Spec};
 use crate::Result;
 
 /// The version of the file format that is written and read.
@@ -79,6 +79,7 @@ impl Problems<'_> {
                 seccomp: protections.seccomp,
                 uts_namespace: protections.uts_namespace,
             },
+            accepted: self.all_accepted(&document.accepted),
         }
     }
 
@@ -191,6 +192,19 @@ impl Problems<'_> {
             (None, Some(signal)) => Some(Reload::Signal(self.signal(signal))),
             (None, None) => None,
         }
+    }
+
+    fn all_accepted(&mut self, tables: &[AcceptedTable]) -> Vec<Accepted> {
+        let mut seen = Seen::new();
+        let mut all = Vec::new();
+        for table in tables {
+            let accepted = self.accepted(table);
+            let key = (accepted.check.clone(), accepted.subject.clone());
+            let what = format!("what is accepted of `{}`", accepted.check);
+            self.once(&mut seen, key, table.subject.span(), what);
+            all.push(accepted);
+        }
+        all
     }
 
     fn exercises(&mut self, tables: &[ExerciseTable]) -> Vec<Exercise> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
 
 /// The policy of one jail. Written by `learn`, owned by a person, read by everything else.
@@ -38,6 +39,8 @@ pub struct Spec {
     pub limits: Limits,
     /// Which layers must hold.
     pub protections: Protections,
+    /// Findings of `check` that a person takes the risk of.
+    pub accepted: Vec<Accepted>,
 }
 
 /// The program of a jail: `[service]`.

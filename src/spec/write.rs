@@ -8,8 +8,8 @@ use std::path::Path;
 use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
-    BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise, FileKind, FileRule,
-    Limits, PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
+    Accepted, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise, FileKind,
+    FileRule, Limits, PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
 };
 use crate::sys::{calls, caps, families};
 
@@ -39,6 +39,7 @@ pub fn to_toml(spec: &Spec) -> String {
     file.allow(spec);
     file.limits(&spec.limits);
     file.protections(&spec.protections);
+    file.accepted(&spec.accepted);
     file.text
 }
 
@@ -236,6 +237,17 @@ impl File {
                 Demand::Prefer => self.key(layer, "\"prefer\""),
                 Demand::Off => self.key(layer, "\"off\""),
             }
+        }
+    }
+
+    fn accepted(&mut self, accepted: &[Accepted]) {
+        for (index, risk) in accepted.iter().enumerate() {
+            let comments = ["What `check` finds and is not to count, until that day."];
+            self.section("[[accepted]]", if index == 0 { &comments } else { &[] });
+            self.key("check", quoted(&risk.check));
+            self.key("subject", quoted(&risk.subject));
+            self.key("because", quoted(&risk.because));
+            self.key("until", quoted(&risk.until.to_string()));
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::{Event, Places, Report as Events, jail, must_be_root};
-use crate::audit::{self, FailedExercise, Finding, Subject, live};
+use super::{Event, Places, Report as Events, jail, must_be_root, scan, unseen};
+use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
 use crate::learn;
 use crate::plan::Mode;
-use crate::run::state::State;
-use crate::spec::Spec;
+use crate::run::Ended;
+use crate::run::state::{Last, State};
+use crate::spec::{Date, Spec};
 use crate::{Error, Result};
 
 /// What a check found.
@@ -60,29 +61,48 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
         .map(|drift| (drift.path.display().to_string(), drift.what.to_string()))
         .collect();
     let mut seen = None;
-    let mut failed = Vec::new();
+    let mut failed = None;
     if look.live || look.exercise {
         let state = present(name, running, jail.generation, look)?;
         if look.live {
             seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
         }
         if look.exercise {
-            failed = exercise(name, &spec, report)?;
+            failed = Some(exercise(name, &spec, report)?);
         }
     }
+    let facts = facts(places, &jail)?;
     let findings = audit::audit(&Subject {
         spec: &spec,
         manifest: &jail.manifest,
         plan: &jail.plan,
         drift: &drift,
+        facts: &facts,
         live: seen.as_ref(),
-        failed: &failed,
+        failed: failed.as_deref(),
+        today: Date::today(),
     });
     Ok(Report {
         name: name.to_owned(),
         score: audit::score(&findings),
         findings,
     })
+}
+
+/// What there is to know of the tree and the host. A trace that cannot be read shows nothing, and
+/// what nothing shows is not told from what is not needed.
+fn facts(places: &Places, jail: &jail::Jail) -> Result<Facts> {
+    let name = &jail.spec.name;
+    let mut around = scan::around(places, name)?;
+    if let Ok(trace) = learn::load(&places.trace(name)) {
+        around.unseen = unseen::of(&jail.spec, &trace);
+    }
+    around.killed_by = match Last::load(&places.runtime(name)).map(|last| last.ended) {
+        Some(Ended::Killed(signal)) => Some(signal),
+        Some(Ended::Exited(_)) | None => None,
+    };
+    let uid = jail.account.user.uid;
+    Facts::gather(&jail.spec, &jail.tree, &jail.manifest, uid, around)
 }
 
 /// The jail's state, if what runs is what was built from the present spec.

@@ -7,13 +7,13 @@ mod logged;
 use std::path::PathBuf;
 
 use super::{Event, Jail, Places, Report, jail, learn, must_be_root};
-use crate::audit::{self, Finding, Severity, Subject};
+use crate::audit::{self, Facts, Finding, Severity, Subject};
 use crate::build::{self, Manifest};
 use crate::learn as learner;
 use crate::plan::{Mode, Plan, Step};
 use crate::run::ComplaintRecord;
 use crate::run::state::State;
-use crate::spec::{self, Spec};
+use crate::spec::{self, Date, Spec};
 use crate::why::{self, Denial, Evidence, HostLimits, Inside, Records, Remedy, Source};
 use crate::{Error, Result};
 
@@ -223,8 +223,10 @@ fn weigh(subject: &Weighed<'_>, denial: Denial) -> Explained {
             manifest: subject.manifest,
             plan: subject.plan,
             drift: &[],
+            facts: &Facts::default(),
             live: None,
-            failed: &[],
+            failed: None,
+            today: Date::today(),
         })
     };
     let (before, after) = (look(subject.spec), look(&changed));

@@ -80,6 +80,9 @@ fn the_documented_keys_are_those_that_are_printed() {
     let spec = std::fs::read_to_string(jail.spec()).unwrap();
     let spec = spec.replace("[protections]", "[protections]\nuts_namespace = \"off\"");
     let null = r#"{ path = "/dev/null", device = "null", because = "for the manifest" }"#;
+    let spec = spec
+        + "\n[[accepted]]\ncheck = \"spec.protection\"\nsubject = \"protections.*\"\n\
+                       because = \"a test\"\nuntil = \"2999-12-31\"\n";
     let spec = spec.replace("devices = []", &format!("devices = [{null}]"));
     std::fs::write(jail.spec(), spec).unwrap();
     see("up", &jail.json(&["up", "nap", "--json"]));
@@ -94,6 +97,9 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    see("check without a name", &jail.json(&["check", "--json"]));
+    drop(listener);
     see(
         "why",
         &jail.json(&["why", "nap", "--log", &log(&jail), "--json"]),

@@ -6,6 +6,7 @@
     reason = "a helper of a test fails the test"
 )]
 
+mod checks;
 mod json;
 mod pages;
 mod services;

@@ -33,13 +33,54 @@ fn up_once_and_again() {
         let check = m.json(&["check", "named", "--live"]);
         assert_eq!(keys(&check), ["findings", "name", "score"]);
         for finding in check["findings"].as_array().unwrap() {
-            let expected = ["evidence", "id", "remedy", "severity", "subject"];
+            let expected = [
+                "accepted", "evidence", "id", "remedy", "severity", "subject",
+            ];
             assert_eq!(keys(finding), expected);
         }
+        println!("{check:#}");
         assert!(check["score"].as_f64().unwrap() < 1.0, "{check:#}");
         let above = m.gaoler(&["check", "named", "--live", "--fail-above=-1"]);
         assert_eq!(above.code, 3, "{above:#?}");
+        let sarif = m.gaoler(&["check", "named", "--live", "--sarif"]);
+        let sarif: Value = serde_json::from_str(&sarif.out).unwrap();
+        let results = sarif["runs"][0]["results"].as_array().unwrap();
+        assert_eq!(results.len(), check["findings"].as_array().unwrap().len());
+        scanned(m);
     });
+}
+
+/// What listens on the machine: the jail, hardly exposed, after a listener that nothing confines.
+fn scanned(m: &Machine) {
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let scan = m.json(&["check"]);
+    drop(listener);
+    println!("{scan:#}");
+    let listening = scan["listening"].as_array().unwrap();
+    let pid = m.json(&["status", "named"])["pid"].clone();
+    let of = |pid: &Value| listening.iter().position(|one| one["pid"] == *pid);
+    let (named, own) = (of(&pid).unwrap(), of(&std::process::id().into()).unwrap());
+    assert!(own < named, "the worst first");
+    let (named, own) = (&listening[named], &listening[own]);
+    assert_eq!(named["jail"], "named");
+    for layer in ["landlock", "no_new_privs", "own_root", "seccomp"] {
+        assert_eq!(
+            (&named[layer], &own[layer]),
+            (&true.into(), &false.into()),
+            "{layer}"
+        );
+    }
+    assert!(named["exposure"].as_f64().unwrap() <= 1.0, "{named:#}");
+    assert!(own["exposure"].as_f64().unwrap() >= 7.0, "{own:#}");
+    assert_eq!(scan["score"], listening[0]["exposure"]);
+    // The listener is gone, and whatever else listens here is not the test's to say.
+    let shown = m.gaoler(&["check", "--fail-above=-1"]);
+    assert_eq!(shown.code, 3, "{shown:#?}");
+    assert!(shown.out.contains("jail named, Landlock"), "{shown:#?}");
+    assert!(
+        shown.out.contains("aa-unconfined: not confined"),
+        "{shown:#?}"
+    );
 }
 
 fn keys(value: &Value) -> Vec<&str> {

@@ -1,6 +1,8 @@
 //! Two jails of BIND at once.
 
-use crate::machine::{machine, zone_file};
+use std::fs;
+
+use crate::machine::{Machine, machine, zone_file};
 
 #[test]
 fn two_jails_with_configurations_of_their_own() {
@@ -31,7 +33,7 @@ fn two_jails_with_configurations_of_their_own() {
         ];
         m.gaoler(&[&["up", "second", "--"], &command[..]].concat())
             .ok();
-        m.sound("second");
+        shares_its_user(m);
         assert_eq!(m.pid("named"), first);
         let second = |name: &str| {
             let done = m.run(&["dig", "@127.0.0.2", "+short", "+tries=1", "+time=3", name]);
@@ -54,4 +56,19 @@ fn two_jails_with_configurations_of_their_own() {
         m.nothing_left("named", &[]);
         m.nothing_left("second", &[]);
     });
+}
+
+/// Both run as BIND's user: that is found, and once it is accepted the jail is sound.
+fn shares_its_user(m: &Machine) {
+    let report = m.json(&["check", "second", "--live"]);
+    let findings = report["findings"].as_array().unwrap().iter();
+    let shared: Vec<_> = findings.filter(|one| one["id"] == "shared.uid").collect();
+    assert_eq!(shared.len(), 1, "{report:#}");
+    assert_eq!(shared[0]["subject"], "jail named");
+    let path = "/etc/gaoler/second.toml";
+    let accepted = "\n[[accepted]]\ncheck = \"shared.uid\"\nsubject = \"jail named\"\n\
+                    because = \"one package, one user\"\nuntil = \"2999-12-31\"\n";
+    let spec = fs::read_to_string(path).unwrap() + accepted;
+    fs::write(path, spec).unwrap();
+    m.sound("second");
 }

@@ -2,6 +2,7 @@
 //! and hostile services get out of it: nothing. Run as root, through the real binary.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod checks;
 mod common;
 mod complaints;
 mod daemons;

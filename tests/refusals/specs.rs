@@ -265,3 +265,14 @@ fn a_protection_that_is_off_where_it_is_needed() {
     }
     place.nothing_runs();
 }
+
+#[test]
+fn a_risk_that_is_accepted_until_no_day() {
+    let risk = "[service]\n";
+    let accepted = "[[accepted]]\ncheck = \"spec.root\"\nsubject = \"x\"\nbecause = \"a test\"\nuntil = \"2027-02-30\"\n[service]\n";
+    refused(
+        risk,
+        accepted,
+        &["\"2027-02-30\"", "`2027-02-30` is no day", "such as"],
+    );
+}

@@ -143,7 +143,10 @@ const OTHERS: &[Daemon] = &[
         ..clean("gcc", "nineties")
     },
     Daemon {
-        findings: &[("tree.shell: /usr/bin/python3", "it is in Python")],
+        findings: &[
+            ("tree.shell: /usr/bin/python3", "it is in Python"),
+            ("elf.pie: /usr/bin/python3", "Debian's is none"),
+        ],
         ..clean("python3", "python")
     },
     Daemon {
@@ -162,6 +165,10 @@ const OTHERS: &[Daemon] = &[
 const HELPER: &[(&str, &str)] = &[
     ("spec.execute: execve", "it runs a helper"),
     ("tree.shell: /usr/bin/dash", "that is a script"),
+    (
+        "elf.stack-protector: /srv/row/nineties",
+        "no compiler had one then",
+    ),
 ];
 
 /// Runs one row, from learning to its end.

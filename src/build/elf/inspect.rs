@@ -10,6 +10,7 @@ use super::absolute_text;
 use super::blocks::Blocks;
 use super::machine::NATIVE;
 use super::object::{self, Contents, DependencyKind, ElfObject};
+use super::property::ControlFlow;
 use super::root::HostRoot;
 
 /// How much of a file the kernel looks at to find its interpreter, bytes (`BINPRM_BUF_SIZE`,
@@ -17,6 +18,25 @@ use super::root::HostRoot;
 const SCRIPT_LINE: usize = 256;
 /// What a function compiled with `-fstack-protector` calls when its stack is overwritten.
 const STACK_PROTECTOR: [&str; 2] = ["__stack_chk_fail", "__stack_chk_guard"];
+
+/// Functions whose use shows that code was compiled without `_FORTIFY_SOURCE`, if it imports them
+/// and no checked one (`feature_test_macros(7)`).
+const FORTIFIABLE: [&str; 14] = [
+    "fgets",
+    "fprintf",
+    "memcpy",
+    "memmove",
+    "memset",
+    "printf",
+    "read",
+    "recv",
+    "snprintf",
+    "sprintf",
+    "strcat",
+    "strcpy",
+    "strncpy",
+    "vsnprintf",
+];
 
 /// What a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +94,15 @@ pub struct ElfInfo {
     /// The checked functions of `_FORTIFY_SOURCE` that it imports, such as `__memcpy_chk`.
     /// Empty for a statically linked program.
     pub fortified: Vec<String>,
+    /// The functions that it imports and that `_FORTIFY_SOURCE` has a checked form of, such as
+    /// `memcpy`. Empty for a statically linked program.
+    pub fortifiable: Vec<String>,
+    /// A segment of it is writable and executable at once.
+    pub writable_code: bool,
+    /// ld.so has to write into its code (`DT_TEXTREL`).
+    pub text_relocations: bool,
+    /// What it was compiled for of control-flow enforcement (CET on x86, BTI and PAC on ARM).
+    pub control_flow: ControlFlow,
     /// dlopen(3) takes it: a library, and not marked `DF_1_NOOPEN`.
     pub dlopen_able: bool,
 }
@@ -144,7 +173,15 @@ fn describe(object: ElfObject, imports: Vec<String>) -> ElfInfo {
         stack_protector: imports
             .iter()
             .any(|name| STACK_PROTECTOR.contains(&name.as_str())),
+        fortifiable: imports
+            .iter()
+            .filter(|name| FORTIFIABLE.contains(&name.as_str()))
+            .cloned()
+            .collect(),
         fortified: imports.into_iter().filter(checked).collect(),
+        writable_code: object.writable_code,
+        text_relocations: object.text_relocations,
+        control_flow: object.control_flow,
         dlopen_able: object.dynamic && !is_program && !object.no_open,
     }
 }

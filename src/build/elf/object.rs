@@ -9,6 +9,7 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::read::{ReadCache, ReadCacheOps, ReadRef};
 
 use super::machine::{self, NATIVE};
+use super::property::{self, ControlFlow};
 
 /// The most that a dynamic section may hold, bytes: 4096 entries. Real ones have some dozens.
 const DYNAMIC_LIMIT: u64 = 64 << 10;
@@ -78,6 +79,12 @@ pub(super) struct ElfObject {
     pub relro: bool,
     /// Whether it declares that its stack need not be executable.
     pub stack_not_executable: bool,
+    /// Whether a segment of it is writable and executable at once.
+    pub writable_code: bool,
+    /// Whether ld.so has to write into its code (`DT_TEXTREL`).
+    pub text_relocations: bool,
+    /// What it says of control-flow enforcement.
+    pub control_flow: ControlFlow,
 }
 
 pub(super) type Header = FileHeader64<LittleEndian>;
@@ -112,6 +119,7 @@ fn parse<'data, R: ReadRef<'data>>(data: R) -> Result<Contents, Reason> {
     let segments = segments(header, data)?;
     let mut object = ElfObject {
         position_independent,
+        control_flow: property::control_flow(segments, data),
         ..ElfObject::default()
     };
     for segment in segments {
@@ -120,6 +128,10 @@ fn parse<'data, R: ReadRef<'data>>(data: R) -> Result<Contents, Reason> {
             elf::PT_GNU_RELRO => object.relro = true,
             elf::PT_GNU_STACK => {
                 object.stack_not_executable = segment.p_flags(ENDIAN).0 & elf::PF_X.0 == 0;
+            }
+            elf::PT_LOAD => {
+                let both = elf::PF_W.0 | elf::PF_X.0;
+                object.writable_code |= segment.p_flags(ENDIAN).0 & both == both;
             }
             _ => {}
         }
@@ -249,7 +261,11 @@ impl<'data, R: ReadRef<'data>> Dynamic<'data, R> {
                 elf::DT_RPATH => object.rpath = Some(self.string(value)?),
                 elf::DT_RUNPATH => object.runpath = Some(self.string(value)?),
                 elf::DT_BIND_NOW => object.bind_now = true,
-                elf::DT_FLAGS => object.bind_now |= value & elf::DF_BIND_NOW.0 != 0,
+                elf::DT_TEXTREL => object.text_relocations = true,
+                elf::DT_FLAGS => {
+                    object.bind_now |= value & elf::DF_BIND_NOW.0 != 0;
+                    object.text_relocations |= value & elf::DF_TEXTREL.0 != 0;
+                }
                 elf::DT_FLAGS_1 => {
                     object.bind_now |= value & elf::DF_1_NOW.0 != 0;
                     object.program = value & elf::DF_1_PIE.0 != 0;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Protections, Reload, Service,
-    Spec,
+    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Protections, Reload,
+    Service, Spec,
 };
 
 /// Something in a spec that can be compared.
@@ -31,6 +31,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         exercises,
         limits,
         protections,
+        accepted,
         ..
     } = spec;
     let mut items = Items::default();
@@ -43,6 +44,9 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     for allowance in Allowance::all_of(spec) {
         items.allowance(&allowance);
     }
+    accepted
+        .iter()
+        .for_each(|accepted| items.accepted(accepted));
     items.limits(limits);
     items.protections(protections);
     items.0
@@ -149,6 +153,18 @@ impl Items {
         ];
         let name = format!("exercise {name}");
         self.rule(Cost::Exercise, name, fields, (because, &Evidence::Person));
+    }
+
+    fn accepted(&mut self, accepted: &Accepted) {
+        let Accepted {
+            check,
+            subject,
+            because,
+            until,
+        } = accepted;
+        let name = format!("accepted {check}: {subject}");
+        let fields = [("until", until.to_string())];
+        self.rule(Cost::Risk, name, fields, (because, &Evidence::Person));
     }
 
     fn allowance(&mut self, allowance: &Allowance) {

@@ -28,6 +28,17 @@ pub(super) struct Document {
     pub limits: LimitsTable,
     #[serde(default)]
     pub protections: ProtectionsTable,
+    #[serde(default)]
+    pub accepted: Vec<AcceptedTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::spec) struct AcceptedTable {
+    pub check: Text,
+    pub subject: Text,
+    pub because: Text,
+    pub until: Text,
 }
 
 #[derive(Deserialize)]

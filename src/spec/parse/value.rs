@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::document::{CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
+use super::document::{AcceptedTable, CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
 use super::problem::Problems;
 use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
-use crate::spec::{CallRule, Evidence, Exercise, PortRule, Ready};
+use crate::spec::{Accepted, CHECKS, CallRule, Date, Evidence, Exercise, PortRule, Ready};
 use crate::sys::calls;
 
 /// The longest name of a jail or exercise, bytes.
@@ -215,6 +215,29 @@ impl Problems<'_> {
                 .map(|text| self.text(text))
                 .unwrap_or_default(),
             because: self.because(&table.because),
+        }
+    }
+
+    /// A risk that is taken until a day.
+    pub fn accepted(&mut self, table: &AcceptedTable) -> Accepted {
+        let check = CHECKS.iter().find(|known| **known == table.check.get_ref());
+        let known = CHECKS.into_iter();
+        let check: &str = self.look_up(&table.check, "rule of check", check.copied(), known);
+        let subject = self.text(&table.subject);
+        if subject.trim_matches(['*', ' ']).is_empty() {
+            let hint = "as `check` prints it; with `*` at its end, whatever begins so";
+            self.add_with_hint(table.subject.span(), "every subject at once", hint);
+        }
+        let until = Date::read(table.until.get_ref());
+        if until.is_none() {
+            let title = format!("`{}` is no day", shown(table.until.get_ref()));
+            self.add_with_hint(table.until.span(), title, "such as \"2027-01-31\"");
+        }
+        Accepted {
+            check: check.to_owned(),
+            subject,
+            because: self.because(&table.because),
+            until: until.unwrap_or_else(Date::today),
         }
     }
 

@@ -62,6 +62,7 @@ fn named_like() -> Spec {
         evidence: Evidence::Person,
     };
     Spec {
+        accepted: Vec::new(),
         name: "named".to_owned(),
         incomplete: Some("2 stops were lost".to_owned()),
         service: Service {

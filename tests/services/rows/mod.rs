@@ -107,7 +107,8 @@ pub fn text(template: &str) -> String {
 /// Makes a program of a file in C.
 pub fn compile(source: &str, program: &Path) {
     let mut compiler = Command::new("gcc");
-    let compiled = compiler.args(["-O2", "-o"]).arg(program).arg(source);
+    let compiled = compiler.args(["-O2", "-fstack-protector-strong", "-o"]);
+    let compiled = compiled.arg(program).arg(source);
     assert!(compiled.status().unwrap().success());
 }
 

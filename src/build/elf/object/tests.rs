@@ -139,3 +139,18 @@ proptest! {
         exercise(&bytes);
     }
 }
+
+#[test]
+fn how_a_program_was_hardened_is_read() {
+    let mut bytes = SAMPLES[0].clone();
+    let plain = native(&bytes);
+    assert!(!plain.writable_code && !plain.text_relocations && plain.relro);
+    // The first segment that is loaded, made writable and executable.
+    let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+    let load = (0..)
+        .map(|index| headers + index * 56)
+        .find(|at| bytes[*at..*at + 4] == [1, 0, 0, 0])
+        .unwrap();
+    bytes[load + 4] = 7;
+    assert!(native(&bytes).writable_code);
+}

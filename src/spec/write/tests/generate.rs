@@ -274,6 +274,21 @@ fn protections() -> impl Strategy<Value = Protections> {
     })
 }
 
+fn accepted() -> impl Strategy<Value = Vec<Accepted>> {
+    let day = (1970..3000u16, 1..=12u8, 1..=28u8);
+    let key = (select(crate::spec::CHECKS.to_vec()), word());
+    btree_map(key, (reason(), day), 0..3).prop_map(|risks| {
+        let risk =
+            |((check, subject), (because, (year, month, day))): ((&str, String), _)| Accepted {
+                check: check.to_owned(),
+                subject,
+                because,
+                until: crate::spec::Date::read(&format!("{year:04}-{month:02}-{day:02}")).unwrap(),
+            };
+        risks.into_iter().map(risk).collect()
+    })
+}
+
 pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
@@ -283,21 +298,24 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
         allow(),
         limits(),
         protections(),
-        option::of(reason()),
+        (option::of(reason()), accepted()),
     );
     parts.prop_map(
-        |(name, service, exercises, tree, allow, limits, protections, incomplete)| Spec {
-            name,
-            incomplete,
-            service,
-            exercises,
-            capabilities: allow.capabilities,
-            calls: allow.calls,
-            families: allow.families,
-            ports: allow.ports,
-            limits,
-            protections,
-            ..tree
+        |(name, service, exercises, tree, allow, limits, protections, (incomplete, accepted))| {
+            Spec {
+                name,
+                incomplete,
+                service,
+                exercises,
+                capabilities: allow.capabilities,
+                calls: allow.calls,
+                families: allow.families,
+                ports: allow.ports,
+                limits,
+                protections,
+                accepted,
+                ..tree
+            }
         },
     )
 }
