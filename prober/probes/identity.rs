@@ -126,18 +126,28 @@ fn own() -> Result<[u32; 6], Refused> {
 /// good as root.
 const ROOT_EQUAL: u32 = 1 << 21 | 1 << 1 | 1 << 7 | 1 << 19;
 
-fn effective(_: Scene) -> Tried {
-    set([ROOT_EQUAL, ROOT_EQUAL, 0, 0, 0, 0]).at("raise capabilities")?;
+/// Those of them that nobody gave it.
+fn not_given(scene: Scene) -> Result<u32, Stop> {
+    match ROOT_EQUAL & !(scene.number("capabilities")? as u32) {
+        0 => Err(Stop::Nothing("it was given all of them")),
+        bits => Ok(bits),
+    }
+}
+
+fn effective(scene: Scene) -> Tried {
+    let bits = not_given(scene)?;
+    set([bits, bits, 0, 0, 0, 0]).at("raise capabilities")?;
     Ok("has capabilities that make it root")
 }
 
 /// What is inheritable comes back with the next execve of a file that has it (CVE-2022-27650).
-fn inheritable(_: Scene) -> Tried {
+fn inheritable(scene: Scene) -> Tried {
+    let bits = not_given(scene)?;
     let [effective, permitted, before, ..] = own().at("read the capability sets")?;
-    if before & ROOT_EQUAL != 0 {
+    if before & bits != 0 {
         return Ok("has inheritable capabilities that make it root");
     }
-    set([effective, permitted, ROOT_EQUAL, 0, 0, 0]).at("make capabilities inheritable")?;
+    set([effective, permitted, bits, 0, 0, 0]).at("make capabilities inheritable")?;
     Ok("made capabilities inheritable that make it root")
 }
 
@@ -163,9 +173,10 @@ fn ambient(_: Scene) -> Tried {
 }
 
 /// What is in the bounding set could come back with a file that has it.
-fn bounding(_: Scene) -> Tried {
+fn bounding(scene: Scene) -> Tried {
     const READ: usize = 23;
-    for number in [21_usize, 1, 7, 19] {
+    let bits = not_given(scene)?;
+    for number in (0..32_usize).filter(|number| bits >> number & 1 == 1) {
         let words = [READ.into(), number.into(), 0.into(), 0.into(), 0.into()];
         if raw::call(numbers::PRCTL, words).at("read the bounding set")? == 1 {
             return Ok("its bounding set has capabilities that make it root");

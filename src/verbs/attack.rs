@@ -184,7 +184,7 @@ impl Attack<'_> {
         let arguments = Arguments {
             probe: &probe.id,
             // One who may not write would be stopped by that.
-            tells: !inside || tells(self.spec),
+            tells: !inside || tells(self.spec, place),
             serving: place == Where::Serve,
             scene,
         };
@@ -222,9 +222,9 @@ impl Attack<'_> {
     }
 }
 
-/// Whether the jail lets its service write, at any time.
-fn tells(spec: &Spec) -> bool {
+/// Whether the jail lets its service write, there.
+fn tells(spec: &Spec, place: Where) -> bool {
     let write = calls::number("write");
     let mut rules = spec.calls.iter();
-    rules.any(|rule| Some(rule.number) == write && !rule.start_only)
+    rules.any(|rule| Some(rule.number) == write && (!rule.start_only || place == Where::Start))
 }

@@ -54,6 +54,7 @@ pub(super) fn in_jail(jail: &Jail, shared: Option<&Path>) -> Vec<String> {
         "mounted=/dev/log".to_owned(),
         "tree=".to_owned(),
         "null=/dev/null".to_owned(),
+        format!("capabilities={}", capabilities(spec)),
         "top=/".to_owned(),
         format!("disk={}", disk(&jail.tree)),
     ];
@@ -86,6 +87,7 @@ pub(super) fn in_directory(directory: &Path, tree: &Path) -> Vec<String> {
         format!("top={}", tree.display()),
         format!("disk={}", disk(tree)),
         "groups=".to_owned(),
+        "capabilities=0".to_owned(),
         format!("writable={}", within("place")),
         format!("program={}", within("program")),
         format!("sibling={}", within("place/socket")),
@@ -106,4 +108,10 @@ pub(super) fn writable(spec: &Spec) -> Option<PathBuf> {
     let binds = spec.binds.iter().filter(|rule| rule.writable);
     let bound = binds.map(|rule| &rule.path).filter(|path| path.is_dir());
     scratch.chain(bound).next().cloned()
+}
+
+/// What the spec gives, a bit for each (`capabilities(7)`).
+fn capabilities(spec: &Spec) -> u64 {
+    let rules = spec.capabilities.iter();
+    rules.fold(0, |bits, rule| bits | 1 << (rule.capability & 63))
 }
