@@ -96,6 +96,8 @@ pub enum Grant {
 pub enum Object {
     /// A path of the host.
     Path(PathBuf),
+    /// The device node at a path of the host, with its number, `major:minor`.
+    Device(PathBuf, String),
     /// The scratch place at this path in the jail.
     Scratch(PathBuf),
 }

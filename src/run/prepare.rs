@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
@@ -25,6 +25,9 @@ use crate::{Doing, Error, Result};
 /// Descriptors that the child still needs at the end are kept above this number until they get
 /// their own, so that none is overwritten before its turn.
 const HIGH: i32 = 64;
+
+/// Major and minor number of `/dev/null` (`null(4)`).
+const NULL: (u32, u32) = (1, 3);
 
 /// One thing that the child does. The index of its step comes with it, for the error.
 #[derive(Debug)]
@@ -371,8 +374,16 @@ pub(super) fn high(descriptor: OwnedFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, HIGH).doing(|| "duplicate a descriptor")
 }
 
-/// `/dev/null`, for standard input.
+/// `/dev/null`, for standard input, and nothing else in its place (CVE-2025-31133).
 pub(super) fn null() -> Result<OwnedFd> {
+    let doing = || "open /dev/null";
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(c"/dev/null", flags, Mode::empty()).doing(|| "open /dev/null")
+    let null = rustix::fs::open(c"/dev/null", flags, Mode::empty()).doing(doing)?;
+    let stat = rustix::fs::fstat(&null).doing(doing)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || stat.st_rdev != rustix::fs::makedev(NULL.0, NULL.1) {
+        return Err(Error::setup(doing(), "it is not the null device")
+            .hint("look who has put it there; then: rm /dev/null; mknod -m 666 /dev/null c 1 3"));
+    }
+    Ok(null)
 }
