@@ -2,6 +2,7 @@
 //! words the error if it has not. A failed launch leaves nothing behind.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -150,6 +151,8 @@ fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
     if let Err(errno) = sys::fork::unshare(prepared.namespaces) {
         return Ok(fork_failed(plan, errno));
     }
+    // The steps close them by number, so that nobody may close them once more.
+    let (prepared, helper) = (ManuallyDrop::new(prepared), ManuallyDrop::new(helper));
     let mut carried = Carried::new(prepared.ruleset.as_ref(), helper.as_ref());
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),

@@ -1,6 +1,7 @@
 //! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
 //! have them.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -252,14 +253,15 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         complaining: false,
     };
     state.save(directory)?;
-    let saved = state::Handle::open(directory)?;
+    // Both are closed by number on the way, so that nobody may close them once more.
+    let saved = ManuallyDrop::new(state::Handle::open(directory)?);
+    let _lock = ManuallyDrop::new(lock);
     let error = launch::execute(plan, directory);
     // One with cgroups stays: this process is still in them, and whoever looks next finds them
     // by it.
     if state.cgroups.is_empty() {
         saved.forget();
     }
-    drop(lock);
     Ok(error)
 }
 
