@@ -217,11 +217,13 @@ pub enum Step {
     NoNewPrivs,
     /// Landlock.
     Landlock(LandlockRules),
-    /// The system call filter; with a listener if some calls end when the service is ready.
+    /// The system call filter; with a listener if some calls end when the service is ready. If it
+    /// `refuses` anything by itself, that is tried at once.
     Seccomp {
         #[serde(with = "super::packed")]
         program: Vec<Instruction>,
         listener: bool,
+        refuses: bool,
     },
     /// Hand over.
     Execute {

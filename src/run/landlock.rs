@@ -12,6 +12,16 @@ use rustix::fs::{FileType, Mode, OFlags, major, minor};
 use crate::plan::step::{Grant, LandlockRules, Object};
 use crate::{Doing, Error, Result};
 
+/// What the child needs to restrict itself.
+#[derive(Debug)]
+pub(super) struct Restriction {
+    /// The ruleset.
+    pub ruleset: OwnedFd,
+    /// A directory that it has no rule for, empty, of nobody's file system, and open to all: once
+    /// it cannot be read, the ruleset is in force.
+    pub forbidden: OwnedFd,
+}
+
 /// Makes the ruleset; nothing is restricted yet. Every right that the plan's ABI knows is
 /// handled, so that what no rule grants is refused; a right that this kernel lacks is an error.
 pub(super) fn ruleset(rules: &LandlockRules, scratch: &[(PathBuf, OwnedFd)]) -> Result<OwnedFd> {

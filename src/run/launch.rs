@@ -153,7 +153,7 @@ fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
     }
     // The steps close them by number, so that nobody may close them once more.
     let (prepared, helper) = (ManuallyDrop::new(prepared), ManuallyDrop::new(helper));
-    let mut carried = Carried::new(prepared.ruleset.as_ref(), helper.as_ref());
+    let mut carried = Carried::new(prepared.landlock.as_ref(), helper.as_ref());
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
         None => Error::setup(
@@ -176,7 +176,7 @@ fn run_child(
     errors: &OwnedFd,
     status: &OwnedFd,
 ) -> ! {
-    let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
+    let mut carried = Carried::new(prepared.landlock.as_ref(), Some(errors));
     carried.given = prepared.program.as_ref().map(AsFd::as_fd);
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),

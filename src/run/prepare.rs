@@ -11,9 +11,10 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
-use super::child::open_source;
+use super::cgroup;
+use super::landlock::{self, Restriction};
 use super::launch::step_failed;
-use super::{cgroup, landlock};
+use super::mounts::open_source;
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
@@ -25,6 +26,9 @@ use crate::{Doing, Error, Result};
 /// Descriptors that the child still needs at the end are kept above this number until they get
 /// their own, so that none is overwritten before its turn.
 const HIGH: i32 = 64;
+
+/// Size of the directory that Landlock must refuse, which holds nothing.
+const FORBIDDEN_KIB: u32 = 4;
 
 /// Major and minor number of `/dev/null` (`null(4)`).
 const NULL: (u32, u32) = (1, 3);
@@ -98,6 +102,7 @@ pub(super) enum Operation {
     Seccomp {
         program: Vec<Instruction>,
         listener: bool,
+        refuses: bool,
     },
     Execute {
         arguments: StringArray,
@@ -129,8 +134,8 @@ pub(super) struct Prepared {
     pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
-    /// The Landlock ruleset, open.
-    pub ruleset: Option<OwnedFd>,
+    /// What Landlock needs, open.
+    pub landlock: Option<Restriction>,
     /// The program that [`Step::TakeProgram`] takes.
     pub program: Option<OwnedFd>,
 }
@@ -142,7 +147,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
-        ruleset: None,
+        landlock: None,
         program: None,
     };
     let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
@@ -188,9 +193,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 None
             }
             Step::Landlock(rules) => {
-                let ruleset = landlock::ruleset(rules, &scratch)?;
-                let ruleset = rustix::io::fcntl_dupfd_cloexec(&ruleset, HIGH).doing(doing)?;
-                prepared.ruleset = Some(ruleset);
+                prepared.landlock = Some(Restriction {
+                    ruleset: high(landlock::ruleset(rules, &scratch)?)?,
+                    forbidden: high(make_scratch(FORBIDDEN_KIB, 0, 0, 0o755).doing(doing)?)?,
+                });
                 Some(Operation::Landlock)
             }
             Step::MountScratch { path } => {
@@ -301,9 +307,14 @@ fn direct(step: &Step) -> Result<Operation> {
             ambient: *ambient,
         },
         Step::NoNewPrivs => Operation::NoNewPrivs,
-        Step::Seccomp { program, listener } => Operation::Seccomp {
+        Step::Seccomp {
+            program,
+            listener,
+            refuses,
+        } => Operation::Seccomp {
             program: program.clone(),
             listener: *listener,
+            refuses: *refuses,
         },
         Step::Execute {
             arguments,
