@@ -379,6 +379,11 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             let pid =
                 Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
             let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+            // The test took its time: the number may have become somebody else's.
+            if !state.service.is_alive() {
+                return Err(Error::new(doing(), "it has ended meanwhile")
+                    .hint(format!("start it: gaoler start {name}")));
+            }
             sys::signals::send(handle, *signal).doing(doing)
         }
         Some(Reload::Command(words)) => {
