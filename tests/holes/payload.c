@@ -110,7 +110,8 @@ static void executables(void)
         if (fd < 0)
             continue;
         printf("opened %s\n", target);
-        if (fork())
+        /* Nothing of the machine is written to: only the copy of a launcher that a test made. */
+        if (!strstr(target, "launcher-under-test") || fork())
             continue;
         snprintf(again, sizeof again, "/proc/self/fd/%d", fd);
         for (int i = 0; i < 200; i++, usleep(10000)) {
