@@ -142,6 +142,13 @@ impl HostTree {
     fn link(&self, found: &Found) -> Result<Option<(PathBuf, PathBuf)>> {
         match &found.stat {
             Some(stat) if file_type(stat) == FileType::Symlink => {
+                if is_of_a_process(&found.real) {
+                    return Err(Error::new(
+                        doing(&found.real),
+                        "it leads to what this very process has open",
+                    )
+                    .hint("name the file itself in the spec"));
+                }
                 let read = self.root.read_link(&found.real);
                 let target = read.doing(|| format!("read the link {}", found.real.display()))?;
                 Ok(Some((found.real.clone(), target)))
@@ -213,6 +220,13 @@ impl Walk {
                 }),
         );
     }
+}
+
+/// A link in `/proc/PID` is no path: it leads to what gaoler itself has open, such as the directory
+/// that it builds in (CVE-2024-21626). `/proc/self` and `/proc/mounts` are ordinary ones.
+fn is_of_a_process(link: &Path) -> bool {
+    link.strip_prefix("/proc")
+        .is_ok_and(|below| below.components().count() > 1)
 }
 
 /// The kind of thing that `stat` is of.
@@ -316,6 +330,17 @@ mod tests {
         let found = host.find(Path::new("/absolute"), &account()).unwrap();
         assert_eq!(found.real, Path::new("/f"));
         assert!(found.stat.is_some());
+    }
+
+    #[test]
+    fn what_a_process_has_open_is_no_path() {
+        let tree = HostTree::open(Path::new("/")).unwrap();
+        for path in ["/proc/self/fd/0", "/proc/thread-self/root/etc", "/dev/fd/0"] {
+            let error = tree.find(Path::new(path), &account()).unwrap_err();
+            assert_eq!(error.why(), "it leads to what this very process has open");
+        }
+        let mounts = tree.find(Path::new("/proc/mounts"), &account()).unwrap();
+        assert!(mounts.stat.is_some(), "{:?}", mounts.real);
     }
 
     #[test]

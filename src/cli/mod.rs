@@ -52,6 +52,9 @@ pub fn main() -> ExitCode {
     if let Err(errno) = sys::close::close_from(3) {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
+    if let Err(error) = not_set_user_id() {
+        return fail(&error);
+    }
     // Nor may its umask decide who can write what gaoler makes; that of the service is the spec's.
     rustix::process::umask(FileMode::WGRP | FileMode::WOTH);
     let result = match direct::direct(std::env::args_os()) {
@@ -66,6 +69,19 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => fail(&error),
     }
+}
+
+/// Installed set-user-ID, it would do for anybody what it does for root: run any command. What was
+/// worst in others needed that (CVE-2016-8659, CVE-2026-41163).
+fn not_set_user_id() -> Result<()> {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    if (getuid(), getgid()) == (geteuid(), getegid()) {
+        return Ok(());
+    }
+    Err(
+        Error::setup("run gaoler", "its file is set-user-ID or set-group-ID")
+            .hint("take that away: chmod ug-s on the program; those who may use it can use sudo"),
+    )
 }
 
 /// Prints the error once. A closed standard error is no reason to panic.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{Doing, Error, Result};
 
@@ -111,6 +112,18 @@ fn parse_status(text: &str) -> Status {
 /// The process has ended.
 pub fn start_time(pid: i32) -> Result<u64> {
     stat_field(pid, 22)
+}
+
+/// The inode number of a pidfd of the process. From Linux 6.9 on each process has one of its own,
+/// which nobody gets again until the machine is restarted (pidfs); before, all have the same.
+///
+/// # Errors
+/// The process has ended.
+pub fn handle_number(pid: i32) -> Result<u64> {
+    let doing = || format!("find the process {pid}");
+    let pid = Pid::from_raw(pid).ok_or_else(|| Error::new(doing(), "it is no process id"))?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+    Ok(rustix::fs::fstat(handle).doing(doing)?.st_ino)
 }
 
 /// How long the process has computed, in clock ticks (100 a second), for itself and in the kernel;

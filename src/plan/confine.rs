@@ -109,7 +109,8 @@ impl Assembly<'_> {
             self.add(
                 Phase::Restrict,
                 Step::Landlock(rules),
-                "after the mounts, which it forbids; it holds even where a mount is too wide",
+                "after the mounts, which it forbids; it holds even where a mount is too wide; a \
+                 directory without a rule is opened, to see that it is there",
             );
         }
         if self.wants("seccomp", spec.protections.seccomp, None)? {
@@ -119,8 +120,10 @@ impl Assembly<'_> {
                 Step::Seccomp {
                     program: policy::filter(spec, mode)?,
                     listener: policy::listens(spec, mode),
+                    refuses: mode != Mode::Complaining,
                 },
-                "last, so that it need not allow what the steps before it do",
+                "last, so that it need not allow what the steps before it do; a call that it \
+                 refuses is made, to see that it is there",
             );
         } else if self.inputs.mode == Mode::Traced {
             self.add(
@@ -128,6 +131,7 @@ impl Assembly<'_> {
                 Step::Seccomp {
                     program: policy::holding_filter()?,
                     listener: true,
+                    refuses: false,
                 },
                 "it allows everything, but for the last step, which waits for the tracer",
             );

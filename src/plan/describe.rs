@@ -137,7 +137,9 @@ impl fmt::Display for Step {
                 rules.abi,
                 rules.files.len()
             ),
-            Step::Seccomp { program, listener } => {
+            Step::Seccomp {
+                program, listener, ..
+            } => {
                 let listening = if *listener { ", with a listener" } else { "" };
                 write!(
                     f,

@@ -23,10 +23,14 @@ pub fn landlock(inputs: &Inputs<'_>) -> Result<LandlockRules> {
     let mut files = vec![(Object::Path(inputs.tree.to_owned()), Grant::Read)];
     for entry in &inputs.manifest.entries {
         let inside = entry.path.strip_prefix("/").unwrap_or(&entry.path);
-        let on_host = Object::Path(inputs.tree.join(inside));
-        match entry.kind {
-            EntryKind::Device => files.push((on_host, Grant::Write)),
-            EntryKind::File if is_executable(entry) => files.push((on_host, Grant::Execute)),
+        let on_host = inputs.tree.join(inside);
+        match (entry.kind, &entry.device) {
+            (EntryKind::Device, Some(number)) => {
+                files.push((Object::Device(on_host, number.clone()), Grant::Write));
+            }
+            (EntryKind::File, _) if is_executable(entry) => {
+                files.push((Object::Path(on_host), Grant::Execute));
+            }
             _ => {}
         }
     }

@@ -96,6 +96,8 @@ pub enum Grant {
 pub enum Object {
     /// A path of the host.
     Path(PathBuf),
+    /// The device node at a path of the host, with its number, `major:minor`.
+    Device(PathBuf, String),
     /// The scratch place at this path in the jail.
     Scratch(PathBuf),
 }
@@ -215,11 +217,13 @@ pub enum Step {
     NoNewPrivs,
     /// Landlock.
     Landlock(LandlockRules),
-    /// The system call filter; with a listener if some calls end when the service is ready.
+    /// The system call filter; with a listener if some calls end when the service is ready. If it
+    /// `refuses` anything by itself, that is tried at once.
     Seccomp {
         #[serde(with = "super::packed")]
         program: Vec<Instruction>,
         listener: bool,
+        refuses: bool,
     },
     /// Hand over.
     Execute {

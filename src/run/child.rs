@@ -4,15 +4,16 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
+use super::landlock::Restriction;
+use super::mounts::{attach, bind, mount_root};
 use super::prepare::Operation;
 use crate::plan::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
 use crate::sys;
-use crate::sys::mount::MountAttributes;
 use crate::sys::seccomp::Instruction;
 
 /// The first descriptor that nothing in a jail has a use for.
@@ -30,17 +31,17 @@ pub(super) struct Carried<'a> {
     program: Option<BorrowedFd<'static>>,
     /// A program that the parent hands over.
     pub(super) given: Option<BorrowedFd<'a>>,
-    /// The Landlock ruleset.
-    ruleset: Option<BorrowedFd<'a>>,
+    /// The Landlock ruleset, and a directory that it has no rule for.
+    landlock: Option<[BorrowedFd<'a>; 2]>,
     /// Where a failure is written.
     pub(super) errors: Option<BorrowedFd<'a>>,
 }
 
 impl<'a> Carried<'a> {
     /// With the descriptors that the parent opened.
-    pub(super) fn new(ruleset: Option<&'a OwnedFd>, errors: Option<&'a OwnedFd>) -> Self {
+    pub(super) fn new(landlock: Option<&'a Restriction>, errors: Option<&'a OwnedFd>) -> Self {
         Self {
-            ruleset: ruleset.map(AsFd::as_fd),
+            landlock: landlock.map(|own| [own.ruleset.as_fd(), own.forbidden.as_fd()]),
             errors: errors.map(AsFd::as_fd),
             ..Self::default()
         }
@@ -146,7 +147,7 @@ impl Operation {
                 rustix::process::chdir(tree.as_c_str())?;
                 rustix::process::chroot(c".")
             }
-            Operation::EnterRoot => rustix::process::chdir(c"/"),
+            Operation::EnterRoot => enter_root(carried),
             Operation::NewSession => rustix::process::setsid().map(drop),
             Operation::OpenProgram { path } => {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -197,9 +198,21 @@ impl Operation {
                 }
             }
             Operation::Landlock => {
-                sys::landlock::restrict_self(carried.ruleset.ok_or(Errno::BADF)?)
+                let [ruleset, forbidden] = carried.landlock.ok_or(Errno::BADF)?;
+                sys::landlock::restrict_self(ruleset)?;
+                sys::landlock::refuses(forbidden)
             }
-            Operation::Seccomp { program, listener } => install(program, *listener, carried),
+            Operation::Seccomp {
+                program,
+                listener,
+                refuses,
+            } => {
+                install(program, *listener, carried)?;
+                if *refuses {
+                    sys::seccomp::refuses_typing()?;
+                }
+                Ok(())
+            }
             Operation::Execute {
                 arguments,
                 environment,
@@ -215,72 +228,18 @@ fn root<'a>(carried: &'a Carried<'_>) -> Result<&'a OwnedFd> {
     carried.root.as_ref().ok_or(Errno::BADF)
 }
 
-/// A mount of the tree on itself: `pivot_root` wants a mount point, and this one can be
-/// read-only while the tree on the host is not.
-fn mount_root(tree: &CStr) -> Result<OwnedFd> {
-    let attributes = MountAttributes {
-        read_only: true,
-        no_suid: true,
-        ..Default::default()
+/// The old root, if it were still mounted, would lie over the new one, where `..` leads to it.
+fn enter_root(carried: &Carried<'_>) -> Result<()> {
+    rustix::process::chdir(c"/")?;
+    let Some(root) = &carried.root else {
+        return Ok(());
     };
-    let mount = clone_tree(tree, attributes)?;
-    rustix::mount::move_mount(
-        &mount,
-        c"",
-        CWD,
-        tree,
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )?;
-    Ok(mount)
-}
-
-fn bind(source: &CStr, root: &OwnedFd, target: &CStr, attributes: MountAttributes) -> Result<()> {
-    let mount = clone_tree(source, attributes)?;
-    attach(&mount, root, target)
-}
-
-/// A copy of the mount at `path`, with tighter attributes, mounted nowhere yet. A symbolic link
-/// anywhere in the path is refused: what the host binds may lie in a place that a jailed
-/// service can write to.
-fn clone_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd> {
-    let found = open_source(path)?;
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_EMPTY_PATH
-        | OpenTreeFlags::AT_RECURSIVE;
-    let mount = rustix::mount::open_tree(&found, c"", flags)?;
-    sys::mount::set_attributes(&mount, attributes)?;
-    Ok(mount)
-}
-
-/// Opens what is to be bound. Without `O_NOFOLLOW`: with it and `O_PATH`, a link at the end of
-/// the path is opened itself, whatever `RESOLVE_NO_SYMLINKS` says (`openat2(2)`).
-pub(super) fn open_source(path: &CStr) -> Result<OwnedFd> {
-    rustix::fs::openat2(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )
-}
-
-/// Mounts on `target`, found beneath the jail's root and never looked up again. A symbolic link
-/// at its end is refused (CVE-2025-52565); on the way it is followed inside the root, so that
-/// an ordinary `/var/run -> /run` works.
-fn attach(mount: &OwnedFd, root: &OwnedFd, target: &CStr) -> Result<()> {
-    let found = rustix::fs::openat2(
-        root,
-        target,
-        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-        Mode::empty(),
-        ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-    )?;
-    if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == FileType::Symlink {
-        return Err(Errno::LOOP);
+    let (root, above) = (rustix::fs::fstat(root)?, rustix::fs::stat(c"/..")?);
+    if (root.st_dev, root.st_ino) == (above.st_dev, above.st_ino) {
+        Ok(())
+    } else {
+        Err(Errno::XDEV)
     }
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    rustix::mount::move_mount(mount, c"", &found, c"", flags)
 }
 
 /// The kernel answers "(unreachable)/…" for a directory outside the root (CVE-2024-21626).
@@ -293,18 +252,21 @@ fn change_directory(path: &CStr) -> Result<()> {
     }
 }
 
-/// The program is already in its place; the error pipe and the ruleset follow, and everything
-/// above them is closed.
+/// The program is already in its place; the error pipe and what Landlock needs follow, and
+/// everything above them is closed.
 fn close_rest(carried: &mut Carried<'_>) -> Result<()> {
     carried.root = None;
     if let Some(errors) = carried.errors {
         carried.errors = Some(sys::close::place(errors, ERROR_DESCRIPTOR, false)?);
     }
-    if let Some(ruleset) = carried.ruleset {
-        carried.ruleset = Some(sys::close::place(ruleset, FIRST_UNUSED, false)?);
-        return sys::close::close_from(FIRST_UNUSED + 1);
-    }
-    sys::close::close_from(FIRST_UNUSED)
+    let Some([ruleset, forbidden]) = carried.landlock else {
+        return sys::close::close_from(FIRST_UNUSED);
+    };
+    carried.landlock = Some([
+        sys::close::place(ruleset, FIRST_UNUSED, false)?,
+        sys::close::place(forbidden, FIRST_UNUSED + 1, false)?,
+    ]);
+    sys::close::close_from(FIRST_UNUSED + 2)
 }
 
 /// Lowers both limits; one that is lower already stays.

@@ -1,16 +1,26 @@
 //! Builds the Landlock ruleset of a plan before the child exists: making one allocates.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, major, minor};
 
 use crate::plan::step::{Grant, LandlockRules, Object};
 use crate::{Doing, Error, Result};
+
+/// What the child needs to restrict itself.
+#[derive(Debug)]
+pub(super) struct Restriction {
+    /// The ruleset.
+    pub ruleset: OwnedFd,
+    /// A directory that it has no rule for, empty, of nobody's file system, and open to all: once
+    /// it cannot be read, the ruleset is in force.
+    pub forbidden: OwnedFd,
+}
 
 /// Makes the ruleset; nothing is restricted yet. Every right that the plan's ABI knows is
 /// handled, so that what no rule grants is refused; a right that this kernel lacks is an error.
@@ -92,12 +102,8 @@ fn abi(version: u32) -> ABI {
 
 fn open(object: &Object, scratch: &[(PathBuf, OwnedFd)]) -> Result<OwnedFd> {
     match object {
-        Object::Path(path) => rustix::fs::open(
-            path,
-            OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-            Mode::empty(),
-        )
-        .doing(|| format!("open {} for a Landlock rule", path.display())),
+        Object::Path(path) => open_path(path),
+        Object::Device(path, number) => open_device(path, number),
         Object::Scratch(path) => {
             let (_, mount) = scratch
                 .iter()
@@ -112,6 +118,30 @@ fn open(object: &Object, scratch: &[(PathBuf, OwnedFd)]) -> Result<OwnedFd> {
                 .doing(|| format!("open the scratch place {}", path.display()))
         }
     }
+}
+
+fn open_path(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::empty())
+        .doing(|| format!("open {} for a Landlock rule", path.display()))
+}
+
+/// The device, and nothing else in its place: what a jail has as its null device is written to by
+/// everything in it (CVE-2025-31133).
+fn open_device(path: &Path, number: &str) -> Result<OwnedFd> {
+    let node = open_path(path)?;
+    let stat =
+        rustix::fs::fstat(&node).doing(|| format!("look at the device {}", path.display()))?;
+    let (major, minor) = (major(stat.st_rdev), minor(stat.st_rdev));
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if is_device && number == format!("{major}:{minor}") {
+        return Ok(node);
+    }
+    Err(Error::setup(
+        format!("use the device {}", path.display()),
+        format!("it is not the character device {number}"),
+    )
+    .hint("the tree is not what was built: see gaoler check NAME, then gaoler build NAME"))
 }
 
 fn failed(error: landlock::RulesetError) -> Error {

@@ -2,6 +2,7 @@
 //! words the error if it has not. A failed launch leaves nothing behind.
 
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -150,7 +151,9 @@ fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
     if let Err(errno) = sys::fork::unshare(prepared.namespaces) {
         return Ok(fork_failed(plan, errno));
     }
-    let mut carried = Carried::new(prepared.ruleset.as_ref(), helper.as_ref());
+    // The steps close them by number, so that nobody may close them once more.
+    let (prepared, helper) = (ManuallyDrop::new(prepared), ManuallyDrop::new(helper));
+    let mut carried = Carried::new(prepared.landlock.as_ref(), helper.as_ref());
     Ok(match child::perform(&prepared.first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
         None => Error::setup(
@@ -173,7 +176,7 @@ fn run_child(
     errors: &OwnedFd,
     status: &OwnedFd,
 ) -> ! {
-    let mut carried = Carried::new(prepared.ruleset.as_ref(), Some(errors));
+    let mut carried = Carried::new(prepared.landlock.as_ref(), Some(errors));
     carried.given = prepared.program.as_ref().map(AsFd::as_fd);
     let failure = match begin(prepared, stdio, null) {
         Err(errno) => Some((0, errno)),

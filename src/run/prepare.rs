@@ -6,14 +6,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
-use super::child::open_source;
+use super::cgroup;
+use super::landlock::{self, Restriction};
 use super::launch::step_failed;
-use super::{cgroup, landlock};
+use super::mounts::open_source;
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
@@ -25,6 +26,12 @@ use crate::{Doing, Error, Result};
 /// Descriptors that the child still needs at the end are kept above this number until they get
 /// their own, so that none is overwritten before its turn.
 const HIGH: i32 = 64;
+
+/// Size of the directory that Landlock must refuse, which holds nothing.
+const FORBIDDEN_KIB: u32 = 4;
+
+/// Major and minor number of `/dev/null` (`null(4)`).
+const NULL: (u32, u32) = (1, 3);
 
 /// One thing that the child does. The index of its step comes with it, for the error.
 #[derive(Debug)]
@@ -95,6 +102,7 @@ pub(super) enum Operation {
     Seccomp {
         program: Vec<Instruction>,
         listener: bool,
+        refuses: bool,
     },
     Execute {
         arguments: StringArray,
@@ -126,8 +134,8 @@ pub(super) struct Prepared {
     pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
-    /// The Landlock ruleset, open.
-    pub ruleset: Option<OwnedFd>,
+    /// What Landlock needs, open.
+    pub landlock: Option<Restriction>,
     /// The program that [`Step::TakeProgram`] takes.
     pub program: Option<OwnedFd>,
 }
@@ -139,7 +147,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
-        ruleset: None,
+        landlock: None,
         program: None,
     };
     let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
@@ -185,9 +193,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 None
             }
             Step::Landlock(rules) => {
-                let ruleset = landlock::ruleset(rules, &scratch)?;
-                let ruleset = rustix::io::fcntl_dupfd_cloexec(&ruleset, HIGH).doing(doing)?;
-                prepared.ruleset = Some(ruleset);
+                prepared.landlock = Some(Restriction {
+                    ruleset: high(landlock::ruleset(rules, &scratch)?)?,
+                    forbidden: high(make_scratch(FORBIDDEN_KIB, 0, 0, 0o755).doing(doing)?)?,
+                });
                 Some(Operation::Landlock)
             }
             Step::MountScratch { path } => {
@@ -298,9 +307,14 @@ fn direct(step: &Step) -> Result<Operation> {
             ambient: *ambient,
         },
         Step::NoNewPrivs => Operation::NoNewPrivs,
-        Step::Seccomp { program, listener } => Operation::Seccomp {
+        Step::Seccomp {
+            program,
+            listener,
+            refuses,
+        } => Operation::Seccomp {
             program: program.clone(),
             listener: *listener,
+            refuses: *refuses,
         },
         Step::Execute {
             arguments,
@@ -371,8 +385,16 @@ pub(super) fn high(descriptor: OwnedFd) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(&descriptor, HIGH).doing(|| "duplicate a descriptor")
 }
 
-/// `/dev/null`, for standard input.
+/// `/dev/null`, for standard input, and nothing else in its place (CVE-2025-31133).
 pub(super) fn null() -> Result<OwnedFd> {
+    let doing = || "open /dev/null";
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(c"/dev/null", flags, Mode::empty()).doing(|| "open /dev/null")
+    let null = rustix::fs::open(c"/dev/null", flags, Mode::empty()).doing(doing)?;
+    let stat = rustix::fs::fstat(&null).doing(doing)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || stat.st_rdev != rustix::fs::makedev(NULL.0, NULL.1) {
+        return Err(Error::setup(doing(), "it is not the null device")
+            .hint("look who has put it there; then: rm /dev/null; mknod -m 666 /dev/null c 1 3"));
+    }
+    Ok(null)
 }

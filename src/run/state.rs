@@ -26,6 +26,9 @@ pub struct ProcessName {
     pub pid: i32,
     /// When it started, in clock ticks since boot.
     pub start_time: u64,
+    /// See [`process::handle_number`]: one that follows within the same clock tick has another.
+    #[serde(default)]
+    pub handle_number: Option<u64>,
 }
 
 impl ProcessName {
@@ -37,12 +40,24 @@ impl ProcessName {
         Ok(Self {
             pid,
             start_time: process::start_time(pid)?,
+            handle_number: Some(process::handle_number(pid)?),
         })
+    }
+
+    /// One that has this pid no more, or never had: it is not alive.
+    pub fn ended(pid: i32) -> Self {
+        Self {
+            pid,
+            start_time: 0,
+            handle_number: None,
+        }
     }
 
     /// Whether it still runs.
     pub fn is_alive(self) -> bool {
+        let is_same = |number| process::handle_number(self.pid).is_ok_and(|now| now == number);
         process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
+            && self.handle_number.is_none_or(is_same)
             && process::status(self.pid).is_ok_and(|status| !['Z', 'X'].contains(&status.state))
     }
 }

@@ -147,7 +147,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
         name: plan.name.clone(),
         generation: plan.generation,
         // One that has ended already has no start time any more, and so is not alive.
-        service: ProcessName::of(pid).unwrap_or(ProcessName { pid, start_time: 0 }),
+        service: ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),

@@ -2,7 +2,8 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::io::Result;
+use rustix::fs::StatVfsMountFlags;
+use rustix::io::{Errno, Result};
 
 /// Attributes of one mount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,5 +47,32 @@ pub fn set_attributes(mount: impl AsFd, attributes: MountAttributes) -> Result<(
             size_of::<libc::mount_attr>(),
         )
     };
-    super::check(result).map(drop)
+    super::check(result)?;
+    read_back(mount, attributes)
+}
+
+/// A sandbox around gaoler can answer success to a call that it does not carry out
+/// (`SECCOMP_RET_ERRNO` with 0), and a read-only mount that is not would be found by nobody.
+fn read_back(mount: impl AsFd, attributes: MountAttributes) -> Result<()> {
+    let found = rustix::fs::fstatvfs(mount)?.f_flag;
+    let holds = [
+        (attributes.read_only, StatVfsMountFlags::RDONLY),
+        (attributes.no_suid, StatVfsMountFlags::NOSUID),
+        (
+            attributes.no_device,
+            StatVfsMountFlags::from_bits_retain(libc::ST_NODEV),
+        ),
+        (
+            attributes.no_exec,
+            StatVfsMountFlags::from_bits_retain(libc::ST_NOEXEC),
+        ),
+    ];
+    if holds
+        .iter()
+        .all(|(wanted, flag)| !wanted || found.contains(*flag))
+    {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
+    }
 }

@@ -105,6 +105,21 @@ pub fn install(program: &[Instruction], options: Options) -> Result<Option<Owned
     Ok(Some(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
+/// Holds that a filter refuses to type into a terminal: for no descriptor at all the kernel itself
+/// answers `EBADF`, and only a filter answers `EPERM`.
+///
+/// # Errors
+/// What the call answered, if it was not `EPERM`.
+pub fn refuses_typing() -> Result<()> {
+    // SAFETY: there is no descriptor -1, so the kernel looks at nothing else.
+    let result =
+        unsafe { libc::syscall(libc::SYS_ioctl, -1, libc::TIOCSTI, std::ptr::null::<u8>()) };
+    match last_errno() {
+        Errno::PERM if result < 0 => Ok(()),
+        errno => Err(errno),
+    }
+}
+
 /// The error of the last failed call, without allocating.
 fn last_errno() -> Errno {
     let code = std::io::Error::last_os_error().raw_os_error();

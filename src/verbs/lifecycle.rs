@@ -1,6 +1,7 @@
 //! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
 //! have them.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -252,14 +253,15 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         complaining: false,
     };
     state.save(directory)?;
-    let saved = state::Handle::open(directory)?;
+    // Both are closed by number on the way, so that nobody may close them once more.
+    let saved = ManuallyDrop::new(state::Handle::open(directory)?);
+    let _lock = ManuallyDrop::new(lock);
     let error = launch::execute(plan, directory);
     // One with cgroups stays: this process is still in them, and whoever looks next finds them
     // by it.
     if state.cgroups.is_empty() {
         saved.forget();
     }
-    drop(lock);
     Ok(error)
 }
 
@@ -377,6 +379,11 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             let pid =
                 Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
             let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).doing(doing)?;
+            // The test took its time: the number may have become somebody else's.
+            if !state.service.is_alive() {
+                return Err(Error::new(doing(), "it has ended meanwhile")
+                    .hint(format!("start it: gaoler start {name}")));
+            }
             sys::signals::send(handle, *signal).doing(doing)
         }
         Some(Reload::Command(words)) => {

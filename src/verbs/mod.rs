@@ -152,10 +152,21 @@ pub(crate) fn valid_name(name: &str) -> Result<()> {
 
 /// Everything here changes the machine or reads what is root's.
 pub(crate) fn must_be_root(doing: &str) -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        return Ok(());
+    if !rustix::process::geteuid().is_root() {
+        return Err(Error::setup(doing, "it needs root").hint("run it with sudo"));
     }
-    Err(Error::setup(doing, "it needs root").hint("run it with sudo"))
+    proc_is_the_kernels(doing)
+}
+
+/// What `/proc` says of processes, and whom `/proc/self/fd/N` leads to, is believed: it must not be
+/// a directory of somebody's (CVE-2019-19921).
+fn proc_is_the_kernels(doing: &str) -> Result<()> {
+    let why = match rustix::fs::statfs("/proc") {
+        Ok(found) if found.f_type == rustix::fs::PROC_SUPER_MAGIC => return Ok(()),
+        Ok(_) => "what is mounted on /proc is not the kernel's".to_owned(),
+        Err(errno) => format!("/proc: {}", crate::error::explain(&errno.into())),
+    };
+    Err(Error::setup(doing, why).hint("mount -t proc proc /proc"))
 }
 
 /// Refuses a file or directory through which somebody else could change a policy or a jail.

@@ -7,6 +7,7 @@
 )]
 
 mod checks;
+mod holes;
 mod json;
 mod pages;
 mod services;

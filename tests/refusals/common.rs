@@ -2,7 +2,7 @@
 //! left of it.
 
 mod answer;
-mod programs;
+pub mod programs;
 mod text;
 
 use std::fs;
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 pub use answer::Answer;
 pub use programs::program;
-use text::{CALLS, Text};
+use text::CALLS;
+pub use text::Text;
 
 /// The command under test.
 pub const GAOLER: &str = env!("CARGO_BIN_EXE_gaoler");
@@ -65,11 +66,16 @@ impl Place {
 
     /// The same for another program.
     pub fn with(program_name: &str, words: &[&str]) -> Self {
+        Self::of(&program(program_name), words)
+    }
+
+    /// The same for the program at this path.
+    pub fn of(program: &Path, words: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let number = NEXT_NAME.fetch_add(1, Ordering::SeqCst);
-        let own = directory.path().join(program_name);
-        fs::copy(program(program_name), &own).unwrap();
+        let own = directory.path().join(program.file_name().unwrap());
+        fs::copy(program, &own).unwrap();
         let mut command = vec![own.to_str().unwrap().to_owned()];
         command.extend(words.iter().map(|&word| word.to_owned()));
         let place = Self {

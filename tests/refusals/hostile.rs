@@ -200,43 +200,6 @@ fn every_attempt_succeeds_outside() {
     assert!(!other.wait().unwrap().success());
 }
 
-/// The kernel ends a process that calls by another architecture's numbers.
-#[test]
-fn calls_of_another_architecture_kill() {
-    for word in ["x32", "legacy"] {
-        let place = jail(&[word.to_owned()], true);
-        place.write();
-        place.verb("run").is(128 + 31, &[]);
-        place.nothing_runs();
-        let answer = outside(&[word.to_owned()]);
-        // This kernel may be built without the one or the other; SIGSYS is the filter's.
-        assert!(answer.code != Some(128 + 31), "{answer:#?}");
-    }
-}
-
-#[test]
-fn nothing_is_typed_into_the_callers_terminal() {
-    // script(1) makes a terminal and a session that owns it; the jail's caller sits at it.
-    for way in ["run", "run --exec"] {
-        let place = jail(&["tiocsti".into(), "tiocsti-high".into()], true);
-        place.write();
-        let line = format!(
-            "{} {} {way} {}",
-            crate::common::GAOLER,
-            place.arguments(&[]).join(" "),
-            place.name
-        );
-        let output = Command::new("script")
-            .args(["-qec", &line, "/dev/null"])
-            .stdin(Stdio::null())
-            .output();
-        let answer = Answer::of(output.unwrap());
-        answer.is(DONE, &["tiocsti: EPERM", "tiocsti-high: EPERM"]);
-        place.nothing_runs_after(&[way.rsplit(' ').next().unwrap()]);
-    }
-    outside(&["own-tiocsti".into()]).is(DONE, &["own-tiocsti: done"]);
-}
-
 /// Everything in the tree and every read-only bind, in every way that changes something.
 #[test]
 fn nothing_that_is_read_only_can_be_changed() {

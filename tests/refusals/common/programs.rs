@@ -25,7 +25,8 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
     directory
 });
 
-fn compile(source: &str, output: &Path, arguments: &[&str]) {
+/// Compiles a C program.
+pub fn compile(source: &str, output: &Path, arguments: &[&str]) {
     use std::io::Write;
     let mut gcc = Command::new("gcc")
         .args(["-O1", "-x", "c", "-", "-o"])
