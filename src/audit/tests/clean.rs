@@ -212,6 +212,7 @@ pub(super) fn clean() -> Case {
     let filter = Step::Seccomp {
         program: Vec::new(),
         listener: false,
+        refuses: true,
     };
     let tree = "/state/web/generations/1/root".into();
     let steps = [
