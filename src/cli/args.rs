@@ -187,6 +187,11 @@ pub struct Learn {
     /// is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
+    /// A command that belongs to its start: run in every start once it shows that it is ready, and
+    /// the start is not over before it has passed. What only this makes it do, as a first request
+    /// that fills a cache, counts as starting.
+    #[arg(long, value_name = "COMMAND")]
+    pub start_exercise: Vec<String>,
     /// How long to watch after the exercises, in seconds.
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
     pub serve_for: u64,

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod command;
 pub mod confinement;
 pub mod memory;
+pub mod exercise;
 pub mod process;
 pub mod sockets;
 pub mod users;

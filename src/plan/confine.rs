@@ -6,7 +6,7 @@ use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict};
 use crate::Result;
-use crate::spec::{Demand, Ready, Spec};
+use crate::spec::{Demand, Exercise, Ready, Spec};
 
 impl Assembly<'_> {
     pub(super) fn ids(&mut self) {
@@ -138,23 +138,31 @@ impl Assembly<'_> {
     /// What has an end when the service is ready.
     pub(super) fn ready(&mut self) {
         let spec = self.inputs.spec;
-        let calls = policy::start_calls(spec);
-        if spec.protections.seccomp == Demand::Off {
-            return;
-        }
-        if self.inputs.mode == Mode::Complaining {
+        let exercises: Vec<Exercise> = spec
+            .exercises
+            .iter()
+            .filter(|exercise| exercise.is_of_start())
+            .cloned()
+            .collect();
+        let filtered = spec.protections.seccomp != Demand::Off;
+        let calls = match filtered {
+            true => policy::start_calls(spec),
+            false => Vec::new(),
+        };
+        if filtered && self.inputs.mode == Mode::Complaining {
             return self.add(
                 Phase::Ready,
                 Step::Complain {
                     directory: state_of(self.inputs.tree).to_owned(),
                     only_at_start: calls,
                     signs: spec.service.ready.clone(),
+                    exercises,
                 },
                 "to see everything that the filter would refuse, in one run: the kernel waits for \
                  an answer to each such call, which is written down first",
             );
         }
-        if calls.is_empty() {
+        if calls.is_empty() && exercises.is_empty() {
             return;
         }
         let is_log = |sign: &Ready| matches!(sign, Ready::Log(_));
@@ -166,6 +174,7 @@ impl Assembly<'_> {
             Step::EndStart {
                 calls,
                 signs: spec.service.ready.clone(),
+                exercises,
             },
             "only starting needs them: while the service starts they wait for an answer that is \
              always yes, and once nobody listens any more the kernel answers ENOSYS",

@@ -145,12 +145,15 @@ impl fmt::Display for Step {
                     program.len()
                 )
             }
-            Step::EndStart { calls, .. } => {
-                write!(
-                    f,
-                    "end the {} system calls that only starting needs",
-                    calls.len()
-                )
+            Step::EndStart {
+                calls, exercises, ..
+            } => {
+                let calls = calls.len();
+                write!(f, "end the {calls} system calls that only starting needs")?;
+                match exercises.len() {
+                    0 => Ok(()),
+                    run => write!(f, ", once its {run} exercises have passed"),
+                }
             }
             Step::Complain { directory, .. } => {
                 let directory = directory.display();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Instruction;
-use crate::spec::Ready;
+use crate::spec::{Exercise, Ready};
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -226,13 +226,19 @@ pub enum Step {
         arguments: Vec<String>,
         environment: Vec<String>,
     },
-    /// The listener is closed as soon as all signs of readiness are there.
-    EndStart { calls: Vec<u32>, signs: Vec<Ready> },
+    /// The listener is closed as soon as all signs of readiness are there, and then the exercises
+    /// of the start have passed.
+    EndStart {
+        calls: Vec<u32>,
+        signs: Vec<Ready>,
+        exercises: Vec<Exercise>,
+    },
     /// What the filter would refuse runs, and is written down beside the generations.
     Complain {
         directory: PathBuf,
         only_at_start: Vec<u32>,
         signs: Vec<Ready>,
+        exercises: Vec<Exercise>,
     },
 }
 

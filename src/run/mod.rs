@@ -19,6 +19,7 @@ mod start_calls;
 mod start_helper;
 pub mod state;
 pub mod supervise;
+mod warm_up;
 
 pub use cgroup::Reached;
 pub use complaints::{Complaint, Record as ComplaintRecord};

@@ -12,8 +12,9 @@ use super::complaints::Complaints;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
 use super::output::Output;
-use super::readiness::{Settling, is_ready};
+use super::readiness::is_ready;
 use super::state::{self, Last, ProcessName, State};
+use super::warm_up::WarmUp;
 use super::{cgroup, leftover};
 use crate::host::process;
 use crate::plan::{LogSigns, Plan};
@@ -114,7 +115,7 @@ fn live(
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
     let launched = launch(plan, &stdio, &mut |launched| {
-        record(supervision, launched, serving)?;
+        record(supervision, launched, serving, None)?;
         launched
             .service_pid
             .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
@@ -128,7 +129,7 @@ fn live(
         release_at: Some(Instant::now() + SETTLED),
         begun: Instant::now(),
         look_at: Some(Instant::now()),
-        settling: Settling::default(),
+        warm_up: WarmUp::of(plan),
         serving,
     };
     let ended = tell(Stage::Started).and_then(|()| jail.until_ended(&signals));
@@ -136,7 +137,12 @@ fn live(
 }
 
 /// Writes down who runs, for the other commands.
-fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> Result<()> {
+fn record(
+    supervision: &Supervision<'_>,
+    launched: &Launched,
+    serving: bool,
+    waits_for: Option<&str>,
+) -> Result<()> {
     let plan = supervision.plan;
     let pid = launched.service_pid.unwrap_or(launched.child_pid);
     let init = launched
@@ -153,6 +159,7 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
         cgroups: plan.cgroups(),
         serving,
         complaining: plan.complaints().is_some(),
+        waits_for: waits_for.map(str::to_owned),
     };
     state.save(supervision.directory)
 }
@@ -224,7 +231,7 @@ struct Jail<'a> {
     begun: Instant,
     /// When it is looked whether it is ready; or, in complain mode, counts are kept.
     look_at: Option<Instant>,
-    settling: Settling,
+    warm_up: WarmUp<'a>,
     /// It is ready, or nothing of its start has an end.
     serving: bool,
 }
@@ -317,10 +324,9 @@ impl Jail<'_> {
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        let look_at = self.launched.start.as_ref().and_then(|start| {
-            watched.push(PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN));
-            self.look_at
-        });
+        let start = self.launched.start.as_ref();
+        watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
+        let look_at = self.look_at.filter(|_| start.is_some() || !self.serving);
         let timeout = [self.release_at, look_at]
             .into_iter()
             .flatten()
@@ -351,10 +357,12 @@ impl Jail<'_> {
     /// Lets the calls of the start run, until the service is ready; in complain mode, everything
     /// for as long as it lives.
     fn attend_start(&mut self) -> Result<()> {
-        let Some(start) = &mut self.launched.start else {
-            return Ok(());
+        let asks = match &mut self.launched.start {
+            Some(start) => start.answer()?,
+            None if self.serving => return Ok(()),
+            // Only its exercises are left.
+            None => true,
         };
-        let asks = start.answer()?;
         if asks && self.look_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
@@ -364,17 +372,25 @@ impl Jail<'_> {
         let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
         let heard = |expression: &str| self.relay.words().has_seen(expression);
         let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
-        if !asks || self.settling.is_over(ready) {
+        if !asks || self.warm_up.is_over(ready) {
             self.serving = true;
-            match start.complaints.as_mut().filter(|_| asks) {
+            match self.complaints().filter(|_| asks) {
                 Some(complaints) => complaints.serves(),
                 None => self.launched.start = None,
             }
-            return record(self.supervision, &self.launched, true);
+            return self.record();
+        }
+        if self.warm_up.take_news() {
+            self.record()?;
         }
         // From the end of the look: one that takes long must not keep the calls waiting.
         self.look_at = Some(Instant::now() + LOOK);
         Ok(())
+    }
+
+    fn record(&self) -> Result<()> {
+        let waits_for = self.warm_up.failed().filter(|_| !self.serving);
+        record(self.supervision, &self.launched, self.serving, waits_for)
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.
@@ -410,7 +426,7 @@ impl Jail<'_> {
             match eldest(self.launched.child_pid) {
                 Ok(Some(pid)) => {
                     self.launched.follow_process(pid);
-                    record(self.supervision, &self.launched, self.serving)?;
+                    self.record()?;
                     return Ok(true);
                 }
                 // One that was forked while the others were listed is missed, and its parent

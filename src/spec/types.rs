@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::learn::trace::Phase;
+
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
 
@@ -124,7 +126,7 @@ pub enum Reload {
 }
 
 /// A command that shows that the service works: `[[exercise]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exercise {
     /// A short name.
     pub name: String,
@@ -134,8 +136,18 @@ pub struct Exercise {
     pub expect: i32,
     /// Text that its output must contain; empty for none.
     pub output: String,
+    /// Whether it belongs to the start, which is not over before it has passed, or to what the
+    /// service does from then on.
+    pub phase: Phase,
     /// Why it is here.
     pub because: String,
+}
+
+impl Exercise {
+    /// It is part of every start.
+    pub fn is_of_start(&self) -> bool {
+        self.phase == Phase::Start
+    }
 }
 
 /// One path copied into the tree.

@@ -55,7 +55,7 @@ pub(super) fn wait(
         }
         let Some(state) = running else {
             return Err(match supervised {
-                true => not_ready(spec, listening, patience),
+                true => not_ready(spec, None, listening, patience),
                 false => has_ended(spec, directory),
             });
         };
@@ -65,21 +65,35 @@ pub(super) fn wait(
         elsewhere.look(spec, &state, listening.heard())?;
         if late {
             let elsewhere = elsewhere.error(spec);
-            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening, patience)));
+            return Err(elsewhere.unwrap_or_else(|| {
+                not_ready(spec, state.waits_for.as_deref(), listening, patience)
+            }));
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn not_ready(spec: &Spec, listening: &Listening, patience: Duration) -> Error {
-    let hint = "see what it says in the log; change service.ready if the sign is wrong";
+fn not_ready(
+    spec: &Spec,
+    waits_for: Option<&str>,
+    listening: &Listening,
+    patience: Duration,
+) -> Error {
+    let hint = match waits_for {
+        Some(_) => "see what it says in the log; change the exercise if it is wrong",
+        None => "see what it says in the log; change service.ready if the sign is wrong",
+    };
+    let why = waits_for.map(|why| format!(": {why}")).unwrap_or_default();
     let hint = match last_words(&listening.words()) {
         Some(words) => format!("{hint}; {words}"),
         None => hint.to_owned(),
     };
     Error::new(
         format!("start {}", spec.name),
-        format!("it runs but is not ready after {} s", patience.as_secs()),
+        format!(
+            "it runs but is not ready after {} s{why}",
+            patience.as_secs()
+        ),
     )
     .hint(hint)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use gaoler::learn::Trace;
+use gaoler::learn::trace::Phase;
 use gaoler::spec::{Exercise, Ready};
 
 use crate::common::*;
@@ -83,6 +84,7 @@ fn a_process_for_each_client_is_seen_each_time() {
         command: vec!["/bin/bash".to_owned(), "-c".to_owned(), client],
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: String::new(),
     }];
     request.passes = 2;

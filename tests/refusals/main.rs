@@ -16,3 +16,4 @@ mod planted;
 mod programs;
 mod running;
 mod specs;
+mod warm_up;

@@ -70,7 +70,8 @@ pub(super) fn calls(
     }
     forget_the_launch(&mut seen, trace.certificate.passes);
     // Without an exercise nobody knows what serving takes.
-    let exercised = trace.certificate.exercises.iter().any(|run| run.passed);
+    let mut runs = trace.certificate.exercises.iter();
+    let exercised = runs.any(|run| run.passed && run.phase == Phase::Serve);
     let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
         number,
         start_only: exercised && seen.serve == 0,

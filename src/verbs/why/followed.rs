@@ -12,8 +12,8 @@ use super::super::{Event, Jail, Places, Report};
 use crate::learn::{self, Held, Progress, Request, Trace};
 use crate::plan::{Mode, Step};
 use crate::run::Reached;
-use crate::run::state::Last;
-use crate::spec::Ready;
+use crate::run::state::{Last, State};
+use crate::spec::{Exercise, Ready};
 use crate::{Doing, Error, Result};
 
 /// How long a jailed service may take to become ready under the tracer.
@@ -81,9 +81,15 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         }
         _ => {}
     };
+    let directory = places.runtime(name);
+    let exercised = jail.spec.exercises.iter().any(Exercise::is_of_start);
     let held = Held {
         pid,
         let_go: Box::new(|| supervisor.let_go()),
+        // The supervisor runs the exercises of the start.
+        has_started: Box::new(|| {
+            !exercised || matches!(State::load(&directory), Ok(Some(state)) if state.serving)
+        }),
     };
     let (trace, error) = match learn::follow(&request(jail)?, held, &progress) {
         Ok(followed) => followed,
@@ -124,7 +130,13 @@ fn request(jail: &Jail) -> Result<Request> {
         ids: None,
         ready: ready.collect(),
         ready_timeout: READY_TIMEOUT,
-        exercises: jail.spec.exercises.clone(),
+        exercises: jail
+            .spec
+            .exercises
+            .iter()
+            .filter(|exercise| !exercise.is_of_start())
+            .cloned()
+            .collect(),
         serve_for: Duration::ZERO,
         stop_command: service.stop.clone(),
         stop_timeout: Duration::from_secs(service.stop_timeout_s.into()),

@@ -121,6 +121,7 @@ fn clone_stays_as_long_as_clone3() {
         exit: Some(0),
         passed: true,
         pass: 1,
+        phase: Phase::Serve,
     }];
     trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Serve)];
     let derived = derive(&trace, None, &facts());
@@ -378,6 +379,7 @@ fn exercises_that_worked_on_the_port_that_was_bound() {
         command: vec!["dig".to_owned(), "$PORT".to_owned()],
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: "known".to_owned(),
     };
     let knowledge = Knowledge {
@@ -394,6 +396,7 @@ fn exercises_that_worked_on_the_port_that_was_bound() {
         exit: Some(9),
         passed: false,
         pass: 1,
+        phase: Phase::Serve,
     }];
     let given = Exercise {
         command: vec!["own".to_owned()],
