@@ -285,6 +285,7 @@ fn passes(place: &Place, subject: &Subject) -> Result<Vec<(&'static str, f64)>> 
         passes: 2,
         capabilities: CapabilitySource::KernelEvent,
         unfinished: None,
+        notifications: None,
     };
     let trace = learn(request, &|_| {})?;
     if !trace.certificate.complete || trace.certificate.passes != 2 {

@@ -196,7 +196,8 @@ pub struct Learn {
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
     pub serve_for: u64,
     /// When it is ready: udp:PORT, tcp:PORT, file:PATH, log:REGEX (a line that it prints, and in
-    /// the jail also one that it logs) or quiet:MILLISECONDS.
+    /// the jail also one that it logs), notify (it says so itself, as sd_notify(3)) or
+    /// quiet:MILLISECONDS.
     #[arg(long, value_name = "SIGN")]
     pub ready: Vec<String>,
     /// The user it shall run as; needed if it does not change to one by itself.

@@ -6,6 +6,7 @@ pub mod command;
 pub mod confinement;
 pub mod memory;
 pub mod exercise;
+pub mod notifications;
 pub mod process;
 pub mod sockets;
 pub mod users;

@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
         Ok(Self {
             request,
             has_started,
-            heard: Heard::of(&request.output, &request.ready)?,
+            heard: Heard::of(request)?,
             driver,
             shared,
             progress,
@@ -244,11 +244,9 @@ impl<'a> Session<'a> {
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
         let shown = waiting.is_empty() || settled || (late && quiet_only);
-        if shown && self.warm_up == WarmUp::Over {
-            if (self.has_started)() {
-                self.ready(tracer);
-                self.keep(tracer)?;
-            }
+        if shown && self.warm_up == WarmUp::Over && (self.has_started)() {
+            self.ready(tracer);
+            self.keep(tracer)?;
         } else if shown && self.warm_up == WarmUp::Ahead {
             self.warm_up = WarmUp::UnderWay(None);
             self.go_on();
@@ -257,6 +255,8 @@ impl<'a> Session<'a> {
             let mut missing: Vec<String> = waiting.iter().map(describe).collect();
             if let WarmUp::UnderWay(Some(why)) = &self.warm_up {
                 missing.push(why.clone());
+            } else if missing.is_empty() {
+                missing.push("its start is not over".to_owned());
             }
             return Err(Error::new(
                 "learn the service",
@@ -353,6 +353,7 @@ fn holds(sign: &Ready, tracer: &Tracer<'_>, heard: &Heard<'_>, now: Instant) -> 
         Ready::Udp(port) => tracer.memory.bound.contains(port),
         Ready::File(path) => path.exists(),
         Ready::Log(expression) => heard.has_seen(expression),
+        Ready::Notify => heard.was_notified(),
         Ready::Quiet(milliseconds) => {
             now.duration_since(tracer.last_stop) >= Duration::from_millis(u64::from(*milliseconds))
         }
@@ -368,6 +369,7 @@ fn describe(sign: &Ready) -> String {
             "it printed no line that matches {expression} (what it sends to syslog is not seen \
              while it is learned)"
         ),
+        Ready::Notify => "it did not say so to its NOTIFY_SOCKET".to_owned(),
         Ready::Quiet(milliseconds) => format!("it was never quiet for {milliseconds} ms"),
     }
 }

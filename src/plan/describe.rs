@@ -79,6 +79,11 @@ impl fmt::Display for Step {
             Step::ForkService { .. } => {
                 f.write_str("fork the service, leaving pid 1 behind to reap, without privileges")
             }
+            Step::OpenNotifySocket { directory, .. } => write!(
+                f,
+                "open the socket for sd_notify in {}",
+                directory.display()
+            ),
             Step::NewSession => f.write_str("start a new session"),
             Step::TakeProgram => f.write_str("take the program that is handed over"),
             Step::OpenProgram { path } => write!(f, "open {} inside the jail", path.display()),

@@ -19,11 +19,14 @@ pub use crate::spec::{Exercise, LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
     ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
-    native_architecture,
+    native_architecture, unheard,
 };
 pub use step::{Phase, PlannedStep, Step};
 
 use crate::{Error, Result};
+
+/// The name of the socket for `sd_notify(3)` in the directory of the jail's log socket.
+pub const NOTIFY_SOCKET: &str = "notify";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.

@@ -141,6 +141,8 @@ pub enum Step {
     },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
+    /// Make the socket beside it on which the service says that it is ready.
+    OpenNotifySocket { directory: PathBuf, uid: u32 },
     /// Make the empty file systems that the jail may write in.
     MakeScratch {
         path: PathBuf,

@@ -11,6 +11,7 @@ mod landlock;
 pub mod launch;
 pub mod leftover;
 pub mod log;
+mod notified;
 mod output;
 pub mod pid_file;
 mod prepare;

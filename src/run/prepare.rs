@@ -151,6 +151,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
+            | Step::OpenNotifySocket { .. }
             | Step::EndStart { .. }
             | Step::Complain { .. } => None,
             Step::JoinCgroup {

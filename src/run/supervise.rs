@@ -11,13 +11,14 @@ use rustix::io::Errno;
 use super::complaints::Complaints;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
+use super::notified::Notified;
 use super::output::Output;
 use super::readiness::is_ready;
 use super::state::{self, Last, ProcessName, State};
 use super::warm_up::WarmUp;
 use super::{cgroup, leftover};
 use crate::host::process;
-use crate::plan::{LogSigns, Plan};
+use crate::plan::{LogSigns, NOTIFY_SOCKET, Plan, Sign};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -102,7 +103,7 @@ fn live(
     let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
     let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
-    let relay = open_relay(supervision, words)?;
+    let (relay, notified) = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -115,7 +116,14 @@ fn live(
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
     let launched = launch(plan, &stdio, &mut |launched| {
-        record(supervision, launched, serving, None)?;
+        record(
+            supervision,
+            launched,
+            Progress {
+                serving,
+                ..Progress::default()
+            },
+        )?;
         launched
             .service_pid
             .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
@@ -125,6 +133,7 @@ fn live(
         supervision,
         launched,
         relay,
+        notified,
         output,
         release_at: Some(Instant::now() + SETTLED),
         begun: Instant::now(),
@@ -136,12 +145,19 @@ fn live(
     jail.finish(ended)
 }
 
+/// How far a start is, for the other commands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress<'a> {
+    serving: bool,
+    notified: bool,
+    waits_for: Option<&'a str>,
+}
+
 /// Writes down who runs, for the other commands.
 fn record(
     supervision: &Supervision<'_>,
     launched: &Launched,
-    serving: bool,
-    waits_for: Option<&str>,
+    progress: Progress<'_>,
 ) -> Result<()> {
     let plan = supervision.plan;
     let pid = launched.service_pid.unwrap_or(launched.child_pid);
@@ -157,15 +173,16 @@ fn record(
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
-        serving,
+        serving: progress.serving,
         complaining: plan.complaints().is_some(),
-        waits_for: waits_for.map(str::to_owned),
+        notified: progress.notified,
+        waits_for: progress.waits_for.map(str::to_owned),
     };
     state.save(supervision.directory)
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
+fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<(Relay, Notified)> {
     let Supervision { plan, log_file, .. } = *supervision;
     let sink = if supervision.host_log {
         Sink::choose(log_file)
@@ -175,8 +192,9 @@ fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
     relay_to(plan, sink, words)
 }
 
-/// The jail's log socket in the place that the plan has for it, passed on to `sink`.
-pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<Relay> {
+/// The jail's log socket in the place that the plan has for it, passed on to `sink`; and beside it
+/// that on which the service says that it is ready.
+pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<(Relay, Notified)> {
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -189,7 +207,8 @@ pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    Ok(Relay::new(socket, sink, &plan.name, words))
+    let notified = Notified::open(plan, directory.as_fd())?;
+    Ok((Relay::new(socket, sink, &plan.name, words), notified))
 }
 
 pub(super) fn remove_log(directory: &Path) -> Result<()> {
@@ -204,10 +223,12 @@ pub(super) fn remove_log(directory: &Path) -> Result<()> {
         }
         Err(errno) => return Err(errno).doing(doing),
     };
-    match rustix::fs::unlinkat(&opened, LOG_SOCKET, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => {
-            return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display()));
+    for socket in [LOG_SOCKET, NOTIFY_SOCKET] {
+        match rustix::fs::unlinkat(&opened, socket, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                return Err(errno).doing(|| format!("remove {socket} in {}", directory.display()));
+            }
         }
     }
     rustix::fs::rmdir(directory).doing(doing)
@@ -225,6 +246,7 @@ struct Jail<'a> {
     supervision: &'a Supervision<'a>,
     launched: Launched,
     relay: Relay,
+    notified: Notified,
     output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     release_at: Option<Instant>,
@@ -321,6 +343,8 @@ impl Jail<'_> {
             PollFd::new(signals, PollFlags::IN),
             PollFd::from_borrowed_fd(self.relay.socket().as_fd(), PollFlags::IN),
         ];
+        let notified = self.notified.socket();
+        watched.extend(notified.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
@@ -351,6 +375,9 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
+        if self.notified.hear() {
+            self.record()?;
+        }
         self.attend_start()
     }
 
@@ -370,7 +397,10 @@ impl Jail<'_> {
             return self.attend_complaints(asks);
         }
         let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
-        let heard = |expression: &str| self.relay.words().has_seen(expression);
+        let heard = |sign: &Sign| match sign {
+            Sign::Log(expression) => self.relay.words().has_seen(expression),
+            _ => self.notified.is_ready(),
+        };
         let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
         if !asks || self.warm_up.is_over(ready) {
             self.serving = true;
@@ -389,8 +419,12 @@ impl Jail<'_> {
     }
 
     fn record(&self) -> Result<()> {
-        let waits_for = self.warm_up.failed().filter(|_| !self.serving);
-        record(self.supervision, &self.launched, self.serving, waits_for)
+        let progress = Progress {
+            serving: self.serving,
+            notified: self.notified.is_ready(),
+            waits_for: self.warm_up.failed().filter(|_| !self.serving),
+        };
+        record(self.supervision, &self.launched, progress)
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.

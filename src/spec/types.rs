@@ -101,17 +101,24 @@ pub enum Ready {
     /// A line that it prints or logs matches this regular expression: `log:ready$`. See
     /// [`super::LogSigns`].
     Log(String),
+    /// It says so by itself (`sd_notify(3)`): `notify`.
+    Notify,
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
 }
 
 impl Ready {
+    /// Whether the service says it, so that somebody has to hear it.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Ready::Log(_) | Ready::Notify)
+    }
+
     /// The port that it is about, if it is about one.
     pub fn port(&self) -> Option<(Protocol, u16)> {
         match self {
             Ready::Tcp(port) => Some((Protocol::Tcp, *port)),
             Ready::Udp(port) => Some((Protocol::Udp, *port)),
-            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+            Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => None,
         }
     }
 }

@@ -250,6 +250,7 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         cgroups: plan.cgroups(),
         serving: plan.start_ends_with().is_none(),
         complaining: false,
+        notified: false,
         waits_for: None,
     };
     state.save(directory)?;

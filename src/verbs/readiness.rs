@@ -11,7 +11,7 @@ use crate::host::command::last_lines;
 use crate::host::process;
 use crate::run::readiness;
 use crate::run::state::{Last, State};
-use crate::spec::Spec;
+use crate::spec::{Ready, Spec};
 use crate::{Error, Result};
 
 /// How long a started service may take to become ready.
@@ -153,6 +153,9 @@ fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -
         return Ok(false);
     }
     let first = state.init.map_or(state.service.pid, |init| init.pid);
-    let heard = |expression: &str| listening.has_seen(expression);
+    let heard = |sign: &Ready| match sign {
+        Ready::Log(expression) => listening.has_seen(expression),
+        _ => state.notified,
+    };
     Ok(state.serving && readiness::is_ready(&spec.service.ready, first, begun, &heard))
 }

@@ -11,6 +11,7 @@ mod hostile;
 mod launch;
 mod learning;
 mod names;
+mod notified;
 mod phases;
 mod planted;
 mod programs;

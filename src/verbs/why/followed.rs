@@ -19,7 +19,7 @@ use crate::{Doing, Error, Result};
 /// How long a jailed service may take to become ready under the tracer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In place of a line in the log, which the tracer does not see.
+/// In place of what the service says, which the tracer does not hear.
 const QUIET: Ready = Ready::Quiet(500);
 
 /// What came of it.
@@ -82,13 +82,15 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         _ => {}
     };
     let directory = places.runtime(name);
-    let exercised = jail.spec.exercises.iter().any(Exercise::is_of_start);
+    let says_so = jail.spec.service.ready.contains(&Ready::Notify);
+    let waits = says_so || jail.spec.exercises.iter().any(Exercise::is_of_start);
     let held = Held {
         pid,
         let_go: Box::new(|| supervisor.let_go()),
-        // The supervisor runs the exercises of the start.
+        // The supervisor runs the exercises of the start, and has its sockets.
         has_started: Box::new(|| {
-            !exercised || matches!(State::load(&directory), Ok(Some(state)) if state.serving)
+            let state = State::load(&directory).ok().flatten();
+            !waits || state.is_some_and(|state| state.serving && (state.notified || !says_so))
         }),
     };
     let (trace, error) = match learn::follow(&request(jail)?, held, &progress) {
@@ -120,7 +122,7 @@ fn request(jail: &Jail) -> Result<Request> {
     let service = &jail.spec.service;
     let null = std::fs::File::open("/dev/null").doing(|| "open /dev/null")?;
     let ready = service.ready.iter().map(|sign| match sign {
-        Ready::Log(_) => QUIET,
+        Ready::Log(_) | Ready::Notify => QUIET,
         other => other.clone(),
     });
     Ok(Request {
@@ -144,5 +146,6 @@ fn request(jail: &Jail) -> Result<Request> {
         passes: 1,
         capabilities: learn::trace::CapabilitySource::KernelEvent,
         unfinished: None,
+        notifications: None,
     })
 }

@@ -132,6 +132,39 @@ fn clone_stays_as_long_as_clone3() {
 }
 
 #[test]
+fn memory_is_taken_at_any_time() {
+    let mut trace = trace(Vec::new());
+    trace.certificate.exercises = vec![ExerciseRun {
+        name: "use it".to_owned(),
+        command: Vec::new(),
+        exit: Some(0),
+        passed: true,
+        pass: 1,
+        phase: Phase::Serve,
+    }];
+    trace.calls = ["mmap", "mprotect", "bind"]
+        .map(|name| CallSeen {
+            number: calls::number(name).unwrap(),
+            name: name.to_owned(),
+            phase: Phase::Start,
+            count: 1,
+            witness: counted(Phase::Start, 1),
+        })
+        .into();
+    (trace.certificate.processes, trace.certificate.threads) = (2, 2);
+    let only = |trace: &Trace| {
+        let derived = derive(trace, None, &facts());
+        ["mmap", "mprotect", "bind"].map(|name| start_only(&derived, name))
+    };
+    assert_eq!(only(&trace), [Some(false), Some(true), Some(true)]);
+    trace.certificate.threads = 3;
+    assert_eq!(only(&trace), [Some(false), Some(false), Some(true)]);
+    // An exercise of the start shows nothing of serving.
+    trace.certificate.exercises[0].phase = Phase::Start;
+    assert_eq!(only(&trace), [Some(false); 3]);
+}
+
+#[test]
 fn a_service_that_could_not_log_when_it_was_learned_can_in_its_jail() {
     let mut log = seen("/dev/log", PathKind::Missing, &[]);
     assert_eq!(start_only(&derived(Vec::new()), "sendto"), None);
