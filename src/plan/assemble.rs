@@ -6,7 +6,7 @@ use super::step::{Namespaces, Phase, PlannedStep, Step};
 use super::{Plan, policy, restrict};
 use crate::build::Manifest;
 use crate::host::Host;
-use crate::spec::{Demand, Ready, Spec};
+use crate::spec::{BindRule, Demand, Ready, Spec};
 use crate::{Error, Result};
 
 /// How the jail will be run.
@@ -297,16 +297,13 @@ impl Assembly<'_> {
             },
             "a mount of its own can be read-only and be the root",
         );
-        for bind in &spec.binds {
-            self.add(
-                Phase::Mounts,
-                Step::Bind {
-                    path: bind.path.clone(),
-                    source: bind.path.clone(),
-                    writable: bind.writable,
-                },
-                bind.because.clone(),
-            );
+        // In a place in memory, after it: it would hide them.
+        let in_scratch = |bind: &BindRule| {
+            let mut scratch = spec.scratch.iter();
+            scratch.any(|scratch| bind.path.starts_with(&scratch.path))
+        };
+        for bind in spec.binds.iter().filter(|bind| !in_scratch(bind)) {
+            self.bind(bind);
         }
         for scratch in &spec.scratch {
             self.add(
@@ -316,6 +313,9 @@ impl Assembly<'_> {
                 },
                 scratch.because.clone(),
             );
+        }
+        for bind in spec.binds.iter().filter(|bind| in_scratch(bind)) {
+            self.bind(bind);
         }
         if mode.is_supervised() {
             self.add(
@@ -328,6 +328,18 @@ impl Assembly<'_> {
                 "/dev/log leads here; a directory, so that a new supervisor's socket appears too",
             );
         }
+    }
+
+    fn bind(&mut self, bind: &BindRule) {
+        self.add(
+            Phase::Mounts,
+            Step::Bind {
+                path: bind.path.clone(),
+                source: bind.path.clone(),
+                writable: bind.writable,
+            },
+            bind.because.clone(),
+        );
     }
 
     fn root(&mut self) {

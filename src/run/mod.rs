@@ -16,6 +16,7 @@ mod output;
 pub mod pid_file;
 mod prepare;
 pub mod readiness;
+mod scratch;
 mod start_calls;
 mod start_helper;
 pub mod state;

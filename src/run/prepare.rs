@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
 use super::child::open_source;
 use super::launch::step_failed;
-use super::{cgroup, landlock};
+use super::{cgroup, landlock, scratch};
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
@@ -142,7 +141,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         ruleset: None,
         program: None,
     };
-    let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
+    let mut made: Vec<(PathBuf, OwnedFd)> = Vec::new();
     for (planned, index) in plan.steps.iter().zip(0_u32..) {
         let doing = || format!("prepare to {}", planned.step);
         let operation = match &planned.step {
@@ -168,8 +167,9 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 gid,
                 mode,
             } => {
-                let mount = make_scratch(*size_kib, *uid, *gid, *mode).doing(doing)?;
-                scratch.push((path.clone(), mount));
+                let mount = scratch::make(*size_kib, *uid, *gid, *mode).doing(doing)?;
+                scratch::make_mount_points(plan, path, &mount).doing(doing)?;
+                made.push((path.clone(), mount));
                 None
             }
             Step::NewNamespaces(kinds) => {
@@ -186,15 +186,15 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 None
             }
             Step::Landlock(rules) => {
-                let ruleset = landlock::ruleset(rules, &scratch)?;
+                let ruleset = landlock::ruleset(rules, &made)?;
                 let ruleset = rustix::io::fcntl_dupfd_cloexec(&ruleset, HIGH).doing(doing)?;
                 prepared.ruleset = Some(ruleset);
                 Some(Operation::Landlock)
             }
             Step::MountScratch { path } => {
-                let mount = scratch
+                let mount = made
                     .iter()
-                    .find(|(made, _)| made == path)
+                    .find(|(place, _)| place == path)
                     .ok_or_else(|| Error::setup(doing(), "no step makes it"))?;
                 let mount = rustix::io::fcntl_dupfd_cloexec(&mount.1, HIGH).doing(doing)?;
                 Some(Operation::MountScratch {
@@ -326,25 +326,6 @@ fn namespaces(kinds: Namespaces) -> fork::Namespaces {
         ipc: kinds.ipc,
         uts: kinds.uts,
     }
-}
-
-/// An empty tmpfs that is mounted nowhere yet (`fsopen(2)`).
-fn make_scratch(size_kib: u32, uid: u32, gid: u32, mode: u32) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let options = [
-        ("size", format!("{size_kib}k")),
-        ("uid", uid.to_string()),
-        ("gid", gid.to_string()),
-        ("mode", format!("{mode:o}")),
-    ];
-    for (name, value) in options {
-        rustix::mount::fsconfig_set_string(&context, name, value)?;
-    }
-    rustix::mount::fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 fn text(path: &Path) -> Result<CString> {

@@ -10,6 +10,7 @@ mod disks;
 mod hostile;
 mod launch;
 mod learning;
+mod mounts;
 mod names;
 mod notified;
 mod phases;
