@@ -8,6 +8,7 @@
 
 mod checks;
 mod json;
+mod learning;
 mod pages;
 mod services;
 mod why;
