@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use gaoler::learn::trace::CapabilitySource;
+use gaoler::learn::trace::{CapabilitySource, Phase};
 use gaoler::learn::{Request, learn};
 use gaoler::spec::{Exercise, Ready};
 use rustix::process::{Pid, Signal, kill_process};
@@ -275,6 +275,7 @@ fn passes(place: &Place, subject: &Subject) -> Result<Vec<(&'static str, f64)>> 
             command: ["sh", "-c", &load].map(str::to_owned).to_vec(),
             expect: 0,
             output: String::new(),
+            phase: Phase::Serve,
             because: String::new(),
         }],
         serve_for: Duration::ZERO,
@@ -284,6 +285,7 @@ fn passes(place: &Place, subject: &Subject) -> Result<Vec<(&'static str, f64)>> 
         passes: 2,
         capabilities: CapabilitySource::KernelEvent,
         unfinished: None,
+        notifications: None,
     };
     let trace = learn(request, &|_| {})?;
     if !trace.certificate.complete || trace.certificate.passes != 2 {

@@ -17,7 +17,7 @@ const WALLS: [(&str, &[&str]); 14] = [
     ("sys", &[]),
     ("filter", &["sys"]),
     ("host", &["spec", "sys"]),
-    ("learn", &["filter", "spec", "sys"]),
+    ("learn", &["filter", "host", "spec", "sys"]),
     ("spec", &["learn", "sys"]),
     ("build", &["host", "spec", "sys"]),
     ("plan", &["build", "filter", "host", "spec", "sys"]),

@@ -237,7 +237,7 @@ fn start(subject: &Subject<'_>) -> Vec<Finding> {
         .steps
         .iter()
         .find_map(|planned| match &planned.step {
-            Step::EndStart { calls, .. } => Some(calls.len()),
+            Step::EndStart { calls, .. } => Some(calls.len()).filter(|calls| *calls > 0),
             _ => None,
         });
     match (calls, subject.live) {

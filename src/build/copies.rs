@@ -112,17 +112,20 @@ impl Planner<'_> {
             return Ok(found.real);
         }
         let readable = reach(&stat, self.account, 0o4).min(found.reach);
-        let bits = match used_as {
-            Use::Data => 0o444,
+        let executable = reach(&stat, self.account, 0o1).min(found.reach);
+        let (reached, bits) = match used_as {
+            Use::Data => (readable, 0o444),
             Use::Program if reach(&stat, self.account, 0o1) == Reach::Root => {
                 return Err(Error::new(
                     copying(path),
                     "it is not executable for the service's user",
                 ));
             }
-            Use::Program => 0o555,
+            // Old programs keep who runs them from copying them: execve(2) need not read.
+            Use::Program if readable == Reach::Root => (executable, 0o111),
+            Use::Program => (readable, 0o555),
         };
-        let (gid, mode) = self.permission(path, &stat, readable, bits)?;
+        let (gid, mode) = self.permission(path, &stat, reached, bits)?;
         let wanted = Wanted {
             what: What::File(Identity::from(&stat)),
             source: Some(found.real.clone()),
@@ -140,10 +143,10 @@ impl Planner<'_> {
         &self,
         path: &Path,
         stat: &Stat,
-        readable: Reach,
+        reached: Reach,
         bits: u32,
     ) -> Result<(u32, u32)> {
-        match readable {
+        match reached {
             Reach::Everyone => Ok((0, bits)),
             Reach::Service => {
                 let by_group =

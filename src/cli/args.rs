@@ -187,11 +187,17 @@ pub struct Learn {
     /// is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
+    /// A command that belongs to its start: run in every start once it shows that it is ready, and
+    /// the start is not over before it has passed. What only this makes it do, as a first request
+    /// that fills a cache, counts as starting.
+    #[arg(long, value_name = "COMMAND")]
+    pub start_exercise: Vec<String>,
     /// How long to watch after the exercises, in seconds.
     #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
     pub serve_for: u64,
     /// When it is ready: udp:PORT, tcp:PORT, file:PATH, log:REGEX (a line that it prints, and in
-    /// the jail also one that it logs) or quiet:MILLISECONDS.
+    /// the jail also one that it logs), notify (it says so itself, as sd_notify(3)) or
+    /// quiet:MILLISECONDS.
     #[arg(long, value_name = "SIGN")]
     pub ready: Vec<String>,
     /// The user it shall run as; needed if it does not change to one by itself.

@@ -390,6 +390,7 @@ fn options(learn: Learn) -> LearnOptions {
         name: learn.name,
         command: learn.command,
         exercises: learn.exercise,
+        start_exercises: learn.start_exercise,
         serve_for: learn.serve_for,
         ready: learn.ready,
         user: learn.user,

@@ -90,6 +90,10 @@ fn exercises(text: &mut String, certificate: &Certificate) {
             (false, Some(code)) => format!("NOT passed, exit code {code}"),
             (false, None) => "NOT passed, no exit code".to_owned(),
         };
+        let how = match run.phase {
+            Phase::Start => format!("{how} in start"),
+            Phase::Serve => how,
+        };
         ended.entry(&run.name).or_default().insert(how);
     }
     let mut by_end: BTreeMap<String, Vec<String>> = BTreeMap::new();

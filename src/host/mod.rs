@@ -4,7 +4,9 @@
 pub mod cgroup;
 pub mod command;
 pub mod confinement;
+pub mod exercise;
 pub mod memory;
+pub mod notifications;
 pub mod process;
 pub mod sockets;
 pub mod users;

@@ -1,36 +1,31 @@
 //! Drives the service while it is traced: runs the exercises, lets it serve, and asks it to
 //! stop. On a thread of its own, outside the trace.
 
-use std::io::Read;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
-
-use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::trace::ExerciseRun;
 use super::{Progress, Request};
+use crate::host::exercise::{self, Attempt, LONGEST, Outcome};
 use crate::spec::Exercise;
 
-/// An exercise that takes longer is killed.
-const LONGEST: Duration = Duration::from_secs(30);
-/// More of an exercise's output is not looked at.
-const MOST_OUTPUT: u64 = 1 << 20;
 /// How often a running exercise is looked at.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long the end of the output may come after the end of the exercise: something that it left
-/// running may hold the pipe open.
-const LAST_OUTPUT: Duration = Duration::from_millis(500);
+/// How long it takes until an exercise of the start that has failed is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What the driver tells the tracer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// An exercise has ended.
     Ran(ExerciseRun),
+    /// The exercises of the start have all passed.
+    Started,
     /// The time to serve is over, and the service's own way to stop is being tried.
     Stop,
+    /// An exercise of the start has failed, and how; it will be tried again.
+    Waits(String),
 }
 
 /// What the driver and the tracer share.
@@ -42,8 +37,17 @@ pub struct Shared {
     pub exercise: AtomicU16,
 }
 
-/// Waits until the service is `ready`, then exercises it, in pass number `pass`. Ends early when
-/// the run is over.
+/// Everything that an exercise is driven with.
+struct Drive<'a> {
+    pass: u32,
+    tell: &'a Sender<Message>,
+    shared: &'a Shared,
+    progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// Waits until the service shows that it is `ready`, then exercises it, in pass number `pass`:
+/// first with the exercises of the start, if there are any, after which it is told to go on once
+/// more. Ends early when the run is over.
 pub fn drive(
     request: &Request,
     pass: u32,
@@ -55,36 +59,89 @@ pub fn drive(
     if ready.recv().is_err() {
         return;
     }
-    let over = &shared.over;
-    for (exercise, number) in request.exercises.iter().zip(1..) {
-        progress(Progress::ExerciseStarted {
-            name: exercise.name.clone(),
-        });
-        shared.exercise.store(number, Ordering::Relaxed);
-        let (run, failure) = run(exercise, pass, over);
-        shared.exercise.store(0, Ordering::Relaxed);
-        progress(Progress::ExerciseEnded(run.clone()));
-        failure.map(progress).unwrap_or_default();
-        if tell.send(Message::Ran(run)).is_err() {
+    let drive = Drive {
+        pass,
+        tell,
+        shared,
+        progress,
+    };
+    let numbered = || request.exercises.iter().zip(1..);
+    let of_start = || numbered().filter(|(exercise, _)| exercise.is_of_start());
+    if of_start().next().is_some() {
+        let started = of_start().all(|(exercise, number)| drive.until_passed(exercise, number));
+        if !started || tell.send(Message::Started).is_err() || ready.recv().is_err() {
             return;
         }
     }
-    let serve_for = if pass == request.passes {
-        request.serve_for
-    } else {
-        Duration::ZERO
-    };
-    let until = Instant::now() + serve_for;
-    while Instant::now() < until && !over.load(Ordering::Relaxed) {
-        std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
+    let mut of_serve = numbered().filter(|(exercise, _)| !exercise.is_of_start());
+    if !of_serve.all(|(exercise, number)| drive.once(exercise, number)) {
+        return;
     }
-    progress(Progress::Stopping);
-    // Before it is asked to end: an end that comes at once is none of its own accord. A tracer
-    // that is gone needs no telling.
-    tell.send(Message::Stop).unwrap_or_default();
-    if !request.stop_command.is_empty() && !over.load(Ordering::Relaxed) {
-        // If it does nothing, SIGTERM follows, so its result does not matter.
-        finish(&request.stop_command, over, LONGEST);
+    drive.serve_and_stop(request);
+}
+
+impl Drive<'_> {
+    /// Runs an exercise, passed or not. `false` if nobody is there to be told.
+    fn once(&self, exercise: &Exercise, number: u16) -> bool {
+        self.started(exercise);
+        let (run, failure) = self.attempt(exercise, number);
+        (self.progress)(Progress::ExerciseEnded(run.clone()));
+        failure.map(self.progress).unwrap_or_default();
+        self.tell.send(Message::Ran(run)).is_ok()
+    }
+
+    /// Runs an exercise of the start until it has passed. `false` if the run is over before.
+    fn until_passed(&self, exercise: &Exercise, number: u16) -> bool {
+        self.started(exercise);
+        while !self.shared.over.load(Ordering::Relaxed) {
+            let (run, failure) = self.attempt(exercise, number);
+            let Some(Progress::ExerciseFailed { name, why, .. }) = failure else {
+                (self.progress)(Progress::ExerciseEnded(run.clone()));
+                return self.tell.send(Message::Ran(run)).is_ok();
+            };
+            let waits = Message::Waits(format!("its exercise {name} has not passed: {why}"));
+            if self.tell.send(waits).is_err() {
+                return false;
+            }
+            self.wait(AGAIN);
+        }
+        false
+    }
+
+    fn started(&self, exercise: &Exercise) {
+        (self.progress)(Progress::ExerciseStarted {
+            name: exercise.name.clone(),
+        });
+    }
+
+    fn attempt(&self, exercise: &Exercise, number: u16) -> (ExerciseRun, Option<Progress>) {
+        self.shared.exercise.store(number, Ordering::Relaxed);
+        let ran = run(exercise, self.pass, &self.shared.over);
+        self.shared.exercise.store(0, Ordering::Relaxed);
+        ran
+    }
+
+    /// Waits, unless the run is over.
+    fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until && !self.shared.over.load(Ordering::Relaxed) {
+            std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+
+    fn serve_and_stop(&self, request: &Request) {
+        if self.pass == request.passes {
+            self.wait(request.serve_for);
+        }
+        (self.progress)(Progress::Stopping);
+        // Before it is asked to end: an end that comes at once is none of its own accord. A tracer
+        // that is gone needs no telling.
+        self.tell.send(Message::Stop).unwrap_or_default();
+        let over = &self.shared.over;
+        if !request.stop_command.is_empty() && !over.load(Ordering::Relaxed) {
+            // If it does nothing, SIGTERM follows, so its result does not matter.
+            finish(&request.stop_command, over, LONGEST);
+        }
     }
 }
 
@@ -116,14 +173,16 @@ fn run_within(
     over: &AtomicBool,
     longest: Duration,
 ) -> (ExerciseRun, Option<Progress>) {
-    let (exit, output) = finish(&exercise.command, over, longest);
-    let why = failure(exercise, exit, &output, longest);
+    let outcome = finish(&exercise.command, over, longest);
+    let why = exercise::failure(exercise, &outcome, longest);
+    let (exit, output) = outcome;
     let run = ExerciseRun {
         name: exercise.name.clone(),
         command: exercise.command.clone(),
         exit,
         passed: why.is_none(),
         pass,
+        phase: exercise.phase,
     };
     let failed = why.map(|why| Progress::ExerciseFailed {
         name: exercise.name.clone(),
@@ -133,86 +192,25 @@ fn run_within(
     (run, failed)
 }
 
-/// What an exercise did instead of what is expected of it.
-fn failure(
-    exercise: &Exercise,
-    exit: Option<i32>,
-    output: &[u8],
-    longest: Duration,
-) -> Option<String> {
-    let Some(code) = exit else {
-        let seconds = longest.as_secs();
-        return Some(format!(
-            "it could not be run, or was killed, as it is after {seconds} s"
-        ));
-    };
-    if code != exercise.expect {
-        let expected = exercise.expect;
-        return Some(format!("exit code {code} where {expected} is expected"));
-    }
-    let wanted = exercise.output.as_bytes();
-    let found = wanted.is_empty() || output.windows(wanted.len()).any(|part| part == wanted);
-    (!found).then(|| {
-        format!(
-            "exit code {code}, but it did not print {:?}",
-            exercise.output
-        )
-    })
-}
-
-/// Runs a command to its end: its exit code, if it had one, and what it printed.
-fn finish(command: &[String], over: &AtomicBool, longest: Duration) -> (Option<i32>, Vec<u8>) {
-    let Some((mut child, output)) = start(command) else {
+/// Runs a command to its end, or kills it when the run is `over`.
+fn finish(command: &[String], over: &AtomicBool, longest: Duration) -> Outcome {
+    let Some(mut attempt) = Attempt::start(command, longest) else {
         return (None, Vec::new());
     };
-    let exit = wait(&mut child, over, longest);
-    (exit, output.recv_timeout(LAST_OUTPUT).unwrap_or_default())
-}
-
-/// Starts a command in a process group of its own, with a thread that reads what it prints.
-fn start(command: &[String]) -> Option<(Child, Receiver<Vec<u8>>)> {
-    let (program, arguments) = command.split_first()?;
-    let (mut reader, writer) = std::io::pipe().ok()?;
-    let second = writer.try_clone().ok()?;
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(second)
-        .process_group(0)
-        .spawn()
-        .ok()?;
-    let (sender, receiver) = channel();
-    std::thread::spawn(move || {
-        let mut output = Vec::new();
-        let read = reader.by_ref().take(MOST_OUTPUT).read_to_end(&mut output);
-        // What was read counts, even if the rest cannot be; nobody may be waiting any more.
-        sender.send(output).unwrap_or_default();
-        // The rest is read too, so that the exercise is not killed by a closed pipe.
-        read.and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
-            .unwrap_or_default();
-    });
-    Some((child, receiver))
-}
-
-fn wait(child: &mut Child, over: &AtomicBool, longest: Duration) -> Option<i32> {
-    let deadline = Instant::now() + longest;
-    while Instant::now() < deadline {
-        match child.try_wait() {
-            Ok(Some(status)) => return status.code(),
-            Ok(None) if !over.load(Ordering::Relaxed) => std::thread::sleep(PAUSE),
-            Ok(None) | Err(_) => break,
+    loop {
+        if let Some(outcome) = attempt.look() {
+            return outcome;
         }
+        if over.load(Ordering::Relaxed) {
+            return (None, Vec::new());
+        }
+        std::thread::sleep(PAUSE);
     }
-    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw)?;
-    // It has not been waited for, so the number is its own still.
-    kill_process_group(group, Signal::KILL).ok()?;
-    child.wait().ok()?;
-    None
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::trace::Phase;
     use super::*;
 
     fn exercise(command: &[&str], output: &str) -> ExerciseRun {
@@ -221,6 +219,7 @@ mod tests {
             command: command.iter().map(|word| (*word).to_owned()).collect(),
             expect: 3,
             output: output.to_owned(),
+            phase: Phase::Serve,
             because: String::new(),
         };
         let (run, failed) = run(&exercise, 1, &AtomicBool::new(false));
@@ -235,9 +234,13 @@ mod tests {
             command: Vec::new(),
             expect: 3,
             output: "text".to_owned(),
+            phase: Phase::Serve,
             because: String::new(),
         };
-        let failure = |exit, output: &str| failure(&exercise, exit, output.as_bytes(), LONGEST);
+        let failure = |exit, output: &str| {
+            let outcome = (exit, output.as_bytes().to_vec());
+            exercise::failure(&exercise, &outcome, LONGEST)
+        };
         assert_eq!(failure(Some(3), "some text"), None);
         let why = failure(Some(3), "other").unwrap();
         assert!(why.contains("did not print \"text\""), "{why}");
@@ -270,6 +273,7 @@ mod tests {
             command: ["sh", "-c", script].map(str::to_owned).into(),
             expect: 0,
             output: String::new(),
+            phase: Phase::Serve,
             because: String::new(),
         };
         assert_eq!(try_out(&exercise("true")), Ok(()));

@@ -1,8 +1,10 @@
-//! What a service prints while it is learned, as far as it tells that it is ready.
+//! What a service says while it is learned, as far as it tells that it is ready.
 
 use std::os::fd::OwnedFd;
 
+use super::Request;
 use crate::error::{Doing, Result};
+use crate::host::notifications::Notifications;
 use crate::spec::{LogSigns, Ready};
 
 /// How much is read at once.
@@ -11,13 +13,15 @@ const CHUNK: usize = 4096;
 /// Of a longer line the beginning counts.
 const LONGEST_LINE: usize = 1024;
 
-/// Looks for the `log:` signs in a file that somebody else writes.
+/// Looks for the `log:` signs in a file that somebody else writes, and for `READY=1`.
 pub struct Heard<'a> {
     output: &'a OwnedFd,
     /// How far it was read.
     offset: u64,
     line: Vec<u8>,
     signs: LogSigns,
+    notifications: Option<&'a Notifications>,
+    notified: bool,
 }
 
 impl<'a> Heard<'a> {
@@ -25,18 +29,34 @@ impl<'a> Heard<'a> {
     ///
     /// # Errors
     /// One of the signs is no regular expression; the output cannot be looked at.
-    pub fn of(output: &'a OwnedFd, signs: &[Ready]) -> Result<Self> {
+    pub fn of(request: &'a Request) -> Result<Self> {
+        let notifications = request.notifications.as_ref();
+        // What an earlier pass has said means nothing now.
+        if let Some(notifications) = notifications {
+            notifications.hear();
+        }
+        Self::printed(&request.output, &request.ready, notifications)
+    }
+
+    fn printed(
+        output: &'a OwnedFd,
+        signs: &[Ready],
+        notifications: Option<&'a Notifications>,
+    ) -> Result<Self> {
         let size = rustix::fs::fstat(output).doing(|| "look at the service's output")?;
         Ok(Self {
             output,
             offset: u64::try_from(size.st_size).unwrap_or_default(),
             line: Vec::new(),
             signs: LogSigns::among(signs)?,
+            notifications,
+            notified: false,
         })
     }
 
     /// Reads what has been printed meanwhile.
     pub fn listen(&mut self) {
+        self.notified |= self.notifications.is_some_and(Notifications::hear);
         if self.signs.is_empty() {
             return;
         }
@@ -59,6 +79,11 @@ impl<'a> Heard<'a> {
         self.line.clear();
     }
 
+    /// Whether it has said that it is ready.
+    pub fn was_notified(&self) -> bool {
+        self.notified
+    }
+
     /// Whether a line has matched this sign.
     pub fn has_seen(&self, expression: &str) -> bool {
         self.signs.has_seen(expression)
@@ -76,7 +101,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let output = OwnedFd::from(file.try_clone().unwrap());
         let signs = ["^ready$", "^never$", "x{3}$"].map(|text| Ready::Log(text.to_owned()));
-        let mut heard = Heard::of(&output, &signs).unwrap();
+        let mut heard = Heard::printed(&output, &signs, None).unwrap();
         file.write_all(b"not ready\nrea").unwrap();
         heard.listen();
         assert!(!heard.has_seen("^ready$"));

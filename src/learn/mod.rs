@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Doing, Error, Result};
+use crate::host::notifications::{Notifications, VARIABLE};
 use crate::spec::{Exercise, Ready};
 pub use crate::sys::spawn_traced::Ids;
 use crate::sys::spawn_traced::Program;
@@ -80,6 +81,8 @@ pub struct Request {
     /// Where what was seen so far is kept meanwhile, marked incomplete: what is left if this
     /// program is killed. Removed again by [`learn`].
     pub unfinished: Option<PathBuf>,
+    /// Where it says by itself that it is ready; without it a `notify` sign is never seen.
+    pub notifications: Option<Notifications>,
 }
 
 /// What happens meanwhile.
@@ -213,6 +216,10 @@ fn program(request: &Request) -> Result<Program> {
     let mut environment = Vec::new();
     for (name, value) in &request.environment {
         environment.push(text(format!("{name}={value}").as_bytes())?);
+    }
+    if let Some(notifications) = &request.notifications {
+        let address = notifications.address();
+        environment.push(text(format!("{VARIABLE}={address}").as_bytes())?);
     }
     Ok(Program {
         file: text(find(name, request)?.as_os_str().as_bytes())?,

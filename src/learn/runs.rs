@@ -159,9 +159,15 @@ pub fn follow(
         failed = ran.err();
         recorder = Some(std::mem::take(&mut tracer.recorder));
     };
+    let Held {
+        pid,
+        let_go,
+        has_started,
+    } = held;
     session(
         request,
-        |exercise| Tracer::follow(held, exercise),
+        &has_started,
+        |exercise| Tracer::follow(pid, let_go, exercise),
         &mut counted,
         progress,
         over,
@@ -190,6 +196,7 @@ fn pass(
     };
     session(
         request,
+        &|| true,
         |exercise| Tracer::start(program, before, exercise),
         counted,
         progress,
@@ -201,6 +208,7 @@ fn pass(
 /// A run from its start to its end; `over` gets what came of it.
 fn session(
     request: &Request,
+    has_started: &dyn Fn() -> bool,
     start: impl for<'a> FnOnce(&'a AtomicU16) -> Result<Tracer<'a>>,
     counted: &mut Counted,
     progress: &(dyn Fn(Progress) + Sync),
@@ -218,7 +226,8 @@ fn session(
             let mut tracer = start(&shared.exercise)?;
             let pid = tracer.first;
             progress(Progress::Started { pid, pass: number });
-            let mut session = Session::new(request, driver, shared, progress, counted)?;
+            let mut session =
+                Session::new(request, has_started, driver, shared, progress, counted)?;
             let ran = session.run(&mut tracer);
             let Session {
                 exercises,

@@ -11,7 +11,7 @@ use super::trace::{ExerciseRun, Phase};
 use super::tracer::{Step, Tracer};
 use super::{Progress, Request, save};
 use crate::error::{Error, Result};
-use crate::spec::Ready;
+use crate::spec::{Exercise, Ready};
 use crate::sys::ptrace::Change;
 
 /// How often readiness is looked at.
@@ -43,6 +43,17 @@ enum Stage {
     Killing(Instant),
 }
 
+/// How far the exercises of the start are.
+#[derive(Debug, PartialEq)]
+enum WarmUp {
+    /// It waits for the signs of readiness.
+    Ahead,
+    /// They are being run; why the last one has not passed, if it has not.
+    UnderWay(Option<String>),
+    /// All have passed, or there are none.
+    Over,
+}
+
 /// The far ends of the exercise thread's channels.
 pub struct Driver {
     /// Lets it begin.
@@ -54,6 +65,8 @@ pub struct Driver {
 /// A run under way.
 pub struct Session<'a> {
     request: &'a Request,
+    /// Nothing else of the start is left, beside what this looks at.
+    has_started: &'a dyn Fn() -> bool,
     driver: Driver,
     shared: &'a Shared,
     progress: &'a (dyn Fn(Progress) + Sync),
@@ -74,6 +87,8 @@ pub struct Session<'a> {
     /// Those have been asked too.
     passed_on: bool,
     stage: Stage,
+    /// The exercises of its start.
+    warm_up: WarmUp,
     /// The exercises that have ended.
     pub exercises: Vec<ExerciseRun>,
     /// Why the run did not go as it should.
@@ -89,6 +104,7 @@ impl<'a> Session<'a> {
     /// A `log:` sign that is no regular expression.
     pub fn new(
         request: &'a Request,
+        has_started: &'a dyn Fn() -> bool,
         driver: Driver,
         shared: &'a Shared,
         progress: &'a (dyn Fn(Progress) + Sync),
@@ -97,7 +113,8 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         Ok(Self {
             request,
-            heard: Heard::of(&request.output, &request.ready)?,
+            has_started,
+            heard: Heard::of(request)?,
             driver,
             shared,
             progress,
@@ -111,6 +128,10 @@ impl<'a> Session<'a> {
             asked: None,
             passed_on: false,
             stage: Stage::Starting,
+            warm_up: match request.exercises.iter().any(Exercise::is_of_start) {
+                true => WarmUp::Ahead,
+                false => WarmUp::Over,
+            },
             exercises: Vec::new(),
             gaps: Vec::new(),
             ended_after_s: 0,
@@ -135,8 +156,8 @@ impl<'a> Session<'a> {
         // The exercise thread may be about to say how the last exercise went.
         while let Ok(message) = self.driver.messages.recv_timeout(KILLED) {
             match message {
-                Message::Ran(run) => self.exercises.push(run),
                 Message::Stop => break,
+                other => self.hear(other),
             }
         }
         Ok(())
@@ -153,8 +174,8 @@ impl<'a> Session<'a> {
         }
         while let Ok(message) = self.driver.messages.try_recv() {
             match message {
-                Message::Ran(run) => self.exercises.push(run),
                 Message::Stop => self.stop(tracer, now),
+                other => self.hear(other),
             }
         }
         match self.stage {
@@ -173,6 +194,15 @@ impl<'a> Session<'a> {
             Stage::Stopping(_) | Stage::Killing(_) => {}
         }
         Ok(())
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Ran(run) => self.exercises.push(run),
+            Message::Started => self.warm_up = WarmUp::Over,
+            Message::Waits(why) => self.warm_up = WarmUp::UnderWay(Some(why)),
+            Message::Stop => {}
+        }
     }
 
     /// A first process that waits for ever ends on SIGTERM, and the daemon that it started knows
@@ -208,16 +238,26 @@ impl<'a> Session<'a> {
             .filter(|sign| !holds(sign, tracer, &self.heard, now))
             .collect();
         let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
-        let stuck = tracer.jailed && now.duration_since(tracer.last_stop) >= STUCK;
+        let exercised = matches!(self.warm_up, WarmUp::UnderWay(_));
+        let stuck = tracer.jailed && !exercised && now.duration_since(tracer.last_stop) >= STUCK;
         let late = stuck || now.duration_since(self.begun) >= self.request.ready_timeout;
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
-        if waiting.is_empty() || settled || (late && quiet_only) {
+        let shown = waiting.is_empty() || settled || (late && quiet_only);
+        if shown && self.warm_up == WarmUp::Over && (self.has_started)() {
             self.ready(tracer);
             self.keep(tracer)?;
+        } else if shown && self.warm_up == WarmUp::Ahead {
+            self.warm_up = WarmUp::UnderWay(None);
+            self.go_on();
         } else if late {
             let seconds = now.duration_since(self.begun).as_secs_f32();
-            let missing: Vec<String> = waiting.iter().map(describe).collect();
+            let mut missing: Vec<String> = waiting.iter().map(describe).collect();
+            if let WarmUp::UnderWay(Some(why)) = &self.warm_up {
+                missing.push(why.clone());
+            } else if missing.is_empty() {
+                missing.push("its start is not over".to_owned());
+            }
             return Err(Error::new(
                 "learn the service",
                 format!(
@@ -261,6 +301,11 @@ impl<'a> Session<'a> {
         (self.progress)(Progress::Ready {
             after: self.begun.elapsed(),
         });
+        self.go_on();
+    }
+
+    /// Lets the exercises begin, or those that come after the start.
+    fn go_on(&mut self) {
         if self.driver.ready.send(()).is_err() {
             self.gap("the exercises could not be run");
         }
@@ -308,6 +353,7 @@ fn holds(sign: &Ready, tracer: &Tracer<'_>, heard: &Heard<'_>, now: Instant) -> 
         Ready::Udp(port) => tracer.memory.bound.contains(port),
         Ready::File(path) => path.exists(),
         Ready::Log(expression) => heard.has_seen(expression),
+        Ready::Notify => heard.was_notified(),
         Ready::Quiet(milliseconds) => {
             now.duration_since(tracer.last_stop) >= Duration::from_millis(u64::from(*milliseconds))
         }
@@ -323,6 +369,7 @@ fn describe(sign: &Ready) -> String {
             "it printed no line that matches {expression} (what it sends to syslog is not seen \
              while it is learned)"
         ),
+        Ready::Notify => "it did not say so to its NOTIFY_SOCKET".to_owned(),
         Ready::Quiet(milliseconds) => format!("it was never quiet for {milliseconds} ms"),
     }
 }

@@ -1,6 +1,7 @@
 //! What a traced run showed. JSON on disk; the input of [`crate::spec`].
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,15 @@ pub enum Phase {
     Start,
     /// Afterwards.
     Serve,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Start => "start",
+            Phase::Serve => "serve",
+        })
+    }
 }
 
 /// In which programs something was seen, during which exercises, and how often.
@@ -155,6 +165,14 @@ pub struct ExerciseRun {
     pub passed: bool,
     /// The pass that it ran in.
     pub pass: u32,
+    /// Whether it was part of the start.
+    #[serde(default = "serve")]
+    pub phase: Phase,
+}
+
+/// Before they had a phase, all exercises ran when the service was ready.
+fn serve() -> Phase {
+    Phase::Serve
 }
 
 /// One system call.

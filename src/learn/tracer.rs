@@ -40,6 +40,8 @@ pub struct Held<'a> {
     pub pid: i32,
     /// Lets it go on, towards its first instruction.
     pub let_go: Box<dyn FnOnce() -> Result<()> + Send + 'a>,
+    /// Whether its start is over for whoever started the jail, beside the signs of readiness.
+    pub has_started: Box<dyn Fn() -> bool + Send + 'a>,
 }
 
 /// Whether there is anything left to trace.
@@ -146,16 +148,20 @@ impl<'a> Tracer<'a> {
     ///
     /// # Errors
     /// If it cannot be seized or let go, or there is no timer.
-    pub fn follow(held: Held<'_>, exercise: &'a AtomicU16) -> Result<Self> {
-        let asked = Asked::watch(held.pid, CapabilitySource::KernelEvent);
-        ptrace::seize(held.pid, false).doing(|| "take hold of the service in its jail")?;
+    pub fn follow(
+        pid: i32,
+        let_go: impl FnOnce() -> Result<()>,
+        exercise: &'a AtomicU16,
+    ) -> Result<Self> {
+        let asked = Asked::watch(pid, CapabilitySource::KernelEvent);
+        ptrace::seize(pid, false).doing(|| "take hold of the service in its jail")?;
         let before = Before {
             halts: Halts::Steps,
             ..Before::default()
         };
-        let mut tracer = Self::of(held.pid, asked, before, exercise)?;
+        let mut tracer = Self::of(pid, asked, before, exercise)?;
         tracer.jailed = true;
-        (held.let_go)()?;
+        let_go()?;
         Ok(tracer)
     }
 

@@ -6,7 +6,7 @@ use super::step::{Namespaces, Phase, PlannedStep, Step};
 use super::{Plan, policy, restrict};
 use crate::build::Manifest;
 use crate::host::Host;
-use crate::spec::{Demand, Spec};
+use crate::spec::{BindRule, Demand, Ready, Spec};
 use crate::{Error, Result};
 
 /// How the jail will be run.
@@ -79,7 +79,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
     plan.ids();
     plan.restrictions()?;
     plan.execute()?;
-    plan.ready();
+    plan.ready()?;
     Ok(Plan {
         name: inputs.spec.name.clone(),
         generation: inputs.generation,
@@ -117,11 +117,6 @@ impl Assembly<'_> {
             step,
             reason: reason.into(),
         });
-    }
-
-    /// Notes what this plan does without.
-    pub(super) fn lacks(&mut self, what: &str) {
-        self.lacking.push(what.to_owned());
     }
 
     /// Whether to use a layer. One that is missing stops the plan or is reported, as the
@@ -211,6 +206,16 @@ impl Assembly<'_> {
                 "the supervisor reads the jail's /dev/log and says itself which jail wrote",
             );
         }
+        if self.is_notified()? {
+            self.add(
+                Phase::Host,
+                Step::OpenNotifySocket {
+                    directory: runtime.join("log"),
+                    uid: if spec.service.start_as_root { 0 } else { uid },
+                },
+                "the service says here that it is ready (sd_notify(3)); only its own user can",
+            );
+        }
         for scratch in &spec.scratch {
             self.add(
                 Phase::Host,
@@ -225,6 +230,20 @@ impl Assembly<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Whether the service is to say by itself that it is ready, and somebody hears it.
+    pub(super) fn is_notified(&self) -> Result<bool> {
+        let Inputs { spec, mode, .. } = self.inputs;
+        let wanted = mode.is_supervised() && spec.service.ready.contains(&Ready::Notify);
+        if wanted && spec.protections.mount_namespace == Demand::Off {
+            return Err(Error::setup(
+                format!("plan the jail {}", spec.name),
+                "mount_namespace is off, and the socket for its sign notify is to be mounted",
+            )
+            .hint("take another sign of readiness: tcp:, udp:, file:, log: or quiet:"));
+        }
+        Ok(wanted)
     }
 
     fn kinds(&self) -> Namespaces {
@@ -278,16 +297,13 @@ impl Assembly<'_> {
             },
             "a mount of its own can be read-only and be the root",
         );
-        for bind in &spec.binds {
-            self.add(
-                Phase::Mounts,
-                Step::Bind {
-                    path: bind.path.clone(),
-                    source: bind.path.clone(),
-                    writable: bind.writable,
-                },
-                bind.because.clone(),
-            );
+        // In a place in memory, after it: it would hide them.
+        let in_scratch = |bind: &BindRule| {
+            let mut scratch = spec.scratch.iter();
+            scratch.any(|scratch| bind.path.starts_with(&scratch.path))
+        };
+        for bind in spec.binds.iter().filter(|bind| !in_scratch(bind)) {
+            self.bind(bind);
         }
         for scratch in &spec.scratch {
             self.add(
@@ -297,6 +313,9 @@ impl Assembly<'_> {
                 },
                 scratch.because.clone(),
             );
+        }
+        for bind in spec.binds.iter().filter(|bind| in_scratch(bind)) {
+            self.bind(bind);
         }
         if mode.is_supervised() {
             self.add(
@@ -309,6 +328,18 @@ impl Assembly<'_> {
                 "/dev/log leads here; a directory, so that a new supervisor's socket appears too",
             );
         }
+    }
+
+    fn bind(&mut self, bind: &BindRule) {
+        self.add(
+            Phase::Mounts,
+            Step::Bind {
+                path: bind.path.clone(),
+                source: bind.path.clone(),
+                writable: bind.writable,
+            },
+            bind.because.clone(),
+        );
     }
 
     fn root(&mut self) {

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use super::NOTIFY_SOCKET;
 use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict};
-use crate::Result;
-use crate::spec::{Demand, Ready, Spec};
+use crate::build::LOG_DIRECTORY;
+use crate::host::notifications::VARIABLE;
+use crate::spec::{Demand, Exercise, Ready, Spec};
+use crate::{Error, Result};
 
 impl Assembly<'_> {
     pub(super) fn ids(&mut self) {
@@ -140,43 +143,57 @@ impl Assembly<'_> {
     }
 
     /// What has an end when the service is ready.
-    pub(super) fn ready(&mut self) {
+    ///
+    /// # Errors
+    /// Nobody would hear what ends it.
+    pub(super) fn ready(&mut self) -> Result<()> {
         let spec = self.inputs.spec;
-        let calls = policy::start_calls(spec);
-        if spec.protections.seccomp == Demand::Off {
-            return;
-        }
-        if self.inputs.mode == Mode::Complaining {
-            return self.add(
+        let exercises: Vec<Exercise> = spec
+            .exercises
+            .iter()
+            .filter(|exercise| exercise.is_of_start())
+            .cloned()
+            .collect();
+        let filtered = spec.protections.seccomp != Demand::Off;
+        let calls = match filtered {
+            true => policy::start_calls(spec),
+            false => Vec::new(),
+        };
+        if filtered && self.inputs.mode == Mode::Complaining {
+            self.add(
                 Phase::Ready,
                 Step::Complain {
                     directory: state_of(self.inputs.tree).to_owned(),
                     only_at_start: calls,
                     signs: spec.service.ready.clone(),
+                    exercises,
                 },
                 "to see everything that the filter would refuse, in one run: the kernel waits for \
                  an answer to each such call, which is written down first",
             );
+            return Ok(());
         }
-        if calls.is_empty() {
-            return;
+        if calls.is_empty() && exercises.is_empty() {
+            return Ok(());
         }
-        let is_log = |sign: &Ready| matches!(sign, Ready::Log(_));
-        if self.inputs.mode == Mode::Exec && spec.service.ready.iter().any(is_log) {
-            self.lacks("phase: with --exec nobody sees a log: sign, and the start has no end");
+        if let Some(sign) = policy::unheard(spec, self.inputs.mode) {
+            return Err(unheard(spec, sign));
         }
         self.add(
             Phase::Ready,
             Step::EndStart {
                 calls,
                 signs: spec.service.ready.clone(),
+                exercises,
             },
             "only starting needs them: while the service starts they wait for an answer that is \
              always yes, and once nobody listens any more the kernel answers ENOSYS",
         );
+        Ok(())
     }
 
     pub(super) fn execute(&mut self) -> Result<()> {
+        let notify = self.is_notified()?;
         let arguments = policy::arguments(self.inputs.spec, self.inputs.interpreter);
         let environment = self
             .inputs
@@ -185,6 +202,7 @@ impl Assembly<'_> {
             .environment
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
+            .chain(notify.then(|| format!("{VARIABLE}={LOG_DIRECTORY}/{NOTIFY_SOCKET}")))
             .collect();
         self.add(
             Phase::Execute,
@@ -196,6 +214,19 @@ impl Assembly<'_> {
         );
         Ok(())
     }
+}
+
+/// The refusal of a start that would never end.
+fn unheard(spec: &Spec, sign: &Ready) -> Error {
+    let name = &spec.name;
+    Error::setup(
+        format!("plan the jail {name} to be run with --exec"),
+        format!("with --exec nobody hears {sign}, so its start would have no end"),
+    )
+    .hint(format!(
+        "gaoler start {name}, or gaoler run {name} without --exec; or set service.ready to what can \
+         be seen from outside: tcp:, udp:, file: or quiet:"
+    ))
 }
 
 /// The jail's own directory below `/var/lib/gaoler`: `generations/N/root` is the tree.

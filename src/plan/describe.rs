@@ -79,6 +79,11 @@ impl fmt::Display for Step {
             Step::ForkService { .. } => {
                 f.write_str("fork the service, leaving pid 1 behind to reap, without privileges")
             }
+            Step::OpenNotifySocket { directory, .. } => write!(
+                f,
+                "open the socket for sd_notify in {}",
+                directory.display()
+            ),
             Step::NewSession => f.write_str("start a new session"),
             Step::TakeProgram => f.write_str("take the program that is handed over"),
             Step::OpenProgram { path } => write!(f, "open {} inside the jail", path.display()),
@@ -147,12 +152,15 @@ impl fmt::Display for Step {
                     program.len()
                 )
             }
-            Step::EndStart { calls, .. } => {
-                write!(
-                    f,
-                    "end the {} system calls that only starting needs",
-                    calls.len()
-                )
+            Step::EndStart {
+                calls, exercises, ..
+            } => {
+                let calls = calls.len();
+                write!(f, "end the {calls} system calls that only starting needs")?;
+                match exercises.len() {
+                    0 => Ok(()),
+                    run => write!(f, ", once its {run} exercises have passed"),
+                }
             }
             Step::Complain { directory, .. } => {
                 let directory = directory.display();

@@ -15,15 +15,18 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::spec::{LogSigns, Ready as Sign};
+pub use crate::spec::{Exercise, LogSigns, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
     ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
-    native_architecture,
+    native_architecture, unheard,
 };
 pub use step::{Phase, PlannedStep, Step};
 
 use crate::{Error, Result};
+
+/// The name of the socket for `sd_notify(3)` in the directory of the jail's log socket.
+pub const NOTIFY_SOCKET: &str = "notify";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.
@@ -42,13 +45,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What must show before the calls that only starting needs come to their end; `None` if
-    /// there are none.
+    /// What must show before the start is over; `None` if nothing ends with it.
     pub fn start_ends_with(&self) -> Option<&[Sign]> {
         self.steps.iter().find_map(|planned| match &planned.step {
             Step::EndStart { signs, .. } | Step::Complain { signs, .. } => Some(signs.as_slice()),
             _ => None,
         })
+    }
+
+    /// What must pass then, before the start is over.
+    pub fn start_exercises(&self) -> &[Exercise] {
+        let exercises = self.steps.iter().find_map(|planned| match &planned.step {
+            Step::EndStart { exercises, .. } | Step::Complain { exercises, .. } => Some(exercises),
+            _ => None,
+        });
+        exercises.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// In complain mode: the directory where complaints are written down, and the calls that are none while the

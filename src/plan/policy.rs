@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::assemble::Mode;
 use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
-use crate::spec::{CapabilityRule, Limits, Spec};
+use crate::spec::{CapabilityRule, Demand, Exercise, Limits, Ready, Spec};
 use crate::sys::calls;
 use crate::{Error, Result};
 
@@ -68,6 +68,16 @@ pub fn start_calls(spec: &Spec) -> Vec<u32> {
         .map(|rule| rule.number)
         .filter(|number| !always.contains(number))
         .collect()
+}
+
+/// A sign that ends the start and that nobody hears in this mode: after `--exec` there is neither a
+/// log nor a supervisor.
+pub fn unheard(spec: &Spec, mode: Mode) -> Option<&Ready> {
+    let filtered = spec.protections.seccomp != Demand::Off;
+    let ends = (filtered && !start_calls(spec).is_empty())
+        || spec.exercises.iter().any(Exercise::is_of_start);
+    let mut signs = spec.service.ready.iter();
+    signs.find(|sign| mode == Mode::Exec && ends && sign.is_said())
 }
 
 /// Whether somebody holds a listener of the filter.

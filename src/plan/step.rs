@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Instruction;
-use crate::spec::Ready;
+use crate::spec::{Exercise, Ready};
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -143,6 +143,8 @@ pub enum Step {
     },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
+    /// Make the socket beside it on which the service says that it is ready.
+    OpenNotifySocket { directory: PathBuf, uid: u32 },
     /// Make the empty file systems that the jail may write in.
     MakeScratch {
         path: PathBuf,
@@ -230,13 +232,19 @@ pub enum Step {
         arguments: Vec<String>,
         environment: Vec<String>,
     },
-    /// The listener is closed as soon as all signs of readiness are there.
-    EndStart { calls: Vec<u32>, signs: Vec<Ready> },
+    /// The listener is closed as soon as all signs of readiness are there, and then the exercises
+    /// of the start have passed.
+    EndStart {
+        calls: Vec<u32>,
+        signs: Vec<Ready>,
+        exercises: Vec<Exercise>,
+    },
     /// What the filter would refuse runs, and is written down beside the generations.
     Complain {
         directory: PathBuf,
         only_at_start: Vec<u32>,
         signs: Vec<Ready>,
+        exercises: Vec<Exercise>,
     },
 }
 

@@ -233,24 +233,72 @@ fn calls_of_the_start_have_an_end() {
     assert!(!end(&plan) && plan.start_ends_with().is_none());
     phased.calls[0].start_only = true;
     phased.service.ready = vec![Ready::Log("up".to_owned())];
-    for (mode, lacking) in [(Mode::Supervised, 0), (Mode::Exec, 1)] {
-        let plan = planned(&phased, &host(), mode).expect("it can be planned");
-        assert!(end(&plan));
-        assert_eq!(
-            plan.start_ends_with(),
-            Some(phased.service.ready.as_slice())
-        );
-        let about = plan
-            .lacking
-            .iter()
-            .filter(|text| text.starts_with("phase:"));
-        assert_eq!(about.count(), lacking);
-        let last = plan.steps.last().expect("it has steps");
-        assert_eq!(last.phase, Phase::Ready);
-    }
+    let plan = planned(&phased, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(end(&plan));
+    assert_eq!(
+        plan.start_ends_with(),
+        Some(phased.service.ready.as_slice())
+    );
+    let last = plan.steps.last().expect("it has steps");
+    assert_eq!(last.phase, Phase::Ready);
     phased.protections.seccomp = Demand::Off;
     let plan = planned(&phased, &host(), Mode::Supervised).expect("it can be planned");
     assert!(!end(&plan), "without a filter there is nothing to end");
+}
+
+#[test]
+fn a_start_that_nobody_could_end_is_refused() {
+    let mut phased = spec();
+    for sign in [Ready::Log("up".to_owned()), Ready::Notify] {
+        phased.service.ready = vec![Ready::Tcp(80), sign.clone()];
+        phased.calls[0].start_only = false;
+        planned(&phased, &host(), Mode::Exec).expect("nothing ends with its start");
+        phased.calls[0].start_only = true;
+        planned(&phased, &host(), Mode::Supervised).expect("a supervisor hears it");
+        let error = planned(&phased, &host(), Mode::Exec).expect_err("nobody hears it");
+        let said = format!("nobody hears {sign}");
+        assert!(error.to_string().contains(&said), "{error}");
+        assert!(
+            error
+                .next()
+                .is_some_and(|hint| hint.contains("gaoler start"))
+        );
+    }
+    phased.protections.seccomp = Demand::Off;
+    planned(&phased, &host(), Mode::Exec).expect("without a filter there is nothing to end");
+}
+
+#[test]
+fn a_service_that_says_that_it_is_ready_has_somebody_to_say_it_to() {
+    let variable = |plan: &Plan| {
+        let mut steps = plan.steps.iter();
+        steps.any(|planned| match &planned.step {
+            Step::Execute { environment, .. } => {
+                environment.contains(&"NOTIFY_SOCKET=/dev/gaoler/notify".to_owned())
+            }
+            _ => false,
+        })
+    };
+    let open = |step: &Step| matches!(step, Step::OpenNotifySocket { .. });
+    let opens = |plan: &Plan| plan.steps.iter().any(|planned| open(&planned.step));
+    let mut notified = spec();
+    let plan = planned(&notified, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(!variable(&plan) && !opens(&plan));
+    notified.service.ready = vec![Ready::Notify];
+    let plan = planned(&notified, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(variable(&plan));
+    let bound = place(
+        &plan,
+        |step| matches!(step, Step::Bind { path, .. } if path.ends_with("gaoler")),
+    );
+    assert!(place(&plan, open) < bound);
+    let plan = planned(&notified, &host(), Mode::Exec).expect("nothing waits for it");
+    assert!(!variable(&plan) && !opens(&plan));
+    notified.protections.mount_namespace = Demand::Off;
+    notified.binds.clear();
+    notified.scratch.clear();
+    let error = planned(&notified, &host(), Mode::Supervised).expect_err("nothing is mounted");
+    assert!(error.to_string().contains("notify"), "{error}");
 }
 
 #[test]

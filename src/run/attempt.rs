@@ -52,8 +52,9 @@ impl Attempts {
     /// The log's directory cannot be made, or is not like that.
     pub fn begin(plan: &Plan, log_file: &Path) -> Result<Self> {
         let words = Words::to(None, LogSigns::among(&[])?);
+        // What a prober says of itself ends nothing, so nobody need hear it.
         let relay = match plan.log_directory() {
-            Some(_) => Some(relay_to(plan, Sink::file(log_file), words)?),
+            Some(_) => Some(relay_to(plan, Sink::file(log_file), words)?.0),
             None => None,
         };
         Ok(Self {

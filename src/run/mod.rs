@@ -12,14 +12,17 @@ pub mod launch;
 pub mod leftover;
 pub mod log;
 mod mounts;
+mod notified;
 mod output;
 pub mod pid_file;
 mod prepare;
 pub mod readiness;
+mod scratch;
 mod start_calls;
 mod start_helper;
 pub mod state;
 pub mod supervise;
+mod warm_up;
 
 pub use cgroup::Reached;
 pub use complaints::{Complaint, Record as ComplaintRecord};

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::thread::Gid;
 
 use super::cgroup;
 use super::landlock::{self, Restriction};
 use super::launch::step_failed;
 use super::mounts::open_source;
+use super::scratch;
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
@@ -150,7 +150,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         landlock: None,
         program: None,
     };
-    let mut scratch: Vec<(PathBuf, OwnedFd)> = Vec::new();
+    let mut made: Vec<(PathBuf, OwnedFd)> = Vec::new();
     for (planned, index) in plan.steps.iter().zip(0_u32..) {
         let doing = || format!("prepare to {}", planned.step);
         let operation = match &planned.step {
@@ -159,6 +159,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
+            | Step::OpenNotifySocket { .. }
             | Step::EndStart { .. }
             | Step::Complain { .. } => None,
             Step::JoinCgroup {
@@ -175,8 +176,9 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 gid,
                 mode,
             } => {
-                let mount = make_scratch(*size_kib, *uid, *gid, *mode).doing(doing)?;
-                scratch.push((path.clone(), mount));
+                let mount = scratch::make(*size_kib, *uid, *gid, *mode).doing(doing)?;
+                scratch::make_mount_points(plan, path, &mount).doing(doing)?;
+                made.push((path.clone(), mount));
                 None
             }
             Step::NewNamespaces(kinds) => {
@@ -194,15 +196,15 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             }
             Step::Landlock(rules) => {
                 prepared.landlock = Some(Restriction {
-                    ruleset: high(landlock::ruleset(rules, &scratch)?)?,
-                    forbidden: high(make_scratch(FORBIDDEN_KIB, 0, 0, 0o755).doing(doing)?)?,
+                    ruleset: high(landlock::ruleset(rules, &made)?)?,
+                    forbidden: high(scratch::make(FORBIDDEN_KIB, 0, 0, 0o755).doing(doing)?)?,
                 });
                 Some(Operation::Landlock)
             }
             Step::MountScratch { path } => {
-                let mount = scratch
+                let mount = made
                     .iter()
-                    .find(|(made, _)| made == path)
+                    .find(|(place, _)| place == path)
                     .ok_or_else(|| Error::setup(doing(), "no step makes it"))?;
                 let mount = rustix::io::fcntl_dupfd_cloexec(&mount.1, HIGH).doing(doing)?;
                 Some(Operation::MountScratch {
@@ -339,25 +341,6 @@ fn namespaces(kinds: Namespaces) -> fork::Namespaces {
         ipc: kinds.ipc,
         uts: kinds.uts,
     }
-}
-
-/// An empty tmpfs that is mounted nowhere yet (`fsopen(2)`).
-fn make_scratch(size_kib: u32, uid: u32, gid: u32, mode: u32) -> rustix::io::Result<OwnedFd> {
-    let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    let options = [
-        ("size", format!("{size_kib}k")),
-        ("uid", uid.to_string()),
-        ("gid", gid.to_string()),
-        ("mode", format!("{mode:o}")),
-    ];
-    for (name, value) in options {
-        rustix::mount::fsconfig_set_string(&context, name, value)?;
-    }
-    rustix::mount::fsconfig_create(&context)?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 fn text(path: &Path) -> Result<CString> {

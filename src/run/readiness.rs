@@ -42,11 +42,11 @@ pub fn listeners(first: i32) -> Vec<Listener> {
 }
 
 /// Whether a service shows all of these signs. `first` is its jail's first process, `begun` when
-/// it was started, and `heard` tells whether a `log:` sign was seen in what it said.
-pub fn is_ready(signs: &[Sign], first: i32, begun: Instant, heard: &dyn Fn(&str) -> bool) -> bool {
+/// it was started, and `heard` tells whether it has said one that is said.
+pub fn is_ready(signs: &[Sign], first: i32, begun: Instant, heard: &dyn Fn(&Sign) -> bool) -> bool {
     let shown = signs.iter().all(|sign| match sign {
+        Sign::Log(_) | Sign::Notify => heard(sign),
         Sign::File(path) => path.exists(),
-        Sign::Log(expression) => heard(expression),
         Sign::Quiet(limit) => begun.elapsed() >= Duration::from_millis((*limit).into()),
         Sign::Tcp(_) | Sign::Udp(_) => true,
     });

@@ -2,7 +2,7 @@
 //! say yes to the calls of its start. Neither its parent nor its child, so that nothing of it
 //! reaches the service; it ends by itself.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,10 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use super::child::Word;
 use super::launch::{pipe, read_message};
 use super::prepare::{high, null};
-use super::readiness::{Settling, is_ready};
+use super::readiness::is_ready;
 use super::start_calls::StartCalls;
 use super::state::{ProcessName, State};
+use super::warm_up::WarmUp;
 use crate::plan::Plan;
 use crate::sys::fork::{Namespaces, Side};
 use crate::{Doing, Error, Result, sys};
@@ -100,22 +101,21 @@ impl Helper<'_> {
     fn attend(&self, service: BorrowedFd<'_>, words: BorrowedFd<'_>) -> Result<()> {
         let mut word = [0; Word::SIZE];
         let told = read_message(words, &mut word).doing(|| "hear of the service's filter")?;
-        let Word::Listener(number) = Word::from_bytes(word) else {
-            return Ok(());
+        // Without a listener the pipe is just closed: exercises are all that there is.
+        let mut start = match told.then(|| Word::from_bytes(word)) {
+            None => None,
+            Some(Word::Listener(number)) => Some(StartCalls::take(service, number)?),
+            Some(Word::Failed(..)) => return Ok(()),
         };
-        if !told {
-            return Ok(());
-        }
-        let mut start = StartCalls::take(service, number)?;
         let begun = Instant::now();
         let mut look_at = begun;
-        let mut settling = Settling::default();
+        let mut warm_up = WarmUp::of(self.plan);
         let signs = self.plan.start_ends_with().unwrap_or_default();
-        while start.answer()? && !wait(service, &start, look_at)? {
+        while asks(start.as_mut())? && !wait(service, start.as_ref(), look_at)? {
             if Instant::now() < look_at {
                 continue;
             }
-            if settling.is_over(is_ready(signs, self.own.pid, begun, &|_| false)) {
+            if warm_up.is_over(is_ready(signs, self.own.pid, begun, &|_| false)) {
                 break;
             }
             look_at = Instant::now() + LOOK;
@@ -138,17 +138,21 @@ impl Helper<'_> {
     }
 }
 
+/// Lets calls run that wait now. `false` if nobody can ask any more.
+fn asks(start: Option<&mut StartCalls>) -> Result<bool> {
+    start.map_or(Ok(true), StartCalls::answer)
+}
+
 /// Waits until a call asks or it is time to look. Answers whether the service has ended.
-fn wait(service: BorrowedFd<'_>, start: &StartCalls, until: Instant) -> Result<bool> {
-    let mut watched = [
-        PollFd::from_borrowed_fd(service, PollFlags::IN),
-        PollFd::new(start, PollFlags::IN),
-    ];
+fn wait(service: BorrowedFd<'_>, start: Option<&StartCalls>, until: Instant) -> Result<bool> {
+    let mut watched = vec![PollFd::from_borrowed_fd(service, PollFlags::IN)];
+    watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
     let left = until.saturating_duration_since(Instant::now());
     match poll(&mut watched, Timespec::try_from(left).ok().as_ref()) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno).doing(|| "wait for the service"),
     }
-    let [service, _] = watched;
-    Ok(!service.revents().is_empty())
+    Ok(watched
+        .first()
+        .is_some_and(|service| !service.revents().is_empty()))
 }

@@ -82,6 +82,12 @@ pub struct State {
     /// What the filter would refuse runs.
     #[serde(default)]
     pub complaining: bool,
+    /// It has said by itself that it is ready (`sd_notify(3)`).
+    #[serde(default)]
+    pub notified: bool,
+    /// Why its start is not over yet, if an exercise of it was tried and has failed.
+    #[serde(default)]
+    pub waits_for: Option<String>,
 }
 
 impl State {

@@ -11,12 +11,14 @@ use rustix::io::Errno;
 use super::complaints::Complaints;
 use super::launch::{Ended, Launched, Stdio, launch};
 use super::log::{LogSocket, Relay, Sink, Words};
+use super::notified::Notified;
 use super::output::Output;
-use super::readiness::{Settling, is_ready};
+use super::readiness::is_ready;
 use super::state::{self, Last, ProcessName, State};
+use super::warm_up::WarmUp;
 use super::{cgroup, leftover};
 use crate::host::process;
-use crate::plan::{LogSigns, Plan};
+use crate::plan::{LogSigns, NOTIFY_SOCKET, Plan, Sign};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -101,7 +103,7 @@ fn live(
     let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
     let words = Words::to(listener, signs);
     Last::remove(supervision.directory)?;
-    let relay = open_relay(supervision, words)?;
+    let (relay, notified) = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
@@ -114,7 +116,14 @@ fn live(
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
     let launched = launch(plan, &stdio, &mut |launched| {
-        record(supervision, launched, serving)?;
+        record(
+            supervision,
+            launched,
+            Progress {
+                serving,
+                ..Progress::default()
+            },
+        )?;
         launched
             .service_pid
             .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
@@ -124,19 +133,32 @@ fn live(
         supervision,
         launched,
         relay,
+        notified,
         output,
         release_at: Some(Instant::now() + SETTLED),
         begun: Instant::now(),
         look_at: Some(Instant::now()),
-        settling: Settling::default(),
+        warm_up: WarmUp::of(plan),
         serving,
     };
     let ended = tell(Stage::Started).and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
 }
 
+/// How far a start is, for the other commands.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress<'a> {
+    serving: bool,
+    notified: bool,
+    waits_for: Option<&'a str>,
+}
+
 /// Writes down who runs, for the other commands.
-fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> Result<()> {
+fn record(
+    supervision: &Supervision<'_>,
+    launched: &Launched,
+    progress: Progress<'_>,
+) -> Result<()> {
     let plan = supervision.plan;
     let pid = launched.service_pid.unwrap_or(launched.child_pid);
     let init = launched
@@ -151,14 +173,16 @@ fn record(supervision: &Supervision<'_>, launched: &Launched, serving: bool) -> 
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
-        serving,
+        serving: progress.serving,
         complaining: plan.complaints().is_some(),
+        notified: progress.notified,
+        waits_for: progress.waits_for.map(str::to_owned),
     };
     state.save(supervision.directory)
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
-fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
+fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<(Relay, Notified)> {
     let Supervision { plan, log_file, .. } = *supervision;
     let sink = if supervision.host_log {
         Sink::choose(log_file)
@@ -168,8 +192,9 @@ fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<Relay> {
     relay_to(plan, sink, words)
 }
 
-/// The jail's log socket in the place that the plan has for it, passed on to `sink`.
-pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<Relay> {
+/// The jail's log socket in the place that the plan has for it, passed on to `sink`; and beside it
+/// that on which the service says that it is ready.
+pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<(Relay, Notified)> {
     let path = plan.log_directory().ok_or_else(|| {
         Error::setup(
             format!("start the jail {}", plan.name),
@@ -182,7 +207,8 @@ pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<Relay> {
     let directory = rustix::fs::open(&path, flags, Mode::empty())
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
-    Ok(Relay::new(socket, sink, &plan.name, words))
+    let notified = Notified::open(plan, directory.as_fd())?;
+    Ok((Relay::new(socket, sink, &plan.name, words), notified))
 }
 
 pub(super) fn remove_log(directory: &Path) -> Result<()> {
@@ -197,10 +223,12 @@ pub(super) fn remove_log(directory: &Path) -> Result<()> {
         }
         Err(errno) => return Err(errno).doing(doing),
     };
-    match rustix::fs::unlinkat(&opened, LOG_SOCKET, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => {
-            return Err(errno).doing(|| format!("remove {LOG_SOCKET} in {}", directory.display()));
+    for socket in [LOG_SOCKET, NOTIFY_SOCKET] {
+        match rustix::fs::unlinkat(&opened, socket, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => {
+                return Err(errno).doing(|| format!("remove {socket} in {}", directory.display()));
+            }
         }
     }
     rustix::fs::rmdir(directory).doing(doing)
@@ -218,13 +246,14 @@ struct Jail<'a> {
     supervision: &'a Supervision<'a>,
     launched: Launched,
     relay: Relay,
+    notified: Notified,
     output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     release_at: Option<Instant>,
     begun: Instant,
     /// When it is looked whether it is ready; or, in complain mode, counts are kept.
     look_at: Option<Instant>,
-    settling: Settling,
+    warm_up: WarmUp<'a>,
     /// It is ready, or nothing of its start has an end.
     serving: bool,
 }
@@ -314,13 +343,14 @@ impl Jail<'_> {
             PollFd::new(signals, PollFlags::IN),
             PollFd::from_borrowed_fd(self.relay.socket().as_fd(), PollFlags::IN),
         ];
+        let notified = self.notified.socket();
+        watched.extend(notified.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         if let Some(output) = &self.output {
             watched.push(PollFd::from_borrowed_fd(output.as_fd(), PollFlags::IN));
         }
-        let look_at = self.launched.start.as_ref().and_then(|start| {
-            watched.push(PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN));
-            self.look_at
-        });
+        let start = self.launched.start.as_ref();
+        watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
+        let look_at = self.look_at.filter(|_| start.is_some() || !self.serving);
         let timeout = [self.release_at, look_at]
             .into_iter()
             .flatten()
@@ -345,16 +375,21 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
+        if self.notified.hear() {
+            self.record()?;
+        }
         self.attend_start()
     }
 
     /// Lets the calls of the start run, until the service is ready; in complain mode, everything
     /// for as long as it lives.
     fn attend_start(&mut self) -> Result<()> {
-        let Some(start) = &mut self.launched.start else {
-            return Ok(());
+        let asks = match &mut self.launched.start {
+            Some(start) => start.answer()?,
+            None if self.serving => return Ok(()),
+            // Only its exercises are left.
+            None => true,
         };
-        let asks = start.answer()?;
         if asks && self.look_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
@@ -362,19 +397,34 @@ impl Jail<'_> {
             return self.attend_complaints(asks);
         }
         let signs = self.supervision.plan.start_ends_with().unwrap_or_default();
-        let heard = |expression: &str| self.relay.words().has_seen(expression);
+        let heard = |sign: &Sign| match sign {
+            Sign::Log(expression) => self.relay.words().has_seen(expression),
+            _ => self.notified.is_ready(),
+        };
         let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
-        if !asks || self.settling.is_over(ready) {
+        if !asks || self.warm_up.is_over(ready) {
             self.serving = true;
-            match start.complaints.as_mut().filter(|_| asks) {
+            match self.complaints().filter(|_| asks) {
                 Some(complaints) => complaints.serves(),
                 None => self.launched.start = None,
             }
-            return record(self.supervision, &self.launched, true);
+            return self.record();
+        }
+        if self.warm_up.take_news() {
+            self.record()?;
         }
         // From the end of the look: one that takes long must not keep the calls waiting.
         self.look_at = Some(Instant::now() + LOOK);
         Ok(())
+    }
+
+    fn record(&self) -> Result<()> {
+        let progress = Progress {
+            serving: self.serving,
+            notified: self.notified.is_ready(),
+            waits_for: self.warm_up.failed().filter(|_| !self.serving),
+        };
+        record(self.supervision, &self.launched, progress)
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.
@@ -410,7 +460,7 @@ impl Jail<'_> {
             match eldest(self.launched.child_pid) {
                 Ok(Some(pid)) => {
                     self.launched.follow_process(pid);
-                    record(self.supervision, &self.launched, self.serving)?;
+                    self.record()?;
                     return Ok(true);
                 }
                 // One that was forked while the others were listed is missed, and its parent

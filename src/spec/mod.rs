@@ -32,7 +32,7 @@ pub use types::*;
 pub use write::{to_toml, turns_writing};
 
 /// Reads a sign of readiness as `--ready` takes it: `tcp:80`, `udp:53`, `file:/run/x`,
-/// `log:REGEX`, `quiet:500`.
+/// `log:REGEX`, `notify`, `quiet:500`.
 ///
 /// # Errors
 /// It is none of these, or the regular expression is none.

@@ -1,5 +1,6 @@
 //! Names that only the file has: signals and the signs of readiness, and the nearest known
 //! name for a hint.
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::Ready;
@@ -63,10 +64,14 @@ pub(super) fn signal_names() -> impl Iterator<Item = &'static str> {
 
 /// The signs of readiness that there are.
 pub(super) const SIGNS: &str =
-    "tcp:PORT, udp:PORT, file:PATH (absolute), log:REGEX or quiet:MILLISECONDS";
+    "tcp:PORT, udp:PORT, file:PATH (absolute), log:REGEX, notify or quiet:MILLISECONDS";
 
-/// A sign of readiness: `tcp:80`, `udp:53`, `file:/run/x.sock`, `log:ready$`, `quiet:500`.
+/// A sign of readiness: `tcp:80`, `udp:53`, `file:/run/x.sock`, `log:ready$`, `notify`,
+/// `quiet:500`.
 pub(super) fn ready(text: &str) -> Option<Ready> {
+    if text == "notify" {
+        return Some(Ready::Notify);
+    }
     let (kind, value) = text.split_once(':')?;
     match kind {
         "tcp" => value.parse().ok().filter(|port| *port != 0).map(Ready::Tcp),
@@ -85,7 +90,14 @@ pub(super) fn ready_text(ready: &Ready) -> String {
         Ready::Udp(port) => format!("udp:{port}"),
         Ready::File(path) => format!("file:{}", path.display()),
         Ready::Log(expression) => format!("log:{expression}"),
+        Ready::Notify => "notify".to_owned(),
         Ready::Quiet(milliseconds) => format!("quiet:{milliseconds}"),
+    }
+}
+
+impl fmt::Display for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&ready_text(self))
     }
 }
 
@@ -187,7 +199,13 @@ mod tests {
 
     #[test]
     fn signs_of_readiness() {
-        for text in ["tcp:80", "udp:53", "file:/run/x.sock", "quiet:500"] {
+        for text in [
+            "tcp:80",
+            "udp:53",
+            "file:/run/x.sock",
+            "notify",
+            "quiet:500",
+        ] {
             assert_eq!(
                 ready(text).map(|sign| ready_text(&sign)).as_deref(),
                 Some(text)
@@ -195,6 +213,7 @@ mod tests {
         }
         for text in [
             "tcp",
+            "notify:",
             "tcp:",
             "tcp:0",
             "tcp:65536",

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::learn::trace::Phase;
+
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
 
@@ -99,17 +101,24 @@ pub enum Ready {
     /// A line that it prints or logs matches this regular expression: `log:ready$`. See
     /// [`super::LogSigns`].
     Log(String),
+    /// It says so by itself (`sd_notify(3)`): `notify`.
+    Notify,
     /// It has run for this many milliseconds: `quiet:500`.
     Quiet(u32),
 }
 
 impl Ready {
+    /// Whether the service says it, so that somebody has to hear it.
+    pub fn is_said(&self) -> bool {
+        matches!(self, Ready::Log(_) | Ready::Notify)
+    }
+
     /// The port that it is about, if it is about one.
     pub fn port(&self) -> Option<(Protocol, u16)> {
         match self {
             Ready::Tcp(port) => Some((Protocol::Tcp, *port)),
             Ready::Udp(port) => Some((Protocol::Udp, *port)),
-            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+            Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => None,
         }
     }
 }
@@ -124,7 +133,7 @@ pub enum Reload {
 }
 
 /// A command that shows that the service works: `[[exercise]]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exercise {
     /// A short name.
     pub name: String,
@@ -134,8 +143,18 @@ pub struct Exercise {
     pub expect: i32,
     /// Text that its output must contain; empty for none.
     pub output: String,
+    /// Whether it belongs to the start, which is not over before it has passed, or to what the
+    /// service does from then on.
+    pub phase: Phase,
     /// Why it is here.
     pub because: String,
+}
+
+impl Exercise {
+    /// It is part of every start.
+    pub fn is_of_start(&self) -> bool {
+        self.phase == Phase::Start
+    }
 }
 
 /// One path copied into the tree.

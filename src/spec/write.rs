@@ -138,13 +138,19 @@ impl File {
 
     fn exercises(&mut self, exercises: &[Exercise]) {
         for (index, exercise) in exercises.iter().enumerate() {
-            let comments = ["What shows that the service works; run on the host."];
+            let comments = [
+                "What shows that the service works; run on the host. One with phase = \"start\" is run in",
+                "every start, which is not over before it has passed.",
+            ];
             self.section("[[exercise]]", if index == 0 { &comments } else { &[] });
             self.key("name", quoted(&exercise.name));
             self.key("command", words(&exercise.command));
             self.key("expect", exercise.expect);
             if !exercise.output.is_empty() {
                 self.key("output", quoted(&exercise.output));
+            }
+            if exercise.is_of_start() {
+                self.key("phase", "\"start\"");
             }
             self.key("because", quoted(&exercise.because));
         }

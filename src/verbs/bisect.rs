@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::trial::{self, Crew, Outcome, Signals, Terms, Way};
 use super::{Event, Places, Report, jail, must_be_root};
 use crate::build::Account;
+use crate::learn::trace::Phase;
 use crate::spec::{self, Change, Exercise, Spec};
 use crate::{Error, Result};
 use candidates::Candidates;
@@ -171,7 +172,10 @@ fn tests(spec: Spec, options: &BisectOptions) -> Result<Vec<Exercise>> {
     let mut tests: Vec<Exercise> = spec
         .exercises
         .into_iter()
-        .filter(|exercise| all || options.exercises.contains(&exercise.name))
+        .filter(|exercise| {
+            // Without those of the start it would be another start.
+            all || exercise.is_of_start() || options.exercises.contains(&exercise.name)
+        })
         .collect();
     if !options.test.is_empty() {
         tests.push(Exercise {
@@ -179,6 +183,7 @@ fn tests(spec: Spec, options: &BisectOptions) -> Result<Vec<Exercise>> {
             command: options.test.clone(),
             expect: 0,
             output: String::new(),
+            phase: Phase::Serve,
             because: "given on the command line".to_owned(),
         });
     }

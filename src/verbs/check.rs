@@ -68,7 +68,7 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
             seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
         }
         if look.exercise {
-            failed = Some(exercise(name, &spec, report)?);
+            failed = Some(exercise(name, &spec, &state, report)?);
         }
     }
     let facts = facts(places, &jail)?;
@@ -130,8 +130,14 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
     }
 }
 
-/// Runs the exercises of the spec, one after another.
-fn exercise(name: &str, spec: &Spec, report: &Events<'_>) -> Result<Vec<FailedExercise>> {
+/// Runs the exercises of the spec, one after another. Those of the start have passed when it is
+/// over, and are not repeated: what they need may be refused by now.
+fn exercise(
+    name: &str,
+    spec: &Spec,
+    state: &State,
+    report: &Events<'_>,
+) -> Result<Vec<FailedExercise>> {
     if spec.exercises.is_empty() {
         return Err(
             Error::new(format!("check {name}"), "its spec has no exercise").hint(format!(
@@ -142,6 +148,17 @@ fn exercise(name: &str, spec: &Spec, report: &Events<'_>) -> Result<Vec<FailedEx
     let mut failed = Vec::new();
     for exercise in &spec.exercises {
         report(Event::Doing(format!("checking {name}: {}", exercise.name)));
+        if exercise.is_of_start() {
+            if !state.serving {
+                let why = state.waits_for.as_deref();
+                failed.push(FailedExercise {
+                    name: exercise.name.clone(),
+                    why: why.unwrap_or("the start is not over").to_owned(),
+                    last_words: String::new(),
+                });
+            }
+            continue;
+        }
         if let Err((why, output)) = learn::try_out(exercise) {
             failed.push(FailedExercise {
                 name: exercise.name.clone(),

@@ -127,7 +127,7 @@ fn port(sign: &Ready) -> Option<Port> {
     match sign {
         Ready::Tcp(port) => Some((Protocol::Tcp, *port)),
         Ready::Udp(port) => Some((Protocol::Udp, *port)),
-        Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+        Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::stamp::{Compiled, Stamp};
 use super::{Event, Incomplete, Places, Report, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
-use crate::plan::{Inputs, Mode, Plan, assemble};
+use crate::plan::{self, Inputs, Mode, Plan, assemble};
 use crate::run::state::State;
 use crate::spec::{self, Spec};
 use crate::{Doing, Error, Result};
@@ -128,6 +128,10 @@ fn build_spec(
         let tree = state.root(generation);
         let mut files = vec![(SPEC_COPY, source.text.clone())];
         for way in [Mode::Supervised, Mode::Exec] {
+            // It cannot be started like that; who tries is told why.
+            if plan::unheard(spec, way).is_some() {
+                continue;
+            }
             let plan = make_plan(places, spec, &account, manifest, &tree, generation, way)?;
             let (compiled, plan) = source.stamp.compile(spec, plan)?;
             files.push((compiled_name(way), compiled));

@@ -42,6 +42,8 @@ pub struct LearnOptions {
     pub command: Vec<String>,
     /// Exercises as the user wrote them.
     pub exercises: Vec<String>,
+    /// Those of its start.
+    pub start_exercises: Vec<String>,
     /// Seconds to watch after the exercises.
     pub serve_for: u64,
     /// Signs of readiness as the user wrote them.

@@ -251,6 +251,8 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         cgroups: plan.cgroups(),
         serving: plan.start_ends_with().is_none(),
         complaining: false,
+        notified: false,
+        waits_for: None,
     };
     state.save(directory)?;
     // Both are closed by number on the way, so that nobody may close them once more.

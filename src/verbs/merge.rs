@@ -111,7 +111,8 @@ fn with_those_of(spec: &Spec, exercises: &mut Vec<Exercise>) {
     for exercise in exercises.drain(..) {
         match all.iter().find(|other| other.name == exercise.name) {
             None => all.push(exercise),
-            Some(known) if known.command == exercise.command => {}
+            Some(known) if (&known.command, known.phase) == (&exercise.command, exercise.phase) => {
+            }
             Some(_) => {
                 let free = (1..=all.len() + 1)
                     .map(|number| format!("exercise-{number}"))
@@ -129,6 +130,7 @@ fn with_those_of(spec: &Spec, exercises: &mut Vec<Exercise>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learn::trace::Phase;
 
     fn exercise(name: &str, command: &str) -> Exercise {
         Exercise {
@@ -136,6 +138,7 @@ mod tests {
             command: vec![command.to_owned()],
             expect: 0,
             output: String::new(),
+            phase: Phase::Serve,
             because: "it works".to_owned(),
         }
     }

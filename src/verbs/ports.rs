@@ -153,7 +153,7 @@ fn held(ready: &[Ready]) -> Result<Vec<Held>> {
         let (protocol, port) = match sign {
             Ready::Tcp(port) => (Protocol::Tcp, *port),
             Ready::Udp(port) => (Protocol::Udp, *port),
-            Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => continue,
+            Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => continue,
         };
         let owners = sockets::owners(protocol, port)?;
         all.extend(owners.into_iter().map(|owner| Held {

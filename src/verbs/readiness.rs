@@ -11,7 +11,7 @@ use crate::host::command::last_lines;
 use crate::host::process;
 use crate::run::readiness;
 use crate::run::state::{Last, State};
-use crate::spec::Spec;
+use crate::spec::{Ready, Spec};
 use crate::{Error, Result};
 
 /// How long a started service may take to become ready.
@@ -55,7 +55,7 @@ pub(super) fn wait(
         }
         let Some(state) = running else {
             return Err(match supervised {
-                true => not_ready(spec, listening, patience),
+                true => not_ready(spec, None, listening, patience),
                 false => has_ended(spec, directory),
             });
         };
@@ -65,21 +65,35 @@ pub(super) fn wait(
         elsewhere.look(spec, &state, listening.heard())?;
         if late {
             let elsewhere = elsewhere.error(spec);
-            return Err(elsewhere.unwrap_or_else(|| not_ready(spec, listening, patience)));
+            return Err(elsewhere.unwrap_or_else(|| {
+                not_ready(spec, state.waits_for.as_deref(), listening, patience)
+            }));
         }
         std::thread::sleep(POLL);
     }
 }
 
-fn not_ready(spec: &Spec, listening: &Listening, patience: Duration) -> Error {
-    let hint = "see what it says in the log; change service.ready if the sign is wrong";
+fn not_ready(
+    spec: &Spec,
+    waits_for: Option<&str>,
+    listening: &Listening,
+    patience: Duration,
+) -> Error {
+    let hint = match waits_for {
+        Some(_) => "see what it says in the log; change the exercise if it is wrong",
+        None => "see what it says in the log; change service.ready if the sign is wrong",
+    };
+    let why = waits_for.map(|why| format!(": {why}")).unwrap_or_default();
     let hint = match last_words(&listening.words()) {
         Some(words) => format!("{hint}; {words}"),
         None => hint.to_owned(),
     };
     Error::new(
         format!("start {}", spec.name),
-        format!("it runs but is not ready after {} s", patience.as_secs()),
+        format!(
+            "it runs but is not ready after {} s{why}",
+            patience.as_secs()
+        ),
     )
     .hint(hint)
 }
@@ -139,6 +153,9 @@ fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -
         return Ok(false);
     }
     let first = state.init.map_or(state.service.pid, |init| init.pid);
-    let heard = |expression: &str| listening.has_seen(expression);
+    let heard = |sign: &Ready| match sign {
+        Ready::Log(expression) => listening.has_seen(expression),
+        _ => state.notified,
+    };
     Ok(state.serving && readiness::is_ready(&spec.service.ready, first, begun, &heard))
 }

@@ -172,3 +172,22 @@ fn exercises_that_fail_prove_nothing() {
     answer.is(FAILED, &["with its whole spec, never", "beside the jail"]);
     place.nothing_runs();
 }
+
+#[test]
+fn what_only_an_exercise_of_the_start_needs_is_proven() {
+    let (mut place, port) = subject(&[]);
+    place.text.calls.push("pause");
+    place.text.start_calls = vec!["sysinfo"];
+    let command = client(port, "sysinfo");
+    place.text.tables += &format!(
+        "[[exercise]]\nname = \"warm\"\ncommand = {command:?}\nphase = \"start\"\nbecause = \"a test\"\n"
+    );
+    exercise(&mut place, port, "hello", "hello");
+    place.write();
+    let found = minimize(&place, &[]);
+    assert!(names(&found, "unproven").contains("call pause"), "{found}");
+    let proven = found["proven"].as_array().unwrap();
+    let call = proven.iter().find(|one| one["item"] == "call sysinfo");
+    assert_eq!(call.unwrap()["exercise"], "start", "{found}");
+    place.nothing_runs();
+}

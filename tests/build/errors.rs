@@ -127,6 +127,36 @@ fn a_private_file_is_copied_as_privately_or_not_at_all() {
 }
 
 #[test]
+fn a_program_that_may_be_executed_and_not_read_is_copied_so() {
+    let place = Place::new();
+    let program = place.path("program");
+    fs::copy("/bin/true", &program).unwrap();
+    let inside = program.to_str().unwrap().to_owned();
+    let mut spec = spec_of("/bin/true");
+    spec.files = vec![file(&program, FileKind::Program)];
+    let somebody = somebody();
+    let gid = somebody.group.gid;
+
+    mode(&program, 0o4711);
+    assert_eq!(
+        place.build(&spec, &somebody).permission(&inside),
+        (0, 0, 0o111)
+    );
+    mode(&program, 0o710);
+    chown(&program, Some(0), Some(gid)).unwrap();
+    assert_eq!(
+        place.build(&spec, &somebody).permission(&inside),
+        (0, gid, 0o110)
+    );
+    mode(&program, 0o700);
+    let text = place.try_build(&spec, &somebody).unwrap_err().to_string();
+    assert!(
+        text.contains("not executable for the service's user"),
+        "{text}"
+    );
+}
+
+#[test]
 fn code_under_a_mount_and_two_things_at_one_path_are_refused() {
     let place = Place::new();
     let mut spec = spec_of("/bin/true");

@@ -188,6 +188,7 @@ fn richer_trace(path: &Path) {
         exit: Some(1),
         passed: false,
         pass: 1,
+        phase: Phase::Serve,
     });
     trace.sockets.push(SocketSeen {
         action: SocketUse::Bind,

@@ -9,6 +9,7 @@
 mod checks;
 mod holes;
 mod json;
+mod learning;
 mod pages;
 mod services;
 mod why;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use gaoler::learn::trace::{CapabilitySource, Known};
+use gaoler::learn::trace::{CapabilitySource, Known, Phase};
 use gaoler::learn::{Request, Trace};
 use gaoler::spec::{Exercise, Ready};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
@@ -407,6 +407,7 @@ fn meanwhile(script: &str) -> Exercise {
         command: ["sh", "-c", script].map(str::to_owned).into(),
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: String::new(),
     }
 }

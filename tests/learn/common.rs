@@ -31,6 +31,7 @@ pub fn request(command: &[&str], directory: &Path) -> Request {
         passes: 1,
         capabilities: CapabilitySource::KernelEvent,
         unfinished: None,
+        notifications: None,
     }
 }
 

@@ -49,6 +49,7 @@ fn exercise(port: u16, extra: &[&str]) -> Exercise {
         command,
         expect: 0,
         output: "192.0.2.7".to_owned(),
+        phase: Phase::Serve,
         because: String::new(),
     }
 }

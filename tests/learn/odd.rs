@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::Duration;
 
-use gaoler::learn::Trace;
+use gaoler::host::notifications::Notifications;
+use gaoler::learn::trace::Phase;
+use gaoler::learn::{Trace, learn};
 use gaoler::spec::{Exercise, Ready};
 
 use crate::common::*;
@@ -83,6 +85,7 @@ fn a_process_for_each_client_is_seen_each_time() {
         command: vec!["/bin/bash".to_owned(), "-c".to_owned(), client],
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: String::new(),
     }];
     request.passes = 2;
@@ -93,4 +96,32 @@ fn a_process_for_each_client_is_seen_each_time() {
     assert_eq!(trace.certificate.processes, 2 * (1 + CLIENTS));
     assert_eq!(count(&trace, "execve"), 2 * (1 + CLIENTS));
     assert!(!trace.certificate.forked);
+}
+
+#[test]
+fn one_that_says_by_itself_when_it_is_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let say = "socket(S, AF_UNIX, SOCK_DGRAM, 0); my $to = $ENV{NOTIFY_SOCKET}; $to =~ s/^@/\\0/; \
+               getppid(); send(S, $ARGV[0], 0, pack(\"S a*\", AF_UNIX, $to)); getpgrp(); sleep 30";
+    let learn_it = |text: &str| {
+        let mut request = request(&["perl", "-MSocket", "-e", say, text], directory.path());
+        request.ready = vec![Ready::Notify];
+        request.ready_timeout = Duration::from_secs(2);
+        request.passes = 2;
+        request.notifications = Some(Notifications::open().unwrap());
+        learn(request, &|_| {})
+    };
+    let trace = learn_it("STATUS=up\nREADY=1").unwrap();
+    assert_complete(&trace);
+    assert_eq!(trace.certificate.passes, 2);
+    let in_phase = |name: &str, phase| {
+        let mut calls = trace.calls.iter();
+        calls.any(|call| call.name == name && call.phase == phase)
+    };
+    assert!(in_phase("sendto", Phase::Start) && !in_phase("sendto", Phase::Serve));
+    let error = learn_it("STATUS=up").unwrap_err().to_string();
+    assert!(
+        error.contains("it did not say so to its NOTIFY_SOCKET"),
+        "{error}"
+    );
 }

@@ -47,6 +47,7 @@ fn twice(directory: &Path, start: &str, serve: &str) -> Trace {
         command: ["sh", "-c", &wait].map(str::to_owned).to_vec(),
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: String::new(),
     }];
     let trace = learned(request);

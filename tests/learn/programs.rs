@@ -242,6 +242,21 @@ fn foreign_calls_are_told_apart() {
 }
 
 #[test]
+fn a_ring_makes_the_trace_blind() {
+    let ring = |call: &str| {
+        learn_source(&format!(
+            "#include <unistd.h>\n#include <sys/syscall.h>\n\
+             int main(void) {{ char words[120] = {{0}};\n\
+             if (syscall({call}) < 0) return 1; for (;;) pause(); }}"
+        ))
+    };
+    let trace = ring("SYS_io_uring_setup, 1, words");
+    assert!(trace.blind);
+    assert_complete(&trace);
+    assert!(!ring("SYS_getpid, 1, words").blind);
+}
+
+#[test]
 fn a_service_that_ends_too_soon_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let error = learn(request(&["sh", "-c", "exit 3"], directory.path()), &|_| {}).unwrap_err();

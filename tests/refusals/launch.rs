@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Answer, DONE, GID, Place, UID, eventually};
+use crate::common::{Answer, DONE, GID, Place, UID, eventually, port, program};
 
 /// Both ways to run in the foreground.
 const WAYS: [&[&str]; 2] = [&["run"], &["run", "--exec"]];
@@ -327,5 +327,28 @@ fn an_orphan_is_reaped() {
     });
     signal(child.id(), "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+    place.nothing_runs();
+}
+
+/// A newer C library tries newer calls, and falls back where there is none (ENOSYS); a call that is
+/// known and not in the spec is refused (EPERM).
+#[test]
+fn a_call_that_is_newer_than_gaoler_is_as_if_there_was_none() {
+    let port = port();
+    let mut place = Place::with("warm", &["serve", &port.to_string()]);
+    place.text.service = format!("ready = [\"tcp:{port}\"]");
+    place.text.tables += &format!(
+        "[[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = {port}\nbecause = \"a test\"\n"
+    );
+    place.start();
+    let answer = |letter: &str| {
+        let mut client = Command::new(program("warm"));
+        let output = client.args(["ask", &port.to_string(), letter]).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(answer("n"), "-1 38\n");
+    assert_eq!(answer("w"), "-1 1\n");
+    assert_eq!(answer("p"), "pong\n");
+    place.verb("stop").is(DONE, &["stopped"]);
     place.nothing_runs();
 }

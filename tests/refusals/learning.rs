@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::common::{DONE, FAILED, NOT_SET_UP, Place, USAGE, USER, port};
+use crate::common::{Answer, DONE, FAILED, GAOLER, NOT_SET_UP, Place, USAGE, USER, port};
 
 fn learned_nothing(place: &Place) {
     assert_eq!(
@@ -304,4 +304,32 @@ fn a_spec_that_is_there_is_not_overwritten() {
     assert_eq!(fs::read(place.spec()).unwrap(), before);
     assert_eq!(fs::read_dir(place.etc()).unwrap().count(), 1);
     place.nothing_was_done();
+}
+
+#[test]
+fn nobody_but_root_learns_and_no_empty_spec_is_left() {
+    let place = Place::new(&[]);
+    let mut words = vec!["--reuid".to_owned(), "games".to_owned()];
+    words.extend([
+        "--clear-groups".to_owned(),
+        "--".to_owned(),
+        GAOLER.to_owned(),
+    ]);
+    let program = place.program().to_str().unwrap().to_owned();
+    words.extend(place.arguments(&["learn", "new", "--", &program, "pause"]));
+    let output = std::process::Command::new("setpriv").args(&words).output();
+    Answer::of(output.unwrap()).is(NOT_SET_UP, &["root"]);
+    learned_nothing(&place);
+}
+
+#[test]
+fn a_ring_is_said_to_have_hidden_something() {
+    let mut place = Place::new(&["pause"]);
+    place.text.calls.push("io_uring_setup");
+    place.write();
+    place.verb("build").is(DONE, &[]);
+    place.verb("check").is(
+        DONE,
+        &["io_uring_setup", "what runs inside a ring was not seen"],
+    );
 }

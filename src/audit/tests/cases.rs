@@ -80,6 +80,7 @@ const SPOILT: &[(&str, Spoil)] = &[
         let end = Step::EndStart {
             calls: vec![1],
             signs: Vec::new(),
+            exercises: Vec::new(),
         };
         case.plan.steps.push(planned(end));
     }),

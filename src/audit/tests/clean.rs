@@ -239,6 +239,7 @@ pub(super) fn clean() -> Case {
                 command: vec!["true".to_owned()],
                 expect: 0,
                 output: String::new(),
+                phase: crate::learn::trace::Phase::Serve,
                 because: "a test".to_owned(),
             }],
             binds: vec![bind("/var/lib/web", true)],

@@ -34,6 +34,7 @@ fn exercise(name: &str) -> Exercise {
         command: vec!["true".to_owned()],
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: String::new(),
     }
 }
@@ -45,6 +46,7 @@ fn run(name: &str, pass: u32, passed: bool) -> ExerciseRun {
         exit: Some(0),
         passed,
         pass,
+        phase: Phase::Serve,
     }
 }
 

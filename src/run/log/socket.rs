@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::Uid;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 
@@ -22,7 +23,18 @@ impl LogSocket {
     /// write to it, who could put another's socket in place of this one before it is opened to
     /// all; something other than a socket has the name; `/proc` is not mounted.
     pub fn bind(directory: impl AsFd, name: &str) -> Result<Self> {
-        let directory = directory.as_fd();
+        Self::bind_open_to(directory.as_fd(), name, None)
+    }
+
+    /// As [`LogSocket::bind`], but only root and this user can send to it (mode 0600).
+    ///
+    /// # Errors
+    /// As [`LogSocket::bind`], and `chown(2)`.
+    pub fn bind_for(directory: impl AsFd, name: &str, uid: u32) -> Result<Self> {
+        Self::bind_open_to(directory.as_fd(), name, Some(uid))
+    }
+
+    fn bind_open_to(directory: BorrowedFd<'_>, name: &str, uid: Option<u32>) -> Result<Self> {
         let doing = || format!("make the jail's log socket {name}");
         if name.is_empty() || name.contains(['/', '\0']) || matches!(name, "." | "..") {
             return Err(Error::new(doing(), "its name is not one path component"));
@@ -40,7 +52,7 @@ impl LogSocket {
         sockopt::set_socket_passcred(&descriptor, true).doing(doing)?;
         let address = SocketAddrUnix::new(path.as_str()).doing(doing)?;
         rustix::net::bind(&descriptor, &address).doing(doing)?;
-        open_to_all(directory, name)?;
+        open_to(directory, name, uid)?;
         Ok(Self { descriptor })
     }
 
@@ -83,10 +95,10 @@ fn remove_stale(directory: BorrowedFd<'_>, name: &str) -> Result<()> {
     rustix::fs::unlinkat(directory, name, AtFlags::empty()).doing(doing)
 }
 
-/// Gives the socket mode 0666: `bind` has left out the bits of the umask, which belongs to the
-/// whole process. The descriptor makes sure that it is the socket and no link.
-fn open_to_all(directory: BorrowedFd<'_>, name: &str) -> Result<()> {
-    let doing = || format!("open the jail's log socket {name} to all");
+/// Gives the socket mode 0666, or 0600 and this owner: `bind` has left out the bits of the umask,
+/// which belongs to the whole process. The descriptor makes sure that it is the socket and no link.
+fn open_to(directory: BorrowedFd<'_>, name: &str, uid: Option<u32>) -> Result<()> {
+    let doing = || format!("open the jail's log socket {name}");
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let bound = rustix::fs::openat(directory, name, flags, Mode::empty()).doing(doing)?;
     let status = rustix::fs::fstat(&bound).doing(doing)?;
@@ -94,5 +106,10 @@ fn open_to_all(directory: BorrowedFd<'_>, name: &str) -> Result<()> {
         return Err(Error::new(doing(), "somebody has replaced it"));
     }
     let path = format!("/proc/self/fd/{}", bound.as_raw_fd());
-    rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(0o666)).doing(doing)
+    let mode = if uid.is_some() { 0o600 } else { 0o666 };
+    rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(mode)).doing(doing)?;
+    match uid {
+        Some(uid) => rustix::fs::chown(path.as_str(), Some(Uid::from_raw(uid)), None).doing(doing),
+        None => Ok(()),
+    }
 }

@@ -26,15 +26,16 @@ const NO_CHANGE: &str = "to become its user, which it is already in the jail";
 const ALWAYS_SUCCEED: [&str; 7] = [
     "getegid", "geteuid", "getgid", "getpid", "getppid", "gettid", "getuid",
 ];
-/// Calls that wait for what is open already, give memory back, or end what has begun: they open
-/// nothing and reach nothing.
-const BY_TIMING: [&str; 14] = [
+/// Calls that wait for what is open already, take memory or give it back, or end what has begun: they
+/// open nothing and reach nothing.
+const BY_TIMING: [&str; 15] = [
     "brk",
     "clock_nanosleep",
     "exit",
     "exit_group",
     "futex",
     "madvise",
+    "mmap",
     "mremap",
     "munmap",
     "nanosleep",
@@ -70,7 +71,8 @@ pub(super) fn calls(
     }
     forget_the_launch(&mut seen, trace.certificate.passes);
     // Without an exercise nobody knows what serving takes.
-    let exercised = trace.certificate.exercises.iter().any(|run| run.passed);
+    let mut runs = trace.certificate.exercises.iter();
+    let exercised = runs.any(|run| run.passed && run.phase == Phase::Serve);
     let observed = seen.into_iter().map(|(name, (number, seen))| CallRule {
         number,
         start_only: exercised && seen.serve == 0,
@@ -90,6 +92,9 @@ pub(super) fn calls(
         // What may come at any time is not over when the service is ready.
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
+    if let Some(rule) = grows_arenas(trace).and_then(|call| rules.get_mut(&call)) {
+        rule.start_only = false;
+    }
     for rule in clone_for_clone3(&rules).into_iter().chain(log(trace)) {
         let start_only = rule.start_only;
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
@@ -104,6 +109,14 @@ fn reason(name: &str, seen: &Observed, facts: &Facts) -> String {
     } else {
         called
     }
+}
+
+/// With this call the C library grows the memory of each thread but the first (`malloc(3)`, arenas):
+/// how much that takes is up to load, as with `mmap`.
+fn grows_arenas(trace: &Trace) -> Option<u32> {
+    let certificate = &trace.certificate;
+    let threaded = certificate.threads > certificate.processes;
+    calls::number("mprotect").filter(|_| threaded)
 }
 
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with

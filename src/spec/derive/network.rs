@@ -208,7 +208,7 @@ pub(super) fn ready(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<Ready> 
 fn port(ready: &Ready) -> Option<u16> {
     match ready {
         Ready::Tcp(port) | Ready::Udp(port) => Some(*port),
-        Ready::File(_) | Ready::Log(_) | Ready::Quiet(_) => None,
+        Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => None,
     }
 }
 

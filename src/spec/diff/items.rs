@@ -144,12 +144,14 @@ impl Items {
             command,
             expect,
             output,
+            phase,
             because,
         } = exercise;
         let fields = [
             ("command", command.join(" ")),
             ("expect", expect.to_string()),
             ("output", output.clone()),
+            ("phase", phase.to_string()),
         ];
         let name = format!("exercise {name}");
         self.rule(Cost::Exercise, name, fields, (because, &Evidence::Person));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::learn::trace::Phase;
 use crate::spec::{Demand, Device, Direction, FileKind, Protocol};
 
 /// Text and where it stands.
@@ -79,7 +80,14 @@ pub(in crate::spec) struct ExerciseTable {
     #[serde(default)]
     pub expect: i32,
     pub output: Option<Text>,
+    #[serde(default = "serve")]
+    pub phase: Phase,
     pub because: Text,
+}
+
+/// When an exercise runs if the file does not say.
+fn serve() -> Phase {
+    Phase::Serve
 }
 
 #[derive(Deserialize, Default)]

@@ -171,6 +171,12 @@ fn mistakes_are_shown_where_they_are() {
             "did you mean `landlock`?",
         ),
         (
+            "expect = 1",
+            "phase = \"strat\"\nexpect = 1",
+            "unknown variant `strat`",
+            "did you mean `start`?",
+        ),
+        (
             "\"prefer\"",
             "\"perfer\"",
             "unknown variant `perfer`",

@@ -214,6 +214,7 @@ impl Problems<'_> {
                 .as_ref()
                 .map(|text| self.text(text))
                 .unwrap_or_default(),
+            phase: table.phase,
             because: self.because(&table.because),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::learn::trace::Phase;
 use crate::spec::{CallRule, CapabilityRule, FamilyRule, Ready, parse};
 
 proptest! {
@@ -160,6 +161,7 @@ impl Exercise {
             command,
             expect: 0,
             output,
+            phase: Phase::Serve,
             because,
         }
     }

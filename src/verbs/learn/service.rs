@@ -10,6 +10,7 @@ use super::super::{Event, Report};
 use super::LearnOptions;
 use crate::host::command::PATH;
 use crate::learn::Ids;
+use crate::learn::trace::Phase;
 use crate::spec::{self, Exercise, Knowledge, Ready, Resolved};
 use crate::{Error, Result};
 
@@ -34,7 +35,8 @@ pub(super) struct Service {
 impl Service {
     /// From gaoler's own knowledge, or from what the user said.
     pub(super) fn find(options: &LearnOptions) -> Result<Self> {
-        let exercises = own_exercises(&options.exercises)?;
+        let mut exercises = own_exercises(&options.start_exercises, Phase::Start)?;
+        exercises.extend(own_exercises(&options.exercises, Phase::Serve)?);
         let ready = options
             .ready
             .iter()
@@ -152,7 +154,11 @@ pub(super) fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-fn own_exercises(commands: &[String]) -> Result<Vec<Exercise>> {
+fn own_exercises(commands: &[String], phase: Phase) -> Result<Vec<Exercise>> {
+    let kind = match phase {
+        Phase::Start => "start",
+        Phase::Serve => "exercise",
+    };
     commands
         .iter()
         .zip(1..)
@@ -166,10 +172,11 @@ fn own_exercises(commands: &[String]) -> Result<Vec<Exercise>> {
                 .hint("give a program and its arguments: --exercise 'curl -sf URL'"));
             }
             Ok(Exercise {
-                name: format!("exercise-{number}"),
+                name: format!("{kind}-{number}"),
                 command,
                 expect: 0,
                 output: String::new(),
+                phase,
                 because: "given on the command line".to_owned(),
             })
         })

@@ -10,8 +10,10 @@ use super::super::{Event, Report, ports, preflight};
 use super::LearnOptions;
 use super::service::{Service, environment};
 use crate::host::command::last_lines;
+use crate::host::notifications::Notifications;
 use crate::learn::trace::CapabilitySource;
 use crate::learn::{self, Progress, Request, Trace};
+use crate::spec::Ready;
 use crate::{Doing, Error, Result};
 
 /// How long a service may take to become ready under the tracer.
@@ -57,6 +59,10 @@ impl Service {
             passes: options.passes,
             capabilities: CapabilitySource::KernelEvent,
             unfinished: Some(unfinished),
+            notifications: match self.ready.contains(&Ready::Notify) {
+                true => Some(Notifications::open()?),
+                false => None,
+            },
         };
         let progress = |progress: Progress| match progress {
             Progress::Started { pass: 2, .. } => report(Event::Doing(format!(

@@ -12,14 +12,14 @@ use super::super::{Event, Jail, Places, Report};
 use crate::learn::{self, Held, Progress, Request, Trace};
 use crate::plan::{Mode, Step};
 use crate::run::Reached;
-use crate::run::state::Last;
-use crate::spec::Ready;
+use crate::run::state::{Last, State};
+use crate::spec::{Exercise, Ready};
 use crate::{Doing, Error, Result};
 
 /// How long a jailed service may take to become ready under the tracer.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In place of a line in the log, which the tracer does not see.
+/// In place of what the service says, which the tracer does not hear.
 const QUIET: Ready = Ready::Quiet(500);
 
 /// What came of it.
@@ -81,9 +81,17 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
         }
         _ => {}
     };
+    let directory = places.runtime(name);
+    let says_so = jail.spec.service.ready.contains(&Ready::Notify);
+    let waits = says_so || jail.spec.exercises.iter().any(Exercise::is_of_start);
     let held = Held {
         pid,
         let_go: Box::new(|| supervisor.let_go()),
+        // The supervisor runs the exercises of the start, and has its sockets.
+        has_started: Box::new(|| {
+            let state = State::load(&directory).ok().flatten();
+            !waits || state.is_some_and(|state| state.serving && (state.notified || !says_so))
+        }),
     };
     let (trace, error) = match learn::follow(&request(jail)?, held, &progress) {
         Ok(followed) => followed,
@@ -114,7 +122,7 @@ fn request(jail: &Jail) -> Result<Request> {
     let service = &jail.spec.service;
     let null = std::fs::File::open("/dev/null").doing(|| "open /dev/null")?;
     let ready = service.ready.iter().map(|sign| match sign {
-        Ready::Log(_) => QUIET,
+        Ready::Log(_) | Ready::Notify => QUIET,
         other => other.clone(),
     });
     Ok(Request {
@@ -124,7 +132,13 @@ fn request(jail: &Jail) -> Result<Request> {
         ids: None,
         ready: ready.collect(),
         ready_timeout: READY_TIMEOUT,
-        exercises: jail.spec.exercises.clone(),
+        exercises: jail
+            .spec
+            .exercises
+            .iter()
+            .filter(|exercise| !exercise.is_of_start())
+            .cloned()
+            .collect(),
         serve_for: Duration::ZERO,
         stop_command: service.stop.clone(),
         stop_timeout: Duration::from_secs(service.stop_timeout_s.into()),
@@ -132,5 +146,6 @@ fn request(jail: &Jail) -> Result<Request> {
         passes: 1,
         capabilities: learn::trace::CapabilitySource::KernelEvent,
         unfinished: None,
+        notifications: None,
     })
 }

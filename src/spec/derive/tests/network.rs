@@ -121,6 +121,7 @@ fn clone_stays_as_long_as_clone3() {
         exit: Some(0),
         passed: true,
         pass: 1,
+        phase: Phase::Serve,
     }];
     trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Serve)];
     let derived = derive(&trace, None, &facts());
@@ -128,6 +129,39 @@ fn clone_stays_as_long_as_clone3() {
     trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Start)];
     let derived = derive(&trace, None, &facts());
     assert_eq!(start_only(&derived, "clone"), Some(true));
+}
+
+#[test]
+fn memory_is_taken_at_any_time() {
+    let mut trace = trace(Vec::new());
+    trace.certificate.exercises = vec![ExerciseRun {
+        name: "use it".to_owned(),
+        command: Vec::new(),
+        exit: Some(0),
+        passed: true,
+        pass: 1,
+        phase: Phase::Serve,
+    }];
+    trace.calls = ["mmap", "mprotect", "bind"]
+        .map(|name| CallSeen {
+            number: calls::number(name).unwrap(),
+            name: name.to_owned(),
+            phase: Phase::Start,
+            count: 1,
+            witness: counted(Phase::Start, 1),
+        })
+        .into();
+    (trace.certificate.processes, trace.certificate.threads) = (2, 2);
+    let only = |trace: &Trace| {
+        let derived = derive(trace, None, &facts());
+        ["mmap", "mprotect", "bind"].map(|name| start_only(&derived, name))
+    };
+    assert_eq!(only(&trace), [Some(false), Some(true), Some(true)]);
+    trace.certificate.threads = 3;
+    assert_eq!(only(&trace), [Some(false), Some(false), Some(true)]);
+    // An exercise of the start shows nothing of serving.
+    trace.certificate.exercises[0].phase = Phase::Start;
+    assert_eq!(only(&trace), [Some(false); 3]);
 }
 
 #[test]
@@ -378,6 +412,7 @@ fn exercises_that_worked_on_the_port_that_was_bound() {
         command: vec!["dig".to_owned(), "$PORT".to_owned()],
         expect: 0,
         output: String::new(),
+        phase: Phase::Serve,
         because: "known".to_owned(),
     };
     let knowledge = Knowledge {
@@ -394,6 +429,7 @@ fn exercises_that_worked_on_the_port_that_was_bound() {
         exit: Some(9),
         passed: false,
         pass: 1,
+        phase: Phase::Serve,
     }];
     let given = Exercise {
         command: vec!["own".to_owned()],

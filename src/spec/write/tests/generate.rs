@@ -106,13 +106,15 @@ fn service() -> impl Strategy<Value = Service> {
 }
 
 fn exercises() -> impl Strategy<Value = Vec<Exercise>> {
-    let fields = (command(), any::<i32>(), text(), reason());
+    let phase = prop_oneof![Just(Phase::Start), Just(Phase::Serve)];
+    let fields = (command(), any::<i32>(), text(), phase, reason());
     btree_map(word(), fields, 0..3).prop_map(|exercises| {
-        let exercise = |(name, (command, expect, output, because))| Exercise {
+        let exercise = |(name, (command, expect, output, phase, because))| Exercise {
             name,
             command,
             expect,
             output,
+            phase,
             because,
         };
         exercises.into_iter().map(exercise).collect()

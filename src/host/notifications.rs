@@ -1,0 +1,114 @@
+//! How a service says by itself that it is ready: `sd_notify(3)`, a datagram of lines, of which one
+//! is `READY=1`, to the socket that `NOTIFY_SOCKET` names.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::sys::datagram;
+use crate::{Doing, Result};
+
+/// The variable that names the socket.
+pub const VARIABLE: &str = "NOTIFY_SOCKET";
+
+/// What is looked at of a datagram. Status lines are short, and this one comes alone or first.
+const LONGEST: usize = 4096;
+
+/// As many are taken in a row: a service that sends without end must not hold anything up.
+const IN_A_ROW: usize = 64;
+
+/// A socket for what services say of themselves.
+#[derive(Debug)]
+pub struct Notifications {
+    socket: OwnedFd,
+    address: String,
+}
+
+impl Notifications {
+    /// A new one, for services in the host's own root: without a file, it ends with its
+    /// descriptor.
+    ///
+    /// # Errors
+    /// As `socket(2)` and `bind(2)`.
+    pub fn open() -> Result<Self> {
+        let doing = || "make a socket for the service to say that it is ready";
+        let name = format!("gaoler-notify-{}", std::process::id());
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+            .doing(doing)?;
+        let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).doing(doing)?;
+        rustix::net::bind(&socket, &address).doing(doing)?;
+        Ok(Self {
+            socket,
+            address: format!("@{name}"),
+        })
+    }
+
+    /// What the service finds in [`VARIABLE`].
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Takes what has come; whether it says that the service is ready.
+    pub fn hear(&self) -> bool {
+        said_ready(self.socket.as_fd())
+    }
+}
+
+/// Takes what has come to such a socket, up to a bound; whether it says that the service is ready.
+pub fn said_ready(socket: BorrowedFd<'_>) -> bool {
+    let mut ready = false;
+    let mut datagram = [0; LONGEST];
+    for _ in 0..IN_A_ROW {
+        match datagram::receive(socket, &mut datagram) {
+            Ok(received) => {
+                ready |= says_ready(datagram.get(..received.length).unwrap_or_default());
+            }
+            Err(Errno::INTR) => {}
+            // Nothing more, now or ever.
+            Err(_) => break,
+        }
+    }
+    ready
+}
+
+fn says_ready(datagram: &[u8]) -> bool {
+    datagram
+        .split(|byte| *byte == b'\n')
+        .any(|line| line == b"READY=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    use super::*;
+
+    #[test]
+    fn only_a_whole_line_says_it() {
+        for text in ["READY=1", "MAINPID=7\nREADY=1\nSTATUS=up", "READY=1\n"] {
+            assert!(says_ready(text.as_bytes()), "{text}");
+        }
+        for text in ["", "READY=0", "XREADY=1", "READY=12", "STATUS=READY=1"] {
+            assert!(!says_ready(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_comes_is_taken_once_and_nothing_is_waited_for() {
+        let notifications = Notifications::open().unwrap();
+        assert!(!notifications.hear());
+        let name = notifications.address().strip_prefix('@').unwrap();
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.connect_addr(&address).unwrap();
+        sender.send(b"STATUS=soon").unwrap();
+        assert!(!notifications.hear());
+        sender.send(&[b'x'; 3 * LONGEST]).unwrap();
+        sender.send(b"READY=1").unwrap();
+        assert!(notifications.hear());
+        assert!(!notifications.hear());
+    }
+}
