@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use proptest::strategy::{Strategy, ValueTree};
 
@@ -15,7 +14,7 @@ use crate::lab::{
     tells_apart,
 };
 
-/// What the copy of a launcher is called, wherever it is seen from.
+/// What the copy of a launcher is called, wherever it is seen from. The payload touches no other.
 const COPY: &str = "launcher-under-test";
 
 /// Launchers that the payload could open, and what became of the copy.
@@ -28,8 +27,8 @@ fn attacked(answer: &Answer, copy: &Path, before: &[u8]) -> Vec<String> {
     found
 }
 
-/// Long enough for what the payload leaves behind to write, where it can.
-const OVERWRITING: Duration = Duration::from_millis(2500);
+/// Seconds that are enough for what the payload leaves behind to write, where it can.
+const OVERWRITING_S: u32 = 3;
 
 #[test]
 fn the_launchers_program_is_out_of_reach() {
@@ -57,16 +56,14 @@ fn the_launchers_program_is_out_of_reach() {
     let copy = room.path(COPY);
     fs::copy(program("wrong"), &copy).unwrap();
     let before = fs::read(&copy).unwrap();
-    let mut command = Command::new(&copy);
-    let root = room.root();
-    command.args([
-        "proc,root,waits",
-        root.to_str().unwrap(),
-        "/payload",
-        "executables",
-    ]);
+    // Where no other process of this machine can be seen: this one is overwritten as root.
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", "sh", "-c"])
+        .args([&format!("\"$@\"; sleep {OVERWRITING_S}"), "sh"])
+        .args([&copy, Path::new("proc,root,waits"), &room.root()])
+        .args(["/payload", "executables"]);
     let wrong = finish(command);
-    std::thread::sleep(OVERWRITING);
     let found = attacked(&wrong, &copy, &before);
     assert!(
         found.contains(&"it was overwritten".into()),
