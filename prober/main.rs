@@ -18,6 +18,8 @@ mod raw;
 mod scene;
 mod tell;
 
+use core::ffi::CStr;
+
 use scene::Scene;
 
 /// It got through.
@@ -96,7 +98,7 @@ fn main(arguments: raw::Arguments) -> ! {
     if name == c"stand" {
         probes::stand(scene)
     }
-    let Some(probe) = probes::find(name.to_bytes()) else {
+    let Some(probe) = find(name) else {
         raw::end(UNKNOWN)
     };
     if arguments.at(3).is_some_and(|word| word == c"serve") {
@@ -112,6 +114,14 @@ fn main(arguments: raw::Arguments) -> ! {
         Err(Stop::Nothing(_)) => NOTHING,
         Err(Stop::NotTried(_)) => NOT_TRIED,
     })
+}
+
+/// The probe of this name; `look` is none, but asks where it is.
+fn find(name: &CStr) -> Option<probes::Probe> {
+    match name.to_bytes() {
+        b"look" => Some(scene::look),
+        name => probes::find(name),
+    }
 }
 
 /// Waits for the end of the start. A jail whose start has an end makes execveat wait for an answer

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 
 use crate::raw::{self, Arguments, Refused};
-use crate::{At, Stop, Tried, numbers};
+use crate::{At, Stop, Tried, errors, numbers};
 
 /// The first argument that is `NAME=VALUE`.
 const FIRST: usize = 4;
@@ -65,6 +65,28 @@ impl Scene {
 
 fn found_size() -> raw::Word<'static> {
     64.into()
+}
+
+/// Whether the files of the host are there to be found under their own names: only where they
+/// certainly are not may a probe take what is at `/` for the jail's own. Through if they may be.
+pub fn look(scene: Scene) -> Tried {
+    const HOST: Tried = Ok("the host's files are there");
+    match open(scene.text("tree")?, DIRECTORY) {
+        Err(refused) if refused.errno == errors::ENOENT => {}
+        _ => return HOST,
+    }
+    // A struct stat begins with device and inode (stat(2)).
+    let mut found = [0_u64; 32];
+    let room = raw::Word::Room(raw::bytes_of(&mut found));
+    let words = [HERE.into(), c"/".into(), room, 0.into()];
+    if raw::call(numbers::NEWFSTATAT, words).is_err() {
+        return HOST;
+    }
+    let host = [scene.number("root_device")?, scene.number("root_inode")?];
+    match found.first_chunk() == Some(&host.map(|number| number as u64)) {
+        true => HOST,
+        false => Err(Stop::Nothing("it has a root directory of its own")),
+    }
 }
 
 /// A path that is put together.

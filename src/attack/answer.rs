@@ -50,9 +50,24 @@ impl Answer {
         }
     }
 
+    /// The answer of an attempt under a launcher, whose own failure has an exit code too: an error
+    /// number counts only if the prober said that it was refused.
+    pub fn under(attempt: &Attempt) -> Self {
+        let answer = Self::of(attempt);
+        match answer {
+            Self::Refused { call: None, .. } => match attempt.ended {
+                Some(Ended::Exited(code)) => Self::Failed(code),
+                _ => answer,
+            },
+            answer => answer,
+        }
+    }
+
     /// The answer by exit code, and what it printed.
     pub fn of_code(code: i32, words: &str) -> Self {
-        let line = words.lines().last().unwrap_or_default();
+        // A launcher may have something to say besides.
+        let line = words.lines().rev().find(|line| is_answer(line));
+        let line = line.unwrap_or_default();
         let after = |what: &str| {
             let words = line
                 .strip_prefix(what)
@@ -104,6 +119,14 @@ impl Answer {
             Self::Failed(code) => format!("it ended with code {code}"),
         }
     }
+}
+
+/// Whether a line is the prober's.
+fn is_answer(line: &str) -> bool {
+    let beginnings = ["through: ", "nothing: ", "not-tried: ", "refused "];
+    beginnings
+        .iter()
+        .any(|beginning| line.starts_with(beginning))
 }
 
 /// `refused ERRNO CALL ARGUMENT... : WORDS`, numbers in hexadecimal.

@@ -1,6 +1,7 @@
 //! The layers of a jail, and its plan without some of them.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,29 @@ fn remove(steps: &mut Vec<PlannedStep>, layer: Layer, all_capabilities: u64) {
 /// through changes nothing outside, and as this user, or as root.
 #[must_use]
 pub fn unconfined(name: &str, user: Option<(u32, u32)>, arguments: Vec<String>) -> Plan {
+    let execute = Step::Execute {
+        arguments,
+        environment: Vec::new(),
+    };
+    bare(name, Step::TakeProgram, user, execute)
+}
+
+/// The same for a launcher at this path, with this environment: what it does not stop, nothing does.
+#[must_use]
+pub fn launched(
+    name: &str,
+    path: PathBuf,
+    arguments: Vec<String>,
+    environment: Vec<String>,
+) -> Plan {
+    let execute = Step::Execute {
+        arguments,
+        environment,
+    };
+    bare(name, Step::OpenProgram { path }, None, execute)
+}
+
+fn bare(name: &str, program: Step, user: Option<(u32, u32)>, execute: Step) -> Plan {
     let mut steps = vec![
         (
             Phase::Namespaces,
@@ -184,7 +208,7 @@ pub fn unconfined(name: &str, user: Option<(u32, u32)>, arguments: Vec<String>) 
             }),
         ),
         (Phase::Mounts, Step::StopPropagation),
-        (Phase::Descriptors, Step::TakeProgram),
+        (Phase::Descriptors, program),
     ];
     // Somebody whose groups nobody looks after.
     let groups = vec![UNUSUAL_GROUP];
@@ -194,14 +218,7 @@ pub fn unconfined(name: &str, user: Option<(u32, u32)>, arguments: Vec<String>) 
         steps.push((Phase::Ids, Step::SetUids { uid }));
         steps.push((Phase::Ids, Step::SetCapabilities { keep: 0 }));
     }
-    let environment = Vec::new();
-    steps.push((
-        Phase::Execute,
-        Step::Execute {
-            arguments,
-            environment,
-        },
-    ));
+    steps.push((Phase::Execute, execute));
     let planned = steps.into_iter().map(|(phase, step)| PlannedStep {
         phase,
         step,

@@ -98,7 +98,7 @@ fn the_end_of_a_prober_is_its_answer() {
 fn verdict(probe: &Probe, spec: &Spec, inside: &Answer, outside: &Answer) -> Verdict {
     let confined = Confined {
         answer: inside,
-        spec,
+        spec: Some(spec),
         filter: None,
         without: &[],
         serving: true,
@@ -157,7 +157,7 @@ fn the_filter_itself_says_whether_it_was_it() {
         let filter = always(answers);
         let confined = Confined {
             answer: &inside,
-            spec: &spec,
+            spec: Some(&spec),
             filter: Some((&filter, 0xC000_003E)),
             without,
             serving,
@@ -246,4 +246,61 @@ fn the_prober_takes_the_place_of_the_program_and_of_nothing_else() {
         environment: vec!["A=b".to_owned()],
     };
     assert_eq!(steps, [Step::TakeProgram, Step::CloseRest, executes]);
+}
+
+#[test]
+fn a_launcher_that_fails_is_no_refusal() {
+    let under = |code, words: &str| {
+        Answer::under(&Attempt {
+            ended: Some(Ended::Exited(code)),
+            words: words.to_owned(),
+        })
+    };
+    // What `bwrap` and others end with when they cannot start it is EPERM's number.
+    assert_eq!(under(1, "bwrap: no such directory\n"), Answer::Failed(1));
+    let refused = under(
+        1,
+        "refused 1 a5 0 0 0 0 0 0: mount a tmpfs\nIt has ended.\n",
+    );
+    assert_eq!(refused.evidence(), "mount a tmpfs: EPERM");
+    assert!(under(240, "").is_through());
+    assert_eq!(under(159, ""), Answer::Killed(31));
+}
+
+#[test]
+fn of_another_launcher_the_layers_are_not_known() {
+    let outside = Unconfined {
+        root: Answer::Through(String::new()),
+        user: answer(1, ""),
+    };
+    let judged = |answer: &Answer| {
+        let confined = Confined {
+            answer,
+            spec: None,
+            filter: None,
+            without: &[],
+            serving: true,
+        };
+        judge(&probe("kernel-bpf"), confined, &outside)
+    };
+    let refused = judged(&answer(1, "refused 1 a5 0 0 0 0 0 0: make a BPF map"));
+    assert_eq!((refused.outcome, refused.layer), (Outcome::Blocked, None));
+    assert_eq!(judged(&Answer::Killed(31)).layer, Some(Layer::Seccomp));
+    assert_eq!(judged(&Answer::Killed(9)).layer, None);
+    assert_eq!(
+        judged(&Answer::Through(String::new())).outcome,
+        Outcome::Escaped
+    );
+}
+
+#[test]
+fn a_launcher_is_started_by_a_plan_that_confines_nothing_itself() {
+    let arguments = vec!["bwrap".to_owned(), "prober".to_owned()];
+    let plan = launched("x", "/usr/bin/bwrap".into(), arguments, Vec::new());
+    let ids = |step: &Step| matches!(step, Step::SetUids { .. } | Step::CloseRest);
+    assert!(!plan.steps.iter().any(|planned| ids(&planned.step)));
+    assert!(plan.steps.iter().any(|planned| planned.step
+        == Step::OpenProgram {
+            path: "/usr/bin/bwrap".into()
+        }));
 }

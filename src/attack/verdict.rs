@@ -41,8 +41,8 @@ pub struct Verdict {
 pub struct Confined<'a> {
     /// The answer.
     pub answer: &'a Answer,
-    /// The jail's policy.
-    pub spec: &'a Spec,
+    /// The jail's policy; another launcher has none, and its layers are not known.
+    pub spec: Option<&'a Spec>,
     /// Its filter, if it has one, and `AUDIT_ARCH_*` of its calls.
     pub filter: Option<(&'a [Instruction], u32)>,
     /// The layers that were taken out.
@@ -64,7 +64,7 @@ pub struct Unconfined {
 pub fn judge(probe: &Probe, confined: Confined<'_>, outside: &Unconfined) -> Verdict {
     let answer = confined.answer;
     if let Answer::Through(_) = answer {
-        return match probe.allowed_by(confined.spec) {
+        return match confined.spec.and_then(|spec| probe.allowed_by(spec)) {
             Some(what) => Verdict {
                 outcome: Outcome::AllowedBySpec,
                 layer: None,
@@ -109,6 +109,7 @@ fn layer(probe: &Probe, confined: Confined<'_>) -> Option<Layer> {
     };
     match confined.answer {
         Answer::Killed(SIGSYS) => Some(Layer::Seccomp),
+        _ if confined.spec.is_none() => None,
         Answer::Killed(_) => Some(Layer::Limits),
         Answer::Refused {
             call: Some(call), ..

@@ -51,7 +51,7 @@ fn headline(found: &Attacked) -> String {
     format!(
         "{}{without}: {} of {} attempts escaped; {} stopped, {} allowed by the spec, {} not \
          proven; {} probes, {:.1} s",
-        found.name,
+        shown(&found.name),
         found.escaped,
         found.probes.len(),
         found.blocked,

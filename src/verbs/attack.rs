@@ -3,7 +3,9 @@
 
 mod prober;
 mod scene;
+mod setting;
 mod told;
+mod under;
 mod worker;
 
 use std::time::Instant;
@@ -15,9 +17,11 @@ use crate::attack::{self, Answer, Confined, Layer, Outcome, Probe, Unconfined, V
 use crate::plan::{Mode, Plan, Step, native_architecture};
 use crate::spec::Spec;
 use crate::sys::calls;
+use crate::sys::seccomp::Instruction;
 use crate::{Error, Result};
 use prober::Arguments;
 use scene::Scene;
+use setting::Setting;
 pub use worker::attack_worker;
 use worker::{Attempter, Where};
 
@@ -42,14 +46,18 @@ pub struct AttackOptions {
     pub without: Vec<Layer>,
     /// The probes; empty: all.
     pub probes: Vec<String>,
+    /// Another launcher's command to attack what it makes, in place of a jail.
+    pub under: Option<String>,
+    /// The user who is attacked with it; `None`: `nobody`.
+    pub user: Option<String>,
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Attacked {
-    /// The jail's name.
+    /// The jail's name, or the command of another launcher.
     pub name: String,
-    /// The generation that was attacked.
+    /// The generation that was attacked; 0 of another launcher.
     pub generation: u64,
     /// Layers that it was started without.
     pub without: Vec<Layer>,
@@ -88,21 +96,31 @@ pub struct Tried {
 /// # Errors
 /// There is no such jail or probe; the jail cannot be started; another command attacks it.
 pub fn attack(places: &Places, options: &AttackOptions, report: &Report<'_>) -> Result<Attacked> {
+    if let Some(command) = &options.under {
+        return under::attack(places, command, options, report);
+    }
     let name = &options.name;
     must_be_root(&format!("attack {name}"))?;
     let probes = chosen(&options.probes)?;
     let begun = Instant::now();
     let jail = jail::plan(places, name, Mode::Supervised, report)?;
-    let scene = Scene::put_up(places, &jail)?;
+    let setting = Setting::of_jail(places, &jail);
+    let scene = Scene::put_up(&setting)?;
     let plan = jail::plan_beside(&jail, scene.runtime(), scene.label())?;
     let own = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
     let plan = attack::without(&plan, &options.without, own)?;
-    let user = (jail.account.user.uid, jail.account.group.gid);
     let mut attack = Attack {
-        plan: &plan,
-        attempter: Attempter::start(&plan, &scene, user)?,
-        options,
-        spec: &jail.spec,
+        attempter: Attempter::start(&plan, &scene, setting.owner, None)?,
+        target: Target::Jail {
+            plan: &plan,
+            spec: &jail.spec,
+        },
+        name,
+        phases: match options.phases.as_slice() {
+            [] => &[Phase::Start, Phase::Serve],
+            phases => phases,
+        },
+        without: &options.without,
         scene: &scene,
     };
     let tried = attack.all(&probes, report);
@@ -110,23 +128,33 @@ pub fn attack(places: &Places, options: &AttackOptions, report: &Report<'_>) -> 
     let probes = tried?;
     finished?;
     scene.take_down()?;
-    let count = |outcome| {
-        let same = probes
-            .iter()
-            .filter(|tried| tried.verdict.outcome == outcome);
-        same.count()
-    };
     Ok(Attacked {
-        name: name.clone(),
         generation: jail.generation,
         without: options.without.clone(),
-        escaped: count(Outcome::Escaped),
-        allowed_by_spec: count(Outcome::AllowedBySpec),
-        not_proven: count(Outcome::NotProven),
-        blocked: count(Outcome::Blocked),
-        probes,
-        milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ..Attacked::of(name, probes, begun)
     })
+}
+
+impl Attacked {
+    fn of(name: &str, probes: Vec<Tried>, begun: Instant) -> Self {
+        let count = |outcome| {
+            let same = probes
+                .iter()
+                .filter(|tried| tried.verdict.outcome == outcome);
+            same.count()
+        };
+        Self {
+            name: name.to_owned(),
+            generation: 0,
+            without: Vec::new(),
+            escaped: count(Outcome::Escaped),
+            allowed_by_spec: count(Outcome::AllowedBySpec),
+            not_proven: count(Outcome::NotProven),
+            blocked: count(Outcome::Blocked),
+            probes,
+            milliseconds: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 /// The probes of these names, or all, in the order of the table.
@@ -142,55 +170,68 @@ fn chosen(names: &[String]) -> Result<Vec<Probe>> {
     Ok(probes)
 }
 
+/// What is attacked.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    /// A jail.
+    Jail { plan: &'a Plan, spec: &'a Spec },
+    /// What another launcher makes.
+    Launched { own_root: bool },
+}
+
 struct Attack<'a> {
-    plan: &'a Plan,
     attempter: Attempter,
-    options: &'a AttackOptions,
-    spec: &'a Spec,
+    target: Target<'a>,
+    name: &'a str,
+    phases: &'a [Phase],
+    without: &'a [Layer],
     scene: &'a Scene,
 }
 
 impl Attack<'_> {
     fn all(&mut self, probes: &[Probe], report: &Report<'_>) -> Result<Vec<Tried>> {
-        let phases: &[Phase] = match self.options.phases.as_slice() {
-            [] => &[Phase::Start, Phase::Serve],
-            phases => phases,
-        };
         let mut tried = Vec::new();
         for (number, probe) in probes.iter().enumerate() {
             report(Event::Doing(format!(
                 "attacking {}: probe {} of {}, {}",
-                self.options.name,
+                self.name,
                 number + 1,
                 probes.len(),
                 probe.id
             )));
             let outside = Unconfined {
-                root: self.answer(probe, Where::Root)?,
-                user: self.answer(probe, Where::User)?,
+                root: self.answer(&probe.id, Where::Root)?,
+                user: self.answer(&probe.id, Where::User)?,
             };
-            for phase in phases {
+            for phase in self.phases {
                 tried.push(self.one(probe, *phase, &outside)?);
             }
         }
         Ok(tried)
     }
 
-    fn answer(&mut self, probe: &Probe, place: Where) -> Result<Answer> {
-        let (inside, scene) = match place {
-            Where::Start | Where::Serve => (true, self.scene.inside()),
-            Where::Root | Where::User => (false, self.scene.outside()),
+    fn answer(&mut self, probe: &str, place: Where) -> Result<Answer> {
+        let inside = matches!(place, Where::Start | Where::Serve);
+        // One who may not write would be stopped by that.
+        let (tells, at_home) = match self.target {
+            Target::Jail { spec, .. } => (tells(spec, place), true),
+            Target::Launched { own_root } => (true, own_root),
         };
         let arguments = Arguments {
-            probe: &probe.id,
-            // One who may not write would be stopped by that.
-            tells: !inside || tells(self.spec, place),
-            serving: place == Where::Serve,
-            scene,
+            probe,
+            tells: !inside || tells,
+            serving: place == Where::Serve && matches!(self.target, Target::Jail { .. }),
+            scene: match inside && at_home {
+                true => self.scene.inside(),
+                false => self.scene.outside(),
+            },
         };
         let attempt = self.attempter.attempt(place, arguments.list())?;
         self.scene.tidy()?;
-        Ok(Answer::of(&attempt))
+        Ok(match self.target {
+            Target::Launched { .. } if inside => Answer::under(&attempt),
+            _ => Answer::of(&attempt),
+        })
     }
 
     fn one(&mut self, probe: &Probe, phase: Phase, outside: &Unconfined) -> Result<Tried> {
@@ -198,18 +239,17 @@ impl Attack<'_> {
             Phase::Start => Where::Start,
             Phase::Serve => Where::Serve,
         };
-        let answer = self.answer(probe, place)?;
-        let mut steps = self.plan.steps.iter();
-        let filter = steps.find_map(|planned| match &planned.step {
-            Step::Seccomp { program, .. } => Some(program.as_slice()),
-            _ => None,
-        });
+        let answer = self.answer(&probe.id, place)?;
+        let (spec, filter) = match self.target {
+            Target::Jail { plan, spec } => (Some(spec), filter_of(plan)),
+            Target::Launched { .. } => (None, None),
+        };
         let architecture = native_architecture()?;
         let confined = Confined {
             answer: &answer,
-            spec: self.spec,
+            spec,
             filter: filter.map(|filter| (filter, architecture)),
-            without: &self.options.without,
+            without: self.without,
             serving: phase == Phase::Serve,
         };
         Ok(Tried {
@@ -220,6 +260,13 @@ impl Attack<'_> {
             verdict: attack::judge(probe, confined, outside),
         })
     }
+}
+
+fn filter_of(plan: &Plan) -> Option<&[Instruction]> {
+    plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::Seccomp { program, .. } => Some(program.as_slice()),
+        _ => None,
+    })
 }
 
 /// Whether the jail lets its service write, there.

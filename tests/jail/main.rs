@@ -11,6 +11,7 @@
 mod machine;
 
 mod attack;
+mod attack_page;
 mod background;
 mod chroot;
 mod debian;
@@ -23,5 +24,6 @@ mod refusals;
 mod removals;
 mod transfers;
 mod two;
+mod under;
 mod updates;
 mod zones;

@@ -1,6 +1,7 @@
 //! The prober as a file in memory, and its arguments.
 
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
@@ -29,6 +30,11 @@ impl Prober {
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&file, seals).doing(doing)?;
         Ok(Self(file))
+    }
+
+    /// Where it is as a file, in the directory of an attack.
+    pub(super) fn path_in(directory: &Path) -> PathBuf {
+        directory.join("bin/prober")
     }
 
     /// Its descriptor.

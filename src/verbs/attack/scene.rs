@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,17 +15,14 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::super::{Jail, Places, must_be_ours};
+use super::super::must_be_ours;
 use super::prober::Prober;
-use super::told::{above, in_directory, in_jail, limits, writable};
+use super::setting::{SHARED, Setting};
+use super::told::{above, host_root, in_directory, in_jail, limits};
 use crate::host::cgroup::Cgroups;
 use crate::run::cgroup;
-use crate::spec::Spec;
 use crate::sys::beneath::Beneath;
 use crate::{Doing, Error, Result, plan};
-
-/// How the directory of an attack begins, which no jail's name does.
-const ATTACK: &str = ".attack-";
 
 /// The owner of a set-user-ID file: nobody's number, so that it makes nobody anybody.
 const STRANGER: u32 = 4_242_424;
@@ -40,9 +37,6 @@ const LEFT: [&str; 7] = [
     ".gaoler-probe",
     ".gaoler-written",
 ];
-
-/// The socket of the one outside in a place that the service can write to.
-const SHARED: &str = ".gaoler-attack";
 
 /// The directory of an attack, taken by this process.
 #[derive(Debug)]
@@ -104,17 +98,15 @@ impl Scene {
     ///
     /// # Errors
     /// Another command attacks the jail; something cannot be made.
-    pub(super) fn put_up(places: &Places, jail: &Jail) -> Result<Self> {
-        let name = &jail.spec.name;
-        let label = format!("{ATTACK}{name}");
-        let path = places.state.join(&label);
-        let owner = (jail.account.user.uid, jail.account.group.gid);
+    pub(super) fn put_up(setting: &Setting) -> Result<Self> {
+        let path = setting.directory();
+        let owner = setting.owner;
         let place = Place {
-            _lock: take(&path, name)?,
+            _lock: take(&path, &setting.name)?,
             directory: path,
-            label,
-            shared: shared_place(&jail.spec, owner),
-            written: writable(&jail.spec).filter(|path| is_bound(&jail.spec, path)),
+            label: setting.label.clone(),
+            shared: setting.shared.clone(),
+            written: setting.written.clone(),
         };
         let Place {
             directory, label, ..
@@ -124,7 +116,6 @@ impl Scene {
         let token = random();
         let made = Made { directory, owner };
         made.files(&token).doing(doing)?;
-        let shared = place.shared.as_deref();
         let listener = TcpListener::bind(("127.0.0.1", 0)).doing(doing)?;
         let port = listener.local_addr().doing(doing)?.port();
         let free = TcpListener::bind(("127.0.0.1", 0)).doing(doing)?;
@@ -139,7 +130,7 @@ impl Scene {
             format!("abstract={label}-{token}"),
             format!("key={}", u32::from_str_radix(&token[..7], 16).unwrap_or(1)),
             format!("queue=gaoler-{token}"),
-            format!("policy={}", places.spec(name).display()),
+            format!("policy={}", setting.policy.display()),
             format!("setuid={}", directory.join("stranger").display()),
             format!("stranger={STRANGER}"),
             format!("port={port}"),
@@ -148,15 +139,17 @@ impl Scene {
         if terminal.is_some() {
             both.push(format!("terminal={terminal_path}"));
         }
-        both.extend(limits(&jail.spec.limits));
-        both.push(format!("handle={}", above(&jail.tree)?));
+        both.extend(host_root()?);
+        both.extend(limits(&setting.limits));
+        both.push(format!("handle={}", above(&setting.tree)?));
+        let shared = setting.shared.as_deref();
         let stood = shared.map(|path| format!("shared={}", path.display()));
         let (stand, address) = stand(&both, stood, owner)?;
         both.push(format!("victim={}", stand.id()));
         both.push(format!("address={address}"));
         let mut inside = both.clone();
-        inside.extend(in_jail(jail, shared));
-        both.extend(in_directory(directory, &jail.tree));
+        inside.extend(in_jail(setting));
+        both.extend(in_directory(directory, &setting.tree));
         Ok(Self {
             runtime: directory.join("run"),
             log: directory.join("log"),
@@ -265,6 +258,13 @@ impl Made<'_> {
     fn files(&self, token: &str) -> std::io::Result<()> {
         self.directory("run", 0o755)?;
         self.file("secret", token.as_bytes(), 0o644)?;
+        // As the spec of a jail, for a launcher that has none.
+        self.file("policy", b"", 0o600)?;
+        // The prober as a file, for a launcher that is told a path: with nothing else beside it.
+        self.directory("bin", 0o755)?;
+        let prober = Prober::path_in(self.directory);
+        fs::write(&prober, crate::attack::PROBER)?;
+        fs::set_permissions(&prober, fs::Permissions::from_mode(0o755))?;
         // As the service's program would be for somebody who is not in a jail.
         self.file("program", b"", 0o755)?;
         self.directory("place", 0o755)?;
@@ -354,22 +354,6 @@ fn stand(both: &[String], shared: Option<String>, owner: (u32, u32)) -> Result<(
     }
 }
 
-/// A place of the host that the service can write to, where another could put a socket.
-fn shared_place(spec: &Spec, (uid, gid): (u32, u32)) -> Option<PathBuf> {
-    const OWNER_WRITES: u32 = 0o300;
-    const GROUP_WRITES: u32 = 0o030;
-    let own = |path: &Path| {
-        fs::symlink_metadata(path).is_ok_and(|metadata| {
-            let may = |bits| metadata.mode() & bits == bits;
-            let owner = metadata.uid() == uid && may(OWNER_WRITES);
-            metadata.is_dir() && (owner || metadata.gid() == gid && may(GROUP_WRITES))
-        })
-    };
-    let mut binds = spec.binds.iter().filter(|rule| rule.writable);
-    let place = binds.find(|rule| own(&rule.path))?;
-    Some(place.path.join(SHARED))
-}
-
 /// Removes these from a place that the service can write to: nothing is followed.
 fn remove(directory: &Path, names: &[&str]) -> Result<()> {
     let doing = || format!("remove what probes left in {}", directory.display());
@@ -381,8 +365,4 @@ fn remove(directory: &Path, names: &[&str]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_bound(spec: &Spec, path: &Path) -> bool {
-    spec.binds.iter().any(|rule| rule.path == path)
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::super::Jail;
-use crate::spec::{Limits, Spec};
+use super::setting::Setting;
+use crate::spec::Limits;
 use crate::sys::handle;
 use crate::{Doing, Result};
 
@@ -47,33 +47,37 @@ pub(super) fn above(tree: &Path) -> Result<String> {
 }
 
 /// Where a prober in the jail may write and look.
-pub(super) fn in_jail(jail: &Jail, shared: Option<&Path>) -> Vec<String> {
-    let spec = &jail.spec;
+pub(super) fn in_jail(setting: &Setting) -> Vec<String> {
     let mut values = vec![
         "directory=/dev".to_owned(),
-        "mounted=/dev/log".to_owned(),
+        format!("mounted={}", setting.mounted),
         "tree=".to_owned(),
         "null=/dev/null".to_owned(),
-        format!("capabilities={}", capabilities(spec)),
+        format!("capabilities={}", setting.capabilities),
         "top=/".to_owned(),
-        format!("disk={}", disk(&jail.tree)),
+        format!("disk={}", disk(&setting.tree)),
     ];
-    let groups = jail.account.groups.iter().map(|group| group.gid);
-    let groups: Vec<String> = groups
-        .chain([jail.account.group.gid])
-        .map(|gid| gid.to_string())
-        .collect();
+    let groups: Vec<String> = setting.groups.iter().map(u32::to_string).collect();
     values.push(format!("groups={}", groups.join(",")));
-    if let Some(path) = writable(spec) {
+    if let Some(path) = &setting.writable {
         values.push(format!("writable={}", path.display()));
     }
-    if let Some(program) = spec.service.command.first() {
+    if let Some(program) = &setting.program {
         values.push(format!("program={program}"));
     }
-    if let Some(shared) = shared {
+    if let Some(shared) = &setting.shared {
         values.push(format!("sibling={}", shared.display()));
     }
     values
+}
+
+/// The host's root directory, by which a prober knows whether it is its own too.
+pub(super) fn host_root() -> Result<[String; 2]> {
+    let metadata = fs::metadata("/").doing(|| "look at /")?;
+    Ok([
+        format!("root_device={}", metadata.dev()),
+        format!("root_inode={}", metadata.ino()),
+    ])
 }
 
 /// The same outside.
@@ -100,18 +104,4 @@ fn disk(tree: &Path) -> u64 {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     let (major, minor) = (u64::from(major), u64::from(minor));
     minor & 0xff | major << 8 | (minor & !0xff) << 12
-}
-
-/// A directory that the service can write to: of its own, or the host's.
-pub(super) fn writable(spec: &Spec) -> Option<PathBuf> {
-    let scratch = spec.scratch.iter().map(|rule| &rule.path);
-    let binds = spec.binds.iter().filter(|rule| rule.writable);
-    let bound = binds.map(|rule| &rule.path).filter(|path| path.is_dir());
-    scratch.chain(bound).next().cloned()
-}
-
-/// What the spec gives, a bit for each (`capabilities(7)`).
-fn capabilities(spec: &Spec) -> u64 {
-    let rules = spec.capabilities.iter();
-    rules.fold(0, |bits, rule| bits | 1 << (rule.capability & 63))
 }

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 
 use super::super::must_be_root;
 use super::super::worker::{Failure, Worker};
 use super::prober::Prober;
 use super::scene::Scene;
-use crate::attack::{unconfined, with_prober};
+use crate::attack::{launched, unconfined, with_prober};
 use crate::plan::Plan;
 use crate::run::attempt::{Attempt, Attempts, Terms};
 use crate::{Doing, Error, Result, sys};
@@ -42,6 +44,28 @@ struct Begin {
     log: PathBuf,
     user: (u32, u32),
     terminal: Option<PathBuf>,
+    under: Option<Launcher>,
+}
+
+/// Another launcher than gaoler's.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Launcher {
+    /// Its file.
+    pub(super) program: PathBuf,
+    /// Its words, up to the prober's path.
+    pub(super) words: Vec<String>,
+    /// Its variables.
+    pub(super) environment: Vec<String>,
+}
+
+impl Launcher {
+    /// The plan that starts it, with these arguments for the prober after its own.
+    pub(super) fn plan(&self, name: &str, arguments: &[String]) -> Plan {
+        let own = self.words.iter().cloned();
+        // The first is the prober's own name, for which its path stands.
+        let all = own.chain(arguments.iter().skip(1).cloned()).collect();
+        launched(name, self.program.clone(), all, self.environment.clone())
+    }
 }
 
 /// The other lines.
@@ -64,11 +88,17 @@ enum Answer {
 pub(super) struct Attempter(Worker);
 
 impl Attempter {
-    /// Starts it, for a jail by its plan, among what was put up, and for its user.
+    /// Starts it, for a jail by its plan, among what was put up, and for its user; or for what
+    /// another launcher makes.
     ///
     /// # Errors
     /// It cannot be started; the jail's log cannot be had.
-    pub(super) fn start(plan: &Plan, scene: &Scene, user: (u32, u32)) -> Result<Self> {
+    pub(super) fn start(
+        plan: &Plan,
+        scene: &Scene,
+        user: (u32, u32),
+        under: Option<Launcher>,
+    ) -> Result<Self> {
         let work = format!("an attack on {}", plan.name);
         let mut worker = Worker::start(work, &["attack-worker"])?;
         worker.send(&Begin {
@@ -76,6 +106,7 @@ impl Attempter {
             log: scene.log().to_owned(),
             user,
             terminal: scene.terminal().map(Path::to_owned),
+            under,
         })?;
         match worker.receive()? {
             Answer::Ready => Ok(Self(worker)),
@@ -162,6 +193,7 @@ fn next<T: serde::de::DeserializeOwned>(input: &mut dyn BufRead) -> Result<Optio
 struct Inside {
     plan: Plan,
     user: (u32, u32),
+    under: Option<Launcher>,
     prober: Prober,
     jail: Attempts,
     outside: Attempts,
@@ -179,6 +211,7 @@ impl Inside {
             log,
             user,
             terminal,
+            under,
         } = begin;
         let nothing = unconfined(&plan.name, None, Vec::new());
         // As if somebody had typed the command that starts the jail: whoever stays in this session
@@ -191,6 +224,10 @@ impl Inside {
             opened.doing(|| format!("open {}", path.display()))
         };
         let terminal = terminal.as_ref().map(open).transpose()?;
+        if under.is_some() {
+            rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+                .doing(|| "adopt what a launcher leaves")?;
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         Ok(Self {
             prober: Prober::new()?,
@@ -200,13 +237,20 @@ impl Inside {
             _terminal: (terminal, hangup),
             plan,
             user,
+            under,
         })
     }
 
     fn attempt(&mut self, Job { place, arguments }: Job) -> Result<Attempt> {
         let name = &self.plan.name;
         let (attempts, plan) = match place {
-            Where::Start | Where::Serve => (&mut self.jail, with_prober(&self.plan, &arguments)),
+            Where::Start | Where::Serve => {
+                let plan = match &self.under {
+                    Some(launcher) => launcher.plan(name, &arguments),
+                    None => with_prober(&self.plan, &arguments),
+                };
+                (&mut self.jail, plan)
+            }
             Where::Root => (&mut self.outside, unconfined(name, None, arguments)),
             Where::User => (
                 &mut self.outside,
@@ -217,6 +261,31 @@ impl Inside {
             serving: place == Where::Serve,
             patience: PATIENCE,
         };
-        attempts.run(&plan, self.prober.program(), terms)
+        let attempt = attempts.run(&plan, self.prober.program(), terms);
+        if self.under.is_some() {
+            end_orphans()?;
+        }
+        attempt
+    }
+}
+
+/// Ends what a launcher has left: processes whose parents have ended are this one's children.
+fn end_orphans() -> Result<()> {
+    let doing = || "end what a launcher left";
+    loop {
+        let children = std::fs::read_to_string("/proc/thread-self/children").doing(doing)?;
+        let pids = children.split_whitespace();
+        let mut pids = pids.filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+        let Some(pid) = pids.next() else {
+            return Ok(());
+        };
+        match rustix::process::kill_process(pid, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
+        match rustix::process::waitpid(Some(pid), WaitOptions::empty()) {
+            Ok(_) | Err(Errno::CHILD) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
     }
 }
