@@ -104,7 +104,7 @@ pub enum Verb {
     /// Try to break out of the real jail, and show what stops each attempt.
     #[command(after_help = attack::EXAMPLES)]
     Attack(Attack),
-    /// Show the owner and mode of everything in the jail, why it is there, and why it is no tighter.
+    /// Show owner and mode of everything in the jail, each with its reason, or repair them.
     #[command(after_help = perms::EXAMPLES)]
     Perms(Perms),
     /// Turn protections off by halves until a test passes, and name what breaks it.
