@@ -134,6 +134,10 @@ fn looser(entry: &Entry, mode: u32) -> Option<String> {
     };
     say(written != 0, &format!("it can be written to: {needless}"));
     say(
+        entry.kind == EntryKind::Device && more & EXECUTE != 0,
+        &format!("it may be executed: {needless}"),
+    );
+    say(
         more & SPECIAL != 0,
         &format!("it has set-user-id, set-group-id or the sticky bit: {needless}"),
     );
