@@ -35,6 +35,8 @@ pub enum Difference {
     Extra,
     /// Another kind of thing.
     Kind(String, String),
+    /// It has this many names (hard links): who changes it by another one changes it here.
+    Linked(u64),
     /// It is in the manifest and not in the tree.
     Missing,
     /// Other permission bits.
@@ -106,6 +108,10 @@ fn compare(root: &Beneath, entry: &Entry, digest: &Digest<'_>) -> Result<Vec<Dif
     let mode = format!("{:04o}", stat.st_mode & 0o7777);
     if mode != entry.mode && entry.kind != EntryKind::Symlink {
         differences.push(Difference::Mode(entry.mode.clone(), mode));
+    }
+    // link(2) gives no second name to a directory.
+    if kind_of(entry) != FileType::Directory && stat.st_nlink != 1 {
+        differences.push(Difference::Linked(stat.st_nlink));
     }
     let wanted = wanted_content(entry);
     let found = content(root, entry, &stat, digest)?;
@@ -183,7 +189,8 @@ fn extra(root: &Beneath, manifest: &Manifest) -> Result<Vec<Drift>> {
     Ok(extra)
 }
 
-fn kind_of(entry: &Entry) -> FileType {
+/// What kind of thing `entry` is in the tree.
+pub(super) fn kind_of(entry: &Entry) -> FileType {
     match entry.kind {
         EntryKind::Device => FileType::CharacterDevice,
         EntryKind::Directory => FileType::Directory,
@@ -194,7 +201,8 @@ fn kind_of(entry: &Entry) -> FileType {
     }
 }
 
-fn word(kind: FileType) -> &'static str {
+/// What people call it.
+pub(super) fn word(kind: FileType) -> &'static str {
     match kind {
         FileType::RegularFile => "file",
         FileType::Directory => "directory",
@@ -213,6 +221,7 @@ impl std::fmt::Display for Difference {
             Difference::Content(wanted, found) => write!(f, "content is {found}, not {wanted}"),
             Difference::Extra => write!(f, "is not in the manifest"),
             Difference::Kind(wanted, found) => write!(f, "is a {found}, not a {wanted}"),
+            Difference::Linked(names) => write!(f, "has {names} names (hard links), not 1"),
             Difference::Missing => write!(f, "is missing"),
             Difference::Mode(wanted, found) => write!(f, "mode is {found}, not {wanted}"),
             Difference::Owner(wanted, found) => write!(f, "owner is {found}, not {wanted}"),

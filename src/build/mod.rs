@@ -13,6 +13,7 @@ mod kind;
 mod ldcache;
 pub mod manifest;
 mod parallel;
+pub mod permissions;
 mod standalone;
 mod tree;
 mod trusted;

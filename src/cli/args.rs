@@ -1,6 +1,7 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
 mod attack;
+mod perms;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Mode;
 pub use attack::Attack;
+pub use perms::Perms;
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -102,6 +104,9 @@ pub enum Verb {
     /// Try to break out of the real jail, and show what stops each attempt.
     #[command(after_help = attack::EXAMPLES)]
     Attack(Attack),
+    /// Show owner and mode of everything in the jail, each with its reason, or repair them.
+    #[command(after_help = perms::EXAMPLES)]
+    Perms(Perms),
     /// Turn protections off by halves until a test passes, and name what breaks it.
     #[command(
         after_help = "Examples:\n  gaoler bisect named -- dig @127.0.0.1 -p 53 example.org SOA +tries=1\n  \

@@ -8,6 +8,7 @@ mod checks;
 mod completions;
 mod direct;
 mod output;
+mod perms;
 mod sarif;
 mod screen;
 mod specs;
@@ -199,6 +200,14 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let found = verbs::attack(&places, &attack.options(), &report)?;
             output.show(json, &found, || attacks::attacked(&found, all))?;
             Ok(if found.escaped == 0 { 0 } else { FINDINGS })
+        }
+        Verb::Perms(asked) if asked.script => {
+            output.print_bytes(&verbs::perms_script(&places, &asked.name)?)
+        }
+        Verb::Perms(asked) => {
+            let found = verbs::perms(&places, &asked.name, asked.fix, &report)?;
+            output.show(asked.json, &found, || perms::permissions(&found))?;
+            Ok(if found.drift.is_empty() { 0 } else { FINDINGS })
         }
         Verb::Bisect(bisect) => {
             let json = bisect.json;

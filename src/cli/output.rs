@@ -69,9 +69,14 @@ impl Output {
 
     /// Prints a text. A reader that has gone away (`| head`) is no error.
     pub(super) fn print(&self, text: &str) -> Result<u8> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// The same for what need not be Unicode: names of files.
+    pub(super) fn print_bytes(&self, text: &[u8]) -> Result<u8> {
         self.bar.finish_and_clear();
         let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        match out.write_all(text).and_then(|()| out.flush()) {
             Ok(()) => Ok(0),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
             Err(error) => Err(Error::new("write to standard output", error)),

@@ -115,30 +115,29 @@ impl Beneath {
         self.chmod(path, mode)
     }
 
+    /// What is at `path`, held: a link itself, never what it leads to.
+    ///
+    /// # Errors
+    /// As [`Beneath::beneath`], and `ENOENT` if there is nothing.
+    pub fn node(&self, path: &Path) -> Result<Node> {
+        let held = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        Ok(Node(held))
+    }
+
     /// Sets the owner of `path` itself, of a symbolic link too.
     ///
     /// # Errors
     /// `EPERM` without CAP_CHOWN.
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
-        let node = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        rustix::fs::chownat(node, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+        self.node(path)?.chown(uid, gid)
     }
 
     /// Sets the mode of `path`, which must not be a symbolic link.
     ///
-    /// Goes through `/proc/self/fd`: before Linux 6.6 (`fchmodat2(2)`) there is no other way that
-    /// neither follows a link nor opens a device.
-    ///
     /// # Errors
     /// `ELOOP` for a symbolic link.
     pub fn chmod(&self, path: &Path, mode: u32) -> Result<()> {
-        let node = self.resolve(path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        if FileType::from_raw_mode(rustix::fs::fstat(&node)?.st_mode) == FileType::Symlink {
-            return Err(Errno::LOOP);
-        }
-        let own = format!("/proc/self/fd/{}", node.as_raw_fd());
-        rustix::fs::chmodat(CWD, own, Mode::from_raw_mode(mode), AtFlags::empty())
+        self.node(path)?.chmod(mode)
     }
 
     /// Sets the times of `path` itself, of a symbolic link too.
@@ -234,6 +233,44 @@ impl Beneath {
             }
         }
         Err(Errno::AGAIN)
+    }
+}
+
+/// One thing under a [`Beneath`]. Whatever takes its name meanwhile, this stays what was looked at.
+#[derive(Debug)]
+pub struct Node(OwnedFd);
+
+impl Node {
+    /// What it is.
+    ///
+    /// # Errors
+    /// `fstat(2)`'s.
+    pub fn stat(&self) -> Result<Stat> {
+        rustix::fs::fstat(&self.0)
+    }
+
+    /// Sets its owner, of a symbolic link too.
+    ///
+    /// # Errors
+    /// `EPERM` without CAP_CHOWN.
+    pub fn chown(&self, uid: u32, gid: u32) -> Result<()> {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        rustix::fs::chownat(&self.0, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+    }
+
+    /// Sets its mode.
+    ///
+    /// Goes through `/proc/self/fd`: before Linux 6.6 (`fchmodat2(2)`) there is no other way that
+    /// neither follows a link nor opens a device.
+    ///
+    /// # Errors
+    /// `ELOOP` for a symbolic link.
+    pub fn chmod(&self, mode: u32) -> Result<()> {
+        if FileType::from_raw_mode(self.stat()?.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+        let own = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        rustix::fs::chmodat(CWD, own, Mode::from_raw_mode(mode), AtFlags::empty())
     }
 }
 

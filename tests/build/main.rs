@@ -7,5 +7,6 @@ mod errors;
 mod generations;
 mod interrupted;
 mod named;
+mod permissions;
 mod programs;
 mod standalone;

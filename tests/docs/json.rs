@@ -97,6 +97,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    perms(&jail, &mut see);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     see("check without a name", &jail.json(&["check", "--json"]));
     drop(listener);
@@ -127,6 +128,26 @@ fn the_documented_keys_are_those_that_are_printed() {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// The permission plan with something to set, something to report and a place.
+fn perms(jail: &Jail, see: &mut dyn FnMut(&'static str, &Value)) {
+    let place = jail.places.path().join("place");
+    std::fs::create_dir(&place).unwrap();
+    let unchanged = std::fs::read_to_string(jail.spec()).unwrap();
+    let rule = format!("{{ path = {place:?}, writable = true, because = \"a test\" }}");
+    let changed = unchanged.replace("binds = []", &format!("binds = [{rule}]"));
+    assert_ne!(unchanged, changed);
+    std::fs::write(jail.spec(), changed).unwrap();
+    let tree = jail.places.path().join("state/nap/current/root");
+    let looser = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(tree.join("etc"), looser).unwrap();
+    std::fs::write(tree.join("more"), "").unwrap();
+    let (code, text) = jail.command(&["perms", "nap", "--fix", "--json"]);
+    assert_eq!(code, Some(3));
+    see("perms", &serde_json::from_str(&text).unwrap());
+    std::fs::remove_file(tree.join("more")).unwrap();
+    std::fs::write(jail.spec(), unchanged).unwrap();
 }
 
 /// A record of something that `check` would call unwise.

@@ -13,6 +13,7 @@ mod learning;
 mod mounts;
 mod names;
 mod notified;
+mod perms;
 mod phases;
 mod planted;
 mod programs;

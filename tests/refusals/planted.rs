@@ -14,7 +14,7 @@ fn a_caller_who_is_not_root() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
     for verb in [
-        "build", "plan", "run", "start", "stop", "restart", "reload", "check",
+        "build", "plan", "run", "start", "stop", "restart", "reload", "check", "perms",
     ] {
         let mut command = place.command(&[verb, &place.name]);
         let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
