@@ -128,7 +128,7 @@ pub enum Reload {
 pub struct Exercise {
     /// A short name.
     pub name: String,
-    /// Run on the host, found in PATH.
+    /// Run on the host, found in PATH. The word `$PID` stands for the service's process.
     pub command: Vec<String>,
     /// The exit code that means success.
     pub expect: i32,
@@ -136,6 +136,19 @@ pub struct Exercise {
     pub output: String,
     /// Why it is here.
     pub because: String,
+}
+
+impl Exercise {
+    /// The command for a service whose process is `pid`.
+    pub fn command_for(&self, pid: i32) -> Vec<String> {
+        let words = self.command.iter();
+        words
+            .map(|word| match word.as_str() {
+                "$PID" => pid.to_string(),
+                _ => word.clone(),
+            })
+            .collect()
+    }
 }
 
 /// One path copied into the tree.

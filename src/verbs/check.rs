@@ -68,7 +68,7 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
             seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
         }
         if look.exercise {
-            failed = Some(exercise(name, &spec, report)?);
+            failed = Some(exercise(name, &spec, state.service.pid, report)?);
         }
     }
     let facts = facts(places, &jail)?;
@@ -130,8 +130,13 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
     }
 }
 
-/// Runs the exercises of the spec, one after another.
-fn exercise(name: &str, spec: &Spec, report: &Events<'_>) -> Result<Vec<FailedExercise>> {
+/// Runs the exercises of the spec, one after another, with the service that is the process `main`.
+fn exercise(
+    name: &str,
+    spec: &Spec,
+    main: i32,
+    report: &Events<'_>,
+) -> Result<Vec<FailedExercise>> {
     if spec.exercises.is_empty() {
         return Err(
             Error::new(format!("check {name}"), "its spec has no exercise").hint(format!(
@@ -142,7 +147,7 @@ fn exercise(name: &str, spec: &Spec, report: &Events<'_>) -> Result<Vec<FailedEx
     let mut failed = Vec::new();
     for exercise in &spec.exercises {
         report(Event::Doing(format!("checking {name}: {}", exercise.name)));
-        if let Err((why, output)) = learn::try_out(exercise) {
+        if let Err((why, output)) = learn::try_out(exercise, main) {
             failed.push(FailedExercise {
                 name: exercise.name.clone(),
                 why,
