@@ -56,6 +56,11 @@ pub struct Service {
     pub groups: Vec<String>,
     /// Start with uid 0 and let the service drop to `user` itself (weaker: `check` says so).
     pub start_as_root: bool,
+    /// It refuses to be started by root: `learn` runs it as its user from the start. In a jail
+    /// every service is that, unless `start_as_root`.
+    pub refuses_root: bool,
+    /// Learned from its command alone, without what gaoler knows about it.
+    pub unaided: bool,
     /// Other users of the host that it changes to or looks up: the jail's passwd has their lines.
     pub accounts: Vec<String>,
     /// Working directory in the jail.
