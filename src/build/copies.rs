@@ -148,6 +148,10 @@ impl Planner<'_> {
     ) -> Result<(u32, u32)> {
         match reached {
             Reach::Everyone => Ok((0, bits)),
+            // Root's own, and nobody's beside: sshd(8) takes no key that a group may read.
+            Reach::Service if self.account.user.uid == 0 && stat.st_mode & 0o077 == 0 => {
+                Ok((0, bits & 0o500))
+            }
             Reach::Service => {
                 let by_group =
                     self.account.has_group(stat.st_gid) && stat.st_uid != self.account.user.uid;

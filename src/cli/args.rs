@@ -213,9 +213,12 @@ pub struct Learn {
     #[arg(long)]
     pub heal: bool,
     /// Run it as that user while it is learned, too, as it will in its jail: for a service that
-    /// refuses to be started by root.
+    /// refuses to be started by root. The spec remembers it: `refuses_root`.
     #[arg(long, requires = "user")]
     pub as_user: bool,
+    /// Learn it from its command alone, without what gaoler knows about the program.
+    #[arg(long, requires = "command")]
+    pub unaided: bool,
     /// Leave the change of users to the service: for one that needs several, as a mail or login
     /// server does. Its first process is root in the jail, and `check` says what follows from it.
     #[arg(long, conflicts_with_all = ["as_user", "user", "group"])]

@@ -116,16 +116,14 @@ impl<I: BufRead, O: Write> Asking<'_, I, O> {
         }
     }
 
-    /// Which of the directories, if one.
+    /// Which of the patterns and directories, if one.
     fn glob(&mut self, places: &[crate::why::Wider]) -> io::Result<Option<Remedy>> {
         for (index, place) in places.iter().enumerate() {
-            let names = place.remedy.allowances().iter().map(|one| one.name());
-            let names: Vec<String> = names.collect();
             writeln!(
                 self.output,
                 "  {} {}: beyond it {}",
                 index + 1,
-                specs::shown(&names.join(", ")),
+                specs::shown(&place.name),
                 place.beyond
             )?;
         }

@@ -1,7 +1,7 @@
 //! Drives the service while it is traced: runs the exercises, lets it serve, and asks it to
 //! stop. On a thread of its own, outside the trace.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub struct Shared {
     pub over: AtomicBool,
     /// The exercise that is running, counted from 1; 0 for none.
     pub exercise: AtomicU16,
+    /// The service's main process.
+    pub main: AtomicI32,
 }
 
 /// Everything that an exercise is driven with.
@@ -116,7 +118,8 @@ impl Drive<'_> {
 
     fn attempt(&self, exercise: &Exercise, number: u16) -> (ExerciseRun, Option<Progress>) {
         self.shared.exercise.store(number, Ordering::Relaxed);
-        let ran = run(exercise, self.pass, &self.shared.over);
+        let main = self.shared.main.load(Ordering::Relaxed);
+        let ran = run_within(exercise, main, self.pass, &self.shared.over, LONGEST);
         self.shared.exercise.store(0, Ordering::Relaxed);
         ran
     }
@@ -145,35 +148,33 @@ impl Drive<'_> {
     }
 }
 
-/// Runs an exercise of a service that is not traced; `Err` says what was wrong, in words, and what
-/// it printed.
-pub fn try_out(exercise: &Exercise) -> std::result::Result<(), (String, String)> {
-    try_out_within(exercise, LONGEST)
+/// Runs an exercise of a service that is not traced and whose process is `main`; `Err` says what
+/// was wrong, in words, and what it printed.
+pub fn try_out(exercise: &Exercise, main: i32) -> std::result::Result<(), (String, String)> {
+    try_out_within(exercise, main, LONGEST)
 }
 
 /// As [`try_out`]; one that takes longer than `longest` is killed.
 pub fn try_out_within(
     exercise: &Exercise,
+    main: i32,
     longest: Duration,
 ) -> std::result::Result<(), (String, String)> {
-    match run_within(exercise, 0, &AtomicBool::new(false), longest).1 {
+    match run_within(exercise, main, 0, &AtomicBool::new(false), longest).1 {
         Some(Progress::ExerciseFailed { why, output, .. }) => Err((why, output)),
         _ => Ok(()),
     }
 }
 
 /// Runs one exercise to its end; says what was wrong if it was not passed.
-fn run(exercise: &Exercise, pass: u32, over: &AtomicBool) -> (ExerciseRun, Option<Progress>) {
-    run_within(exercise, pass, over, LONGEST)
-}
-
 fn run_within(
     exercise: &Exercise,
+    main: i32,
     pass: u32,
     over: &AtomicBool,
     longest: Duration,
 ) -> (ExerciseRun, Option<Progress>) {
-    let outcome = finish(&exercise.command, over, longest);
+    let outcome = finish(&exercise.command_for(main), over, longest);
     let why = exercise::failure(exercise, &outcome, longest);
     let (exit, output) = outcome;
     let run = ExerciseRun {
@@ -222,7 +223,7 @@ mod tests {
             phase: Phase::Serve,
             because: String::new(),
         };
-        let (run, failed) = run(&exercise, 1, &AtomicBool::new(false));
+        let (run, failed) = run_within(&exercise, 77, 1, &AtomicBool::new(false), LONGEST);
         assert_eq!(run.passed, failed.is_none());
         run
     }
@@ -257,6 +258,8 @@ mod tests {
         let run = exercise(&script, "other");
         assert_eq!((run.exit, run.passed), (Some(3), false));
         assert!(!exercise(&["true"], "").passed);
+        let asked = ["sh", "-c", "echo $1 $2; exit 3", "sh", "$PID", "x$PID"];
+        assert!(exercise(&asked, "77 x$PID").passed);
     }
 
     #[test]
@@ -276,8 +279,8 @@ mod tests {
             phase: Phase::Serve,
             because: String::new(),
         };
-        assert_eq!(try_out(&exercise("true")), Ok(()));
-        let (why, output) = try_out(&exercise("echo sorry; exit 4")).unwrap_err();
+        assert_eq!(try_out(&exercise("true"), 1), Ok(()));
+        let (why, output) = try_out(&exercise("echo sorry; exit 4"), 1).unwrap_err();
         assert!(why.contains("exit code 4"), "{why}");
         assert_eq!(output, "sorry\n");
     }

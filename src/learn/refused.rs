@@ -63,12 +63,17 @@ fn look_outside(seen: &PathSeen) -> Option<Refused> {
         root: PathBuf::from("/"),
         jailed: false,
     };
-    let found = resolve(
+    let mut found = resolve(
         &view,
         Path::new("/"),
         seen.host.as_os_str().as_encoded_bytes(),
         Last::Follow,
     );
+    if seen.host.starts_with("/proc/self") || seen.host.starts_with("/proc/thread-self") {
+        // Its links lead to what this process runs and has open, not the service.
+        found.host.clone_from(&seen.host);
+        found.links.clear();
+    }
     let (kind, device) = look(&found.host);
     let missing = kind == PathKind::Missing;
     let could_be_made = found.host.parent().is_some_and(Path::is_dir);
@@ -195,6 +200,16 @@ mod tests {
             .iter()
             .find(|seen| seen.uses.contains(&Use::Read));
         assert_eq!(read.unwrap().links, [(base.join("link"), "file".into())]);
+    }
+
+    #[test]
+    fn what_a_link_of_this_process_leads_to_is_not_the_service_s() {
+        let trace = Trace {
+            paths: vec![seen(Path::new("/proc/self/exe"), Use::Look, abi::ENOENT)],
+            ..Trace::default()
+        };
+        let refused = refused(&trace);
+        assert_eq!(refused[0].host, Path::new("/proc/self/exe"));
     }
 
     #[test]

@@ -164,6 +164,7 @@ impl<'a> Session<'a> {
     }
 
     fn turn(&mut self, tracer: &mut Tracer<'_>) -> Result<()> {
+        self.shared.main.store(tracer.main, Ordering::Relaxed);
         let now = Instant::now();
         if now.duration_since(self.told) >= TELL {
             self.told = now;

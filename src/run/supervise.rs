@@ -402,7 +402,8 @@ impl Jail<'_> {
             _ => self.notified.is_ready(),
         };
         let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
-        if !asks || self.warm_up.is_over(ready) {
+        let main = self.launched.service_pid.unwrap_or(self.launched.child_pid);
+        if !asks || self.warm_up.is_over(ready, main) {
             self.serving = true;
             match self.complaints().filter(|_| asks) {
                 Some(complaints) => complaints.serves(),

@@ -37,16 +37,16 @@ impl<'a> WarmUp<'a> {
     }
 
     /// Whether the start is over, after a look that has shown whether the signs of readiness are
-    /// there: they have held for a while, the exercises have passed, and then they have held for a
-    /// while again.
-    pub fn is_over(&mut self, shown: bool) -> bool {
+    /// there: they have held for a while, the exercises of the service whose process is `main` have
+    /// passed, and then they have held for a while again.
+    pub fn is_over(&mut self, shown: bool, main: i32) -> bool {
         if !self.settling.is_over(shown) {
             return false;
         }
         let Some((exercise, others)) = self.left.split_first() else {
             return true;
         };
-        if self.has_passed(exercise) {
+        if self.has_passed(exercise, main) {
             self.left = others;
             self.failed = None;
             self.settling = Settling::default();
@@ -65,12 +65,12 @@ impl<'a> WarmUp<'a> {
     }
 
     /// Starts an exercise, or looks at the one that runs.
-    fn has_passed(&mut self, exercise: &Exercise) -> bool {
+    fn has_passed(&mut self, exercise: &Exercise, main: i32) -> bool {
         if self.attempt.is_none() {
             if Instant::now() < self.again_at {
                 return false;
             }
-            self.attempt = Attempt::start(&exercise.command, LONGEST);
+            self.attempt = Attempt::start(&exercise.command_for(main), LONGEST);
         }
         let outcome = match &mut self.attempt {
             Some(attempt) => match attempt.look() {
@@ -126,7 +126,7 @@ mod tests {
 
     fn until_over(warm_up: &mut WarmUp<'_>) {
         let begun = Instant::now();
-        while !warm_up.is_over(true) {
+        while !warm_up.is_over(true, 1) {
             assert!(begun.elapsed() < Duration::from_secs(20), "{warm_up:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -156,7 +156,7 @@ mod tests {
         let plan = plan(&[&format!("touch {}", file.display())]);
         let mut warm_up = WarmUp::of(&plan);
         for _ in 0..30 {
-            assert!(!warm_up.is_over(false));
+            assert!(!warm_up.is_over(false, 1));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(!file.exists());
@@ -170,7 +170,7 @@ mod tests {
         let mut warm_up = WarmUp::of(&plan);
         let begun = Instant::now();
         while warm_up.failed().is_none() && begun.elapsed() < Duration::from_secs(20) {
-            assert!(!warm_up.is_over(true));
+            assert!(!warm_up.is_over(true, 1));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(warm_up.failed().unwrap().contains("exit code 3 where 0"));

@@ -40,6 +40,10 @@ pub struct Facts {
     pub groups: Vec<String>,
     /// It starts as root in the jail too, and changes to other users by itself.
     pub start_as_root: bool,
+    /// It refuses to be started by root.
+    pub refuses_root: bool,
+    /// Nothing that gaoler knows about it is used.
+    pub unaided: bool,
     /// Those users.
     pub accounts: Vec<String>,
     /// The user's number.
@@ -166,6 +170,8 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
         group: facts.group.clone(),
         groups: facts.groups.clone(),
         start_as_root: facts.start_as_root,
+        refuses_root: facts.refuses_root,
+        unaided: facts.unaided,
         accounts: facts.accounts.clone(),
         workdir: if workdir.is_absolute() {
             workdir.clone()
@@ -221,11 +227,8 @@ fn command(trace: &Trace) -> Vec<String> {
 
 /// The knowledge's exercises on the port that the service really has.
 fn known_exercises(ready: &[Ready], knowledge: Option<&Knowledge>) -> Vec<Exercise> {
-    match (knowledge, network::main_port(ready, knowledge)) {
-        (Some(known), Some(port)) => known.exercises_on(port),
-        (Some(known), None) => known.exercises.clone(),
-        (None, _) => Vec::new(),
-    }
+    let on_port = |known: &Knowledge| known.exercises_on(network::main_port(ready, knowledge));
+    knowledge.map(on_port).unwrap_or_default()
 }
 
 /// The known exercises and those that came with the facts, except known ones that failed: a

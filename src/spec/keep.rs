@@ -62,6 +62,8 @@ fn service(mine: &Service, first: &Service, new: Service) -> Service {
         group: pick(&mine.group, &first.group, new.group),
         groups: pick(&mine.groups, &first.groups, new.groups),
         start_as_root: pick(&mine.start_as_root, &first.start_as_root, new.start_as_root),
+        refuses_root: pick(&mine.refuses_root, &first.refuses_root, new.refuses_root),
+        unaided: pick(&mine.unaided, &first.unaided, new.unaided),
         accounts: pick(&mine.accounts, &first.accounts, new.accounts),
         workdir: pick(&mine.workdir, &first.workdir, new.workdir),
         environment: pick(&mine.environment, &first.environment, new.environment),

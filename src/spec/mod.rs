@@ -25,8 +25,8 @@ pub use keep::keep;
 pub use parse::parse;
 pub use pattern::LogSigns;
 pub use service::{
-    ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, Resolved, config_paths, config_port,
-    peer_ports, shipped, shipped_program,
+    ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, PortLines, Resolved, config_paths,
+    config_port, listed_port, peer_ports, shipped, shipped_program,
 };
 pub use types::*;
 pub use write::{to_toml, turns_writing};

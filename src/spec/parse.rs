@@ -91,6 +91,8 @@ impl Problems<'_> {
             group: self.account(&table.group, "group", root),
             groups: self.names(&table.groups, "group", root),
             start_as_root: root,
+            refuses_root: table.refuses_root,
+            unaided: table.unaided,
             accounts: self.names(&table.accounts, "user", false),
             workdir: table
                 .workdir
@@ -154,7 +156,7 @@ impl Problems<'_> {
         path
     }
 
-    fn environment(&mut self, table: &BTreeMap<Text, Text>) -> BTreeMap<String, String> {
+    pub(super) fn environment(&mut self, table: &BTreeMap<Text, Text>) -> BTreeMap<String, String> {
         let mut environment = BTreeMap::new();
         for (name, value) in table {
             if name.get_ref().is_empty() || name.get_ref().contains('=') {

@@ -2,32 +2,60 @@
 mod config_paths;
 mod config_ports;
 mod environment;
+mod port_lines;
 mod read;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod versions;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use config_paths::{IsDirectory, config_paths};
 pub use config_ports::{config_port, peer_ports};
 pub(super) use environment::words;
+pub use port_lines::listed_port;
 pub use resolve::Resolved;
 
 use super::{Exercise, Ready, Reload};
 use crate::Result;
 
+/// Stands for the version that the host has.
+const VERSION: &str = "$VERSION";
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        [$((
+            concat!("services/", $name, ".toml"),
+            include_str!(concat!("../../services/", $name, ".toml")),
+        )),*]
+    };
+}
+
 /// The files that ship inside the program, with the names they are found under in errors.
-const SHIPPED: [(&str, &str); 1] = [(
-    "services/named.toml",
-    include_str!("../../services/named.toml"),
-)];
+const SHIPPED: &[(&str, &str)] = &files![
+    "apache2",
+    "dnsmasq",
+    "haproxy",
+    "lighttpd",
+    "memcached",
+    "mosquitto",
+    "named",
+    "nginx",
+    "nsd",
+    "postgresql",
+    "redis",
+    "sshd",
+    "unbound",
+];
 
 /// What is known about one service.
 ///
 /// Its commands may hold `$CONFIG` (the configuration file that the service was given) and
 /// `$ROOT` (the directory that it changes its root to). A word in brackets, as in
 /// `[-t $ROOT]`, stands for several words, and for none if a variable in it has no value.
+/// `$VERSION` in any of its words and paths is the first of `versions` that this host has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Knowledge {
     /// The file that it was read from: the evidence for what it adds to a spec.
@@ -41,8 +69,23 @@ pub struct Knowledge {
     pub command: Vec<String>,
     /// Shell-style files of variables, as in `/etc/default/named`.
     pub environment_files: Vec<PathBuf>,
-    /// The user it runs as if its command does not say.
+    /// A file with an option in each line: the argument `$OPTION_LINES` is replaced by their words.
+    /// Comments, and lines that are no option, do not count.
+    pub option_file: Option<PathBuf>,
+    /// Options in that file that are left out.
+    pub options_dropped: Vec<String>,
+    /// The versions that are installed side by side, under names of their own.
+    pub versions: Vec<String>,
+    /// A file that shows, with `$VERSION` in its path, that the host has a version.
+    pub version_file: Option<PathBuf>,
+    /// The user it runs as if neither its command nor its configuration says.
     pub user: String,
+    /// It refuses to be started by root: it is its user from the start.
+    pub refuses_root: bool,
+    /// It changes to several users by itself, and stays root for that.
+    pub start_as_root: bool,
+    /// What its environment holds beside what every jail's does.
+    pub environment: BTreeMap<String, String>,
     /// The option of its command that names the user.
     pub user_option: Option<String>,
     /// The option of its command that names the configuration file.
@@ -57,6 +100,8 @@ pub struct Knowledge {
     pub port_default: Option<u16>,
     /// Tests the configuration.
     pub config_test: Vec<String>,
+    /// That, and printing it, makes files as root where the configuration says.
+    pub config_test_writes: bool,
     /// When it is ready, if its main port is `port_default`: see [`Knowledge::on_port`].
     pub ready: Vec<Ready>,
     /// What shows that it works. `$PORT` stands for its main port: see
@@ -76,6 +121,8 @@ pub struct Knowledge {
     /// How to find the ports that its configuration names, in the output of the command of
     /// `config_paths`.
     pub config_ports: Option<ConfigPorts>,
+    /// How to find the port that its configuration names, where that is one of lines.
+    pub port_lines: Option<PortLines>,
     /// Ports that it may need beyond those seen.
     pub ports: Vec<super::PortRule>,
     /// System calls that it may need beyond those seen: name, reason.
@@ -83,17 +130,31 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
-    /// The exercises with `$PORT` replaced.
-    pub fn exercises_on(&self, port: u16) -> Vec<Exercise> {
-        let port = port.to_string();
+    /// The exercises with `$PORT` replaced; without a port, those that need none.
+    pub fn exercises_on(&self, port: Option<u16>) -> Vec<Exercise> {
+        let needs_none = |exercise: &&Exercise| {
+            let mut words = exercise.command.iter();
+            port.is_some() || !words.any(|word| word.contains("$PORT"))
+        };
+        let port = port.unwrap_or_default().to_string();
         let replaced = |word: &String| word.replace("$PORT", &port);
         self.exercises
             .iter()
+            .filter(needs_none)
             .map(|exercise| Exercise {
                 command: exercise.command.iter().map(replaced).collect(),
                 ..exercise.clone()
             })
             .collect()
+    }
+
+    /// Its program, in every version.
+    fn programs(&self) -> impl Iterator<Item = String> {
+        let program = self.command.first().cloned().unwrap_or_default();
+        let plain = (!program.contains(VERSION)).then(|| program.clone());
+        let versions = self.versions.iter();
+        let versions = versions.map(move |version| program.replace(VERSION, version));
+        plain.into_iter().chain(versions)
     }
 
     /// The knowledge about a service whose main port is another one: it is ready when that one
@@ -142,6 +203,18 @@ pub struct ConfigPaths {
     pub because: String,
 }
 
+/// A command that prints the configuration, and the lines of it that name a port: see
+/// [`listed_port`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortLines {
+    /// The command.
+    pub command: Vec<String>,
+    /// The first words of such lines, in any case; without any, every line is one.
+    pub keywords: Vec<String>,
+    /// Words in a line that speaks another protocol than the plain one.
+    pub secured: Vec<String>,
+}
+
 /// The statements of a configuration that name ports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfigPorts {
@@ -173,16 +246,11 @@ pub fn shipped(name: &str) -> Result<Option<Knowledge>> {
 /// # Errors
 /// As [`shipped`].
 pub fn shipped_program(program: &Path) -> Result<Option<Knowledge>> {
-    find(|known| {
-        known
-            .command
-            .first()
-            .is_some_and(|own| Path::new(own) == program)
-    })
+    find(|known| known.programs().any(|own| Path::new(&own) == program))
 }
 
 fn find(is_wanted: impl Fn(&Knowledge) -> bool) -> Result<Option<Knowledge>> {
-    for (origin, text) in SHIPPED {
+    for &(origin, text) in SHIPPED {
         let knowledge = read::knowledge(text, origin)?;
         if is_wanted(&knowledge) {
             return Ok(Some(knowledge));

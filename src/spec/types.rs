@@ -58,6 +58,11 @@ pub struct Service {
     pub groups: Vec<String>,
     /// Start with uid 0 and let the service drop to `user` itself (weaker: `check` says so).
     pub start_as_root: bool,
+    /// It refuses to be started by root: `learn` runs it as its user from the start. In a jail
+    /// every service is that, unless `start_as_root`.
+    pub refuses_root: bool,
+    /// Learned from its command alone, without what gaoler knows about it.
+    pub unaided: bool,
     /// Other users of the host that it changes to or looks up: the jail's passwd has their lines.
     pub accounts: Vec<String>,
     /// Working directory in the jail.
@@ -137,7 +142,7 @@ pub enum Reload {
 pub struct Exercise {
     /// A short name.
     pub name: String,
-    /// Run on the host, found in PATH.
+    /// Run on the host, found in PATH. The word `$PID` stands for the service's process.
     pub command: Vec<String>,
     /// The exit code that means success.
     pub expect: i32,
@@ -154,6 +159,17 @@ impl Exercise {
     /// It is part of every start.
     pub fn is_of_start(&self) -> bool {
         self.phase == Phase::Start
+    }
+
+    /// The command for a service whose process is `pid`.
+    pub fn command_for(&self, pid: i32) -> Vec<String> {
+        let words = self.command.iter();
+        words
+            .map(|word| match word.as_str() {
+                "$PID" => pid.to_string(),
+                _ => word.clone(),
+            })
+            .collect()
     }
 }
 

@@ -110,6 +110,8 @@ impl File {
         self.key("group", quoted(&service.group));
         self.key("groups", words(&service.groups));
         self.flag_if_set("start_as_root", service.start_as_root);
+        self.flag_if_set("refuses_root", service.refuses_root);
+        self.flag_if_set("unaided", service.unaided);
         self.words_unless_empty("accounts", &service.accounts);
         self.key("workdir", path(&service.workdir));
         self.key("umask", quoted(&format!("{:04o}", service.umask)));

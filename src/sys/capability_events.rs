@@ -14,8 +14,9 @@ use super::tracefs::{self, EventFormat};
 use crate::error::{Doing, Error, Result};
 use ring::{Ring, Sample, Whom};
 
-/// Room for records of one processor, in pages.
-const PAGES: usize = 64;
+/// Room for records of one processor, in pages: the kernel asks for each page of shared memory that is
+/// touched, and a database touches thousands before its next call.
+const PAGES: usize = 512;
 /// And with many processors.
 const FEWER_PAGES: usize = 16;
 /// These are many.

@@ -159,7 +159,7 @@ fn exercise(
             }
             continue;
         }
-        if let Err((why, output)) = learn::try_out(exercise) {
+        if let Err((why, output)) = learn::try_out(exercise, state.service.pid) {
             failed.push(FailedExercise {
                 name: exercise.name.clone(),
                 why,

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::learn::is_shipped;
 use crate::host::process;
 use crate::host::sockets::Listener;
 use crate::run::readiness;
 use crate::run::state::State;
-use crate::spec::{self, Direction, FIRST_EPHEMERAL, Protocol, Ready, Spec};
+use crate::spec::{Direction, FIRST_EPHEMERAL, Protocol, Ready, Spec};
 use crate::{Error, Result};
 
 /// How often it is looked at.
@@ -84,7 +85,7 @@ impl Elsewhere {
 /// What to do if the configuration was changed on purpose.
 pub(super) fn learn_again(spec: &Spec) -> String {
     let name = &spec.name;
-    let known = spec::shipped(name).is_ok_and(|known| known.is_some());
+    let known = is_shipped(name, &spec.service.command) && !spec.service.unaided;
     let command = match known {
         true => String::new(),
         false => format!(" -- {}", spec.service.command.join(" ")),

@@ -19,6 +19,7 @@ use crate::learn::{self, Trace};
 use crate::spec::{self, Spec};
 use crate::{Doing, Error, Result};
 use service::Service;
+pub(super) use service::is_shipped;
 
 /// Whom a service starts as, while it is learned and in its jail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,17 @@ pub enum Beginning {
     AsUser,
     /// As root both times: it changes to several users by itself.
     StaysRoot,
+}
+
+impl Beginning {
+    /// As a spec says.
+    pub fn of(service: &spec::Service) -> Self {
+        match (service.start_as_root, service.refuses_root) {
+            (true, _) => Self::StaysRoot,
+            (_, true) => Self::AsUser,
+            _ => Self::RootThenUser,
+        }
+    }
 }
 
 /// What `learn` was told.
@@ -52,8 +64,10 @@ pub struct LearnOptions {
     pub user: Option<String>,
     /// The group, in place of the user's own.
     pub group: Option<String>,
-    /// Whom it starts as.
-    pub beginning: Beginning,
+    /// Whom it starts as, if that was said; else as before, or as is known of it.
+    pub beginning: Option<Beginning>,
+    /// Use nothing of what gaoler knows about it.
+    pub unaided: bool,
     /// Make the user if there is none.
     pub create_user: bool,
     /// Replace a spec that is there.
@@ -101,6 +115,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     let before = Before::load(places, options)?;
     let options = &match &before {
         Some(before) => before.complete(options)?,
+        None if path.exists() => remembered(&jail::load_spec(places, &options.name), options),
         None => options.clone(),
     };
     let mut subject = Service::find(options)?;
@@ -113,12 +128,14 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     ports::are_free_everywhere(&subject.name, &subject.ready)?;
     let began = handover::now();
     let judge = |trace: &Trace| options.incomplete.judge_trace(places, &options.name, trace);
+    let known_user = subject.known_user();
     let wish = Wish {
         name: &options.name,
-        asked: subject.user.as_deref(),
+        asked: options.user.as_deref(),
+        known: known_user.as_deref(),
         group: options.group.as_deref(),
         create: options.create_user,
-        beginning: options.beginning,
+        beginning: subject.beginning,
     };
     subject.ids = user::from_the_start(wish)?;
     let mut trace = watched(places, &subject, options, report)?;
@@ -128,7 +145,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         judge(&trace)?;
     }
     let identity = user::choose(wish, &trace)?;
-    if options.beginning != Beginning::StaysRoot {
+    if wish.beginning != Beginning::StaysRoot {
         for note in handover::hand_over(&trace, &identity, began)? {
             report(Event::Note(note));
         }
@@ -168,6 +185,23 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
     })
 }
 
+/// What a person need not say again: whom the service starts as. A spec that cannot be read any
+/// more says nothing.
+fn remembered(spec: &Result<Spec>, options: &LearnOptions) -> LearnOptions {
+    let mut options = options.clone();
+    let Ok(Spec { service, .. }) = spec else {
+        return options;
+    };
+    if options.beginning.is_none() && service.refuses_root {
+        options.beginning = Some(Beginning::AsUser);
+        options.user = options.user.or_else(|| Some(service.user.clone()));
+    }
+    if options.beginning.is_none() && service.start_as_root && options.user.is_none() {
+        options.beginning = Some(Beginning::StaysRoot);
+    }
+    options
+}
+
 fn is_there_already(name: &str, path: &Path) -> Error {
     let path = path.display();
     Error::usage(
@@ -190,32 +224,30 @@ pub(super) fn derived_with(spec: &Spec, learned: Option<Trace>, more: Trace) -> 
         Some(learned) => learn::merge(learned, more)?,
         None => more,
     };
-    let known = spec::shipped(&spec.name)?.is_some();
+    let service = &spec.service;
     let options = LearnOptions {
         name: spec.name.clone(),
-        command: if known {
+        command: if is_shipped(&spec.name, &service.command) && !service.unaided {
             Vec::new()
         } else {
-            spec.service.command.clone()
+            service.command.clone()
         },
-        user: Some(spec.service.user.clone()),
-        group: Some(spec.service.group.clone()),
+        unaided: service.unaided,
+        user: Some(service.user.clone()),
+        group: Some(service.group.clone()),
         passes: 1,
-        beginning: if spec.service.start_as_root {
-            Beginning::StaysRoot
-        } else {
-            Beginning::RootThenUser
-        },
+        beginning: Some(Beginning::of(service)),
         ..LearnOptions::default()
     };
     let mut subject = Service::find(&options)?;
     subject.settle_ports(&options)?;
     let wish = Wish {
         name: &spec.name,
-        asked: subject.user.as_deref(),
+        asked: options.user.as_deref(),
+        known: None,
         group: options.group.as_deref(),
         create: false,
-        beginning: options.beginning,
+        beginning: subject.beginning,
     };
     let identity = user::choose(wish, &trace)?;
     let facts = subject.facts(&trace, &identity)?;

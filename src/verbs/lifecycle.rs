@@ -139,7 +139,7 @@ pub(super) fn before_start(places: &Places, jail: &Jail) -> Result<()> {
         .iter()
         .filter(|bind| bind.writable)
         .map(|bind| bind.path.as_path());
-    preflight::make_runtime_directories(writable, account.user.uid, account.group.gid)?;
+    preflight::make_own_directories(writable, account.user.uid, account.group.gid)?;
     state::make_directory(&places.runtime(name))
 }
 

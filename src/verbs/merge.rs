@@ -5,6 +5,7 @@ use crate::learn::{self, Trace};
 use crate::spec::{self, Derived, Exercise, Ready, Spec};
 use crate::{Error, Result};
 
+use super::learn::is_shipped;
 use super::{Beginning, LearnOptions};
 
 /// A service that was learned before.
@@ -43,12 +44,14 @@ impl Before {
     /// A mistake in what gaoler knows.
     pub(super) fn complete(&self, options: &LearnOptions) -> Result<LearnOptions> {
         let mut options = options.clone();
-        if options.command.is_empty() && spec::shipped(&options.name)?.is_none() {
+        let service = &self.spec.service;
+        let is_shipped = is_shipped(&options.name, &self.trace.command);
+        if options.command.is_empty() && (service.unaided || !is_shipped) {
             options.command.clone_from(&self.trace.command);
         }
-        let service = &self.spec.service;
+        options.unaided |= service.unaided;
+        options.beginning = options.beginning.or(Some(Beginning::of(service)));
         if service.start_as_root {
-            options.beginning = Beginning::StaysRoot;
             return Ok(options);
         }
         options.user = options.user.or_else(|| Some(service.user.clone()));

@@ -1,6 +1,8 @@
 //! What must hold before a service is learned or started: its host copy does not run, its
 //! configuration is good.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +11,9 @@ use crate::{Doing, Error, Result};
 
 /// How long a configuration test may take.
 const CONFIG_TEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a service's own directories are made, with their mode.
+const PARENTS: [(&str, u32); 2] = [("/run", 0o755), ("/var/log", 0o750)];
 
 /// Which processes of the host count as another copy of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +72,22 @@ pub(super) fn configuration_is_good(name: &str, test: &[String]) -> Result<()> {
     .hint("mend the configuration; nothing was changed"))
 }
 
-/// Makes directories below `/run` that are gone since the last boot, for the service's user:
-/// what a unit's RuntimeDirectory does.
-pub(super) fn make_runtime_directories<'a>(
+/// Makes directories of the service's own that are missing, for its user: in `/run`, where they are
+/// gone since the last boot, and in `/var/log`: what a unit's RuntimeDirectory and LogsDirectory do.
+pub(super) fn make_own_directories<'a>(
     paths: impl Iterator<Item = &'a Path>,
     uid: u32,
     gid: u32,
 ) -> Result<()> {
-    let run = Path::new("/run");
-    for path in paths.filter(|path| path.parent() == Some(run) && !path.exists()) {
+    for path in paths.filter(|path| !path.exists()) {
+        let Some((_, mode)) = PARENTS
+            .iter()
+            .find(|(parent, _)| path.parent() == Some(Path::new(parent)))
+        else {
+            continue;
+        };
         let doing = || format!("make {}", path.display());
-        std::fs::create_dir(path).doing(doing)?;
+        DirBuilder::new().mode(*mode).create(path).doing(doing)?;
         std::os::unix::fs::lchown(path, Some(uid), Some(gid)).doing(doing)?;
     }
     Ok(())

@@ -37,8 +37,10 @@ pub(super) struct Identity {
 pub(super) struct Wish<'a> {
     /// The jail's name.
     pub name: &'a str,
-    /// The user that was asked for, or that the service's knowledge names.
+    /// The user that was asked for.
     pub asked: Option<&'a str>,
+    /// The user that the service is known to run as, if it does not show another one.
+    pub known: Option<&'a str>,
     /// The group in place of the user's own.
     pub group: Option<&'a str>,
     /// Make one if there is none.
@@ -49,7 +51,8 @@ pub(super) struct Wish<'a> {
 
 /// Whom the service starts as while it is learned; `None` for root.
 pub(super) fn from_the_start(wish: Wish<'_>) -> Result<Option<Ids>> {
-    let Some(name) = wish.asked.filter(|_| wish.beginning == Beginning::AsUser) else {
+    let asked = wish.asked.or(wish.known);
+    let Some(name) = asked.filter(|_| wish.beginning == Beginning::AsUser) else {
         return Ok(None);
     };
     let identity = named(name, wish)?;
@@ -67,7 +70,7 @@ pub(super) fn from_the_start(wish: Wish<'_>) -> Result<Option<Ids>> {
 }
 
 /// The user that the service shall run as: the one that was asked for, else the one that it
-/// changed to by itself, else one of its own.
+/// changed to by itself, else the one that is known, else one of its own.
 pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
     if wish.beginning == Beginning::StaysRoot {
         return root(trace);
@@ -93,6 +96,9 @@ pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
         // The group that it took, which need not be the user's own.
         let gid = if gid == 0 { user.gid } else { gid };
         return complete(User { gid, ..user }, wish);
+    }
+    if let Some(name) = wish.known {
+        return named(name, wish);
     }
     if wish.create || users::user(wish.name)?.is_some() {
         return named(wish.name, wish);

@@ -21,6 +21,7 @@ mod heal;
 mod logging;
 mod options;
 mod refusals;
+mod remembered;
 mod removals;
 mod transfers;
 mod two;

@@ -10,6 +10,7 @@ for place in etc var srv opt; do
 	mount -t overlay overlay -o "lowerdir=/$place,upperdir=$scratch/$place/upper,workdir=$scratch/$place/work" "/$place"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -m 1777 /run/lock
 
 # An own /dev, for an own /dev/log.
 mkdir "$scratch/dev"

@@ -69,7 +69,7 @@ impl Place {
         let mut words = vec!["learn", &self.name, "--for", "0", "--exercise", &exercise];
         words.extend(options);
         if !command.is_empty() {
-            words.extend(["--user", USER, "--ready", &ready, "--"]);
+            words.extend(["--unaided", "--user", USER, "--ready", &ready, "--"]);
             words.extend(command);
         }
         self.gaoler(&words)

@@ -1,5 +1,6 @@
-//! Other people's daemons, as Debian ships them, each jailed from nothing but its command: learned,
-//! built, started, tried out with real clients, checked, stopped, and nothing left behind.
+//! Other people's daemons, as Debian ships them, each jailed from nothing but its command, or from
+//! what gaoler knows of it: learned, healed, built, started, tried out with real clients, checked,
+//! stopped, and nothing left behind.
 //! `docs/services/table.md` has what came of it; `GAOLER_BLESS=1 cargo test --test services`
 //! writes that anew. Needs root and the packages that the rows name; each daemon runs in a machine
 //! of its own.
@@ -10,6 +11,8 @@
     clippy::print_stdout
 )]
 
+mod daemons;
+mod knowledge;
 mod page;
 // The machine has more than these tests use.
 #[allow(dead_code, unused_imports)]

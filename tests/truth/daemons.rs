@@ -32,7 +32,8 @@ fn learn(machine: &Machine, row: &Row, way: &[&str]) -> Trace {
     let places = Path::new(PLACES);
     let tracefs = places.join("tracefs");
     fs::create_dir_all(&tracefs).unwrap();
-    let mut options: Vec<String> = row.options.iter().map(|word| (*word).to_owned()).collect();
+    let mut options = vec!["--unaided".to_owned()];
+    options.extend(row.options.iter().map(|word| (*word).to_owned()));
     for exercise in row.exercises {
         options.extend(["--exercise".to_owned(), text(exercise)]);
     }

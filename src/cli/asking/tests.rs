@@ -93,12 +93,12 @@ fn a_directory_is_offered_with_what_it_gives_beyond() {
     std::fs::set_permissions(below.join("third"), private).unwrap();
     let wanted = below.join("wanted");
     let why = why(vec![explained("file", file(wanted.to_str().unwrap()))]);
-    let (answers, text) = answered(&why, "g\n\ng\n1\n");
+    let (answers, text) = answered(&why, "g\n\ng\n2\n");
     assert!(
         text.contains("2 other files and directories, 1 of which"),
         "{text}"
     );
-    assert!(!text.contains("bind /var/lib:"), "{text}");
+    assert!(!text.contains("directory /var/lib:"), "{text}");
     let [(0, Remedy::Allow(allowed))] = &answers.taken[..] else {
         panic!("{answers:?}");
     };
@@ -115,4 +115,32 @@ fn a_directory_is_offered_with_what_it_gives_beyond() {
     assert_eq!(*path, below);
     // A call has no directory.
     assert!(!answered(&three(), "g\nq\n").1.contains("(g)lob"));
+}
+
+#[test]
+fn a_pattern_stands_for_the_files_that_it_matches_now() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a.db", "b.db", "c.db", "d.txt", ".hidden.db"] {
+        std::fs::write(directory.path().join(name), "").unwrap();
+    }
+    let wanted = directory.path().join("b.db");
+    let why = why(vec![explained("file", file(wanted.to_str().unwrap()))]);
+    let names = |number: &str| -> Vec<String> {
+        let (answers, text) = answered(&why, &format!("g\n{number}\n"));
+        assert!(
+            text.contains("/*.db: beyond it 2 other files")
+                && text.contains("/*: beyond it 3 other"),
+            "{text}"
+        );
+        let [(0, Remedy::Allow(allowed))] = &answers.taken[..] else {
+            panic!("{answers:?}");
+        };
+        let name = |one: &Allowance| match one {
+            Allowance::File(rule) => rule.path.file_name().unwrap().display().to_string(),
+            other => panic!("{other:?}"),
+        };
+        allowed.iter().map(name).collect()
+    };
+    assert_eq!(names("1"), ["b.db", "a.db", "c.db"]);
+    assert_eq!(names("2"), ["b.db", "a.db", "c.db", "d.txt"]);
 }

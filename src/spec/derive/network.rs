@@ -92,6 +92,7 @@ pub(super) fn ports(trace: &Trace, knowledge: Option<&Knowledge>) -> Vec<PortRul
         add(known, observed(trace, &socket.witness));
     }
     collapse_connects(&mut seen);
+    collapse_picked(&mut seen, trace.certificate.passes.into());
     let known = knowledge.iter().flat_map(|known| &known.ports);
     let unseen: Vec<PortRule> = known
         .filter(|rule| {
@@ -170,6 +171,38 @@ fn collapse_connects(seen: &mut BTreeMap<(Direction, Protocol, u16), Used>) {
             seen.insert((Direction::Connect, protocol, 0), (because, all));
         }
     }
+}
+
+/// A service that picks ports at random by itself, as a resolver does for its queries (RFC 5452),
+/// binds others at each start: those that it binds at every start are its own.
+fn collapse_picked(seen: &mut BTreeMap<(Direction, Protocol, u16), Used>, passes: u64) {
+    let is_picked = |key: &(Direction, Protocol, u16), used: &Used| {
+        let always = used
+            .1
+            .as_ref()
+            .is_some_and(|seen| seen.start >= passes.max(1));
+        (key.0, key.1) == (Direction::Bind, Protocol::Udp) && (key.2 == 0 || !always)
+    };
+    let picked = seen.iter().filter(|(key, used)| is_picked(key, used));
+    if picked.count() <= MOST_CONNECTED {
+        return;
+    }
+    let mut all = None;
+    seen.retain(|key, used| {
+        let is_one = is_picked(key, used);
+        if is_one {
+            used.1
+                .take()
+                .into_iter()
+                .for_each(|used| add(&mut all, used));
+        }
+        !is_one
+    });
+    let key = (Direction::Bind, Protocol::Udp, 0);
+    seen.insert(
+        key,
+        ("bound ports that it picked at random".to_owned(), all),
+    );
 }
 
 /// The signs that the service is ready: its lowest port, and what is known if it was seen.

@@ -1,3 +1,4 @@
+mod distributions;
 mod evidence;
 mod network;
 mod properties;

@@ -378,6 +378,7 @@ impl<'a> Grower<'a> {
     fn into_tree(mut self) -> Tree {
         self.add_looked_at();
         self.add_links();
+        self.follow_out_of_binds();
         self.note_listed();
         self.note_left_out();
         let binds = binds::collapsed(self.binds, &self.file);

@@ -94,6 +94,8 @@ impl Items {
             group,
             groups,
             start_as_root,
+            refuses_root,
+            unaided,
             accounts,
             workdir,
             environment,
@@ -117,6 +119,8 @@ impl Items {
             "service.writable_executable",
             writable_executable,
         );
+        self.set(Cost::Service, "service.refuses_root", refuses_root);
+        self.set(Cost::Service, "service.unaided", unaided);
         self.set(Cost::Service, "service.command", command.join(" "));
         self.set(Cost::Service, "service.workdir", workdir.display());
         for (name, value) in environment {

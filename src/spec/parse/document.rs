@@ -53,6 +53,10 @@ pub(super) struct ServiceTable {
     #[serde(default)]
     pub start_as_root: bool,
     #[serde(default)]
+    pub refuses_root: bool,
+    #[serde(default)]
+    pub unaided: bool,
+    #[serde(default)]
     pub accounts: Vec<Text>,
     pub workdir: Option<Text>,
     #[serde(default)]

@@ -1,7 +1,9 @@
 //! The TOML of the shipped knowledge: looked up and checked like a spec.
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::{ConfigPaths, ConfigPorts, Knowledge, Place};
+use super::{ConfigPaths, ConfigPorts, Knowledge, Place, PortLines};
 use crate::Result;
 use crate::spec::parse::document::{BindTable, CallTable, ExerciseTable, PortTable, Text, Words};
 use crate::spec::parse::problem::Problems;
@@ -17,7 +19,19 @@ struct KnowledgeTable {
     command: Words,
     #[serde(default)]
     environment_files: Vec<Text>,
+    option_file: Option<Text>,
+    #[serde(default)]
+    options_dropped: Vec<String>,
+    #[serde(default)]
+    versions: Vec<String>,
+    version_file: Option<Text>,
     user: Text,
+    #[serde(default)]
+    refuses_root: bool,
+    #[serde(default)]
+    start_as_root: bool,
+    #[serde(default)]
+    environment: BTreeMap<Text, Text>,
     user_option: Option<String>,
     config_option: Option<String>,
     config_default: Option<Text>,
@@ -25,6 +39,8 @@ struct KnowledgeTable {
     port_option: Option<String>,
     port_default: Option<u16>,
     config_test: Option<Words>,
+    #[serde(default)]
+    config_test_writes: bool,
     #[serde(default)]
     ready: Vec<Text>,
     #[serde(default)]
@@ -37,6 +53,7 @@ struct KnowledgeTable {
     places: Vec<BindTable>,
     config_paths: Option<ConfigPathsTable>,
     config_ports: Option<ConfigPortsTable>,
+    port_lines: Option<PortLinesTable>,
     #[serde(default)]
     ports: Vec<PortTable>,
     #[serde(default)]
@@ -63,6 +80,15 @@ struct ConfigPortsTable {
     nobody: String,
     peers: Vec<String>,
     because: Text,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PortLinesTable {
+    command: Words,
+    keywords: Vec<String>,
+    #[serde(default)]
+    secured: Vec<String>,
 }
 
 /// Reads knowledge about a service.
@@ -94,7 +120,14 @@ impl Problems<'_> {
                 .iter()
                 .map(|path| self.path(path))
                 .collect(),
-            user: self.account(&table.user, "user", false),
+            option_file: table.option_file.as_ref().map(|path| self.path(path)),
+            options_dropped: table.options_dropped,
+            versions: table.versions,
+            version_file: table.version_file.as_ref().map(|path| self.path(path)),
+            user: self.account(&table.user, "user", table.start_as_root),
+            refuses_root: table.refuses_root,
+            start_as_root: table.start_as_root,
+            environment: self.environment(&table.environment),
             user_option: table.user_option,
             config_option: table.config_option,
             config_default: table.config_default.as_ref().map(|path| self.path(path)),
@@ -102,6 +135,7 @@ impl Problems<'_> {
             port_option: table.port_option,
             port_default: table.port_default,
             config_test: self.optional_command(table.config_test.as_ref()),
+            config_test_writes: table.config_test_writes,
             ready: table.ready.iter().map(|ready| self.ready(ready)).collect(),
             exercises: table
                 .exercise
@@ -120,6 +154,11 @@ impl Problems<'_> {
                 nobody: ports.nobody,
                 peers: ports.peers,
                 because: self.because(&ports.because),
+            }),
+            port_lines: table.port_lines.map(|lines| PortLines {
+                command: self.command(&lines.command),
+                keywords: lines.keywords,
+                secured: lines.secured,
             }),
             ports: table.ports.iter().map(|port| self.port(port)).collect(),
             calls: table

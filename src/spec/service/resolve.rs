@@ -1,9 +1,10 @@
 //! From what is known about a service to what it is on this host: its real command, with the
 //! options that the administrator set, and what follows from them.
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::environment::{Unreadable, value_of, words};
-use super::{ConfigPaths, Knowledge, Place};
+use super::{ConfigPaths, Knowledge, Place, PortLines, VERSION};
 use crate::spec::names::is_plain_absolute;
 use crate::spec::{Exercise, Reload};
 use crate::{Error, Result};
@@ -30,7 +31,26 @@ impl Knowledge {
     /// A file of variables that cannot be understood (with its line), or an option with a
     /// path that is not absolute.
     pub fn resolve(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<Resolved> {
-        self.with_command(self.real_command(read_file)?)
+        let known = match &self.version_file {
+            Some(file) => self.versioned(self.version(file, read_file)?),
+            None => self.clone(),
+        };
+        known.with_command(known.real_command(read_file)?)
+    }
+
+    /// The first version that this host has.
+    fn version(&self, file: &Path, read_file: &dyn Fn(&Path) -> Option<String>) -> Result<&str> {
+        let file = file.display().to_string();
+        let has =
+            |version: &&String| read_file(Path::new(&file.replace(VERSION, version))).is_some();
+        let found = self.versions.iter().find(has);
+        found.map(String::as_str).ok_or_else(|| {
+            Error::setup(
+                format!("find the version of {}", self.name),
+                format!("there is no {file} for any of {}", self.versions.join(", ")),
+            )
+            .hint("say how it is started: gaoler learn NAME -- COMMAND...")
+        })
     }
 
     /// What is known about a service that runs the same program by a command of its own: what
@@ -40,7 +60,23 @@ impl Knowledge {
     /// # Errors
     /// An option with a path that is not absolute.
     pub fn resolve_command(&self, command: &[String]) -> Result<Resolved> {
+        let understood = self.understands(command) && !self.config_test_writes;
+        let reads_its_own =
+            |lines: &&PortLines| understood && lines.command.iter().any(|word| word == "$CONFIG");
+        let port_lines = self.port_lines.as_ref().filter(reads_its_own).cloned();
+        // Where it waits is its own affair, unless there is a way to see that.
+        let told = option(command, self.port_option.as_deref()).is_some();
+        let seen = told || self.config_ports.is_some() || port_lines.is_some();
         let of_program = Self {
+            port_default: self.port_default.filter(|_| seen),
+            ready: if seen { self.ready.clone() } else { Vec::new() },
+            port_lines,
+            config_test: if understood {
+                self.config_test.clone()
+            } else {
+                Vec::new()
+            },
+            environment: BTreeMap::new(),
             exercises: Vec::new(),
             reload: None,
             stop: Vec::new(),
@@ -49,6 +85,28 @@ impl Knowledge {
             ..self.clone()
         };
         of_program.with_command(command.to_vec())
+    }
+
+    /// Whether a command names no path but by an option that is known, so that the test of the
+    /// configuration tests what that command would use.
+    fn understands(&self, command: &[String]) -> bool {
+        let options = [&self.config_option, &self.root_option];
+        let is_option = |word: &str| options.into_iter().flatten().any(|known| word == known);
+        let mut words = command.iter().skip(1);
+        while let Some(word) = words.next() {
+            let attached = options.into_iter().flatten();
+            if is_option(word) {
+                words.next();
+            } else if word.contains('/')
+                && !self.command.contains(word)
+                && !attached
+                    .clone()
+                    .any(|known| word.starts_with(known.as_str()))
+            {
+                return false;
+            }
+        }
+        true
     }
 
     fn with_command(&self, command: Vec<String>) -> Result<Resolved> {
@@ -85,11 +143,32 @@ impl Knowledge {
         let mut command = Vec::new();
         for word in &self.command {
             match word.strip_prefix('$') {
+                Some("OPTION_LINES") => command.extend(self.option_lines(read_file)),
                 Some(variable) => command.extend(self.variable(variable, read_file)?),
                 None => command.push(word.clone()),
             }
         }
         Ok(command)
+    }
+
+    /// The words of the option file, if it is there.
+    fn option_lines(&self, read_file: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
+        let text = self
+            .option_file
+            .as_deref()
+            .and_then(read_file)
+            .unwrap_or_default();
+        let lines = text
+            .lines()
+            .map(|line| line.split('#').next().unwrap_or_default());
+        let options: Vec<Vec<String>> = lines
+            .map(|line| line.split_whitespace().map(str::to_owned).collect())
+            .collect();
+        let counts = |words: &Vec<String>| {
+            let first = words.first().filter(|first| first.starts_with('-'));
+            first.is_some_and(|first| !self.options_dropped.contains(first))
+        };
+        options.into_iter().filter(counts).flatten().collect()
     }
 
     /// The words of a variable; none if no file sets it, as for systemd.
@@ -178,6 +257,10 @@ impl Variables<'_> {
             config_paths: knowledge.config_paths.as_ref().map(|paths| ConfigPaths {
                 command: self.command(&paths.command),
                 ..paths.clone()
+            }),
+            port_lines: knowledge.port_lines.as_ref().map(|lines| PortLines {
+                command: self.command(&lines.command),
+                ..lines.clone()
             }),
             pid_file: knowledge.pid_file.as_deref().map(|path| self.on_host(path)),
             places: knowledge

@@ -10,13 +10,20 @@ fn named() -> Knowledge {
     shipped("named").unwrap().unwrap()
 }
 
+fn named_text() -> &'static str {
+    let mut all = SHIPPED.iter();
+    all.find(|(origin, _)| origin.ends_with("named.toml"))
+        .unwrap()
+        .1
+}
+
 fn with_options(text: &'static str) -> impl Fn(&Path) -> Option<String> {
     move |path: &Path| (path == Path::new("/etc/default/named")).then(|| text.to_owned())
 }
 
 #[test]
 fn every_shipped_file_is_sound_and_found_by_all_its_names() {
-    for (origin, text) in SHIPPED {
+    for &(origin, text) in SHIPPED {
         let knowledge = read::knowledge(text, origin).unwrap();
         for name in knowledge.aliases.iter().chain([&knowledge.name]) {
             assert_eq!(shipped(name).unwrap().as_ref(), Some(&knowledge));
@@ -28,7 +35,7 @@ fn every_shipped_file_is_sound_and_found_by_all_its_names() {
 
 #[test]
 fn an_unknown_key_in_knowledge_is_refused() {
-    let text = format!("colour = 1\n{}", SHIPPED[0].1);
+    let text = format!("colour = 1\n{}", named_text());
     let error = read::knowledge(&text, "x.toml").unwrap_err();
     assert!(error.to_string().contains("x.toml:1:1"), "{error}");
 }
@@ -85,7 +92,7 @@ fn options_reach_the_configuration_test() {
     let pid_file = Path::new("/var/lib/named/run/named/named.pid");
     assert_eq!(resolved.knowledge.pid_file.as_deref(), Some(pid_file));
     assert_eq!(resolved.port, Some(5353));
-    let exercises = resolved.knowledge.exercises_on(5353);
+    let exercises = resolved.knowledge.exercises_on(Some(5353));
     assert!(exercises[0].command.contains(&"5353".to_owned()));
     assert!(
         exercises
@@ -300,4 +307,82 @@ fn a_program_is_known_by_whatever_name_it_is_jailed() {
     assert!(resolved.knowledge.stop.is_empty() && resolved.knowledge.places.is_empty());
     assert_eq!(resolved.knowledge.reload, None);
     assert_eq!(shipped_program(Path::new("/usr/sbin/other")).unwrap(), None);
+}
+
+/// A command of a person's own is not tested as Debian's, nor waited for at Debian's port.
+#[test]
+fn what_a_command_does_elsewhere_is_not_guessed() {
+    let resolved = |command: &[&str]| {
+        let known = shipped_program(Path::new(command[0])).unwrap().unwrap();
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        known.resolve_command(&command).unwrap().knowledge
+    };
+    let redis = resolved(&["/usr/bin/redis-server", "/srv/redis.conf"]);
+    assert!(redis.ready.is_empty() && redis.port_lines.is_none() && redis.refuses_root);
+    let told = resolved(&["/usr/bin/redis-server", "--port", "7000"]);
+    assert_eq!(told.ready, [Ready::Tcp(6379)], "on_port moves it");
+    let nginx = resolved(&["/usr/sbin/nginx", "-c", "/srv/nginx.conf"]);
+    assert!(nginx.config_test.is_empty() && nginx.port_lines.is_none());
+    assert!(nginx.ready.is_empty() && nginx.port_default.is_none());
+    let sshd = resolved(&["/usr/sbin/sshd", "-D", "-f", "/srv/sshd.conf"]);
+    let names_its_own = |words: &[String]| words.contains(&"/srv/sshd.conf".to_owned());
+    assert!(names_its_own(&sshd.config_test));
+    assert!(names_its_own(&sshd.port_lines.unwrap().command) && sshd.start_as_root);
+    let keyed = resolved(&["/usr/sbin/sshd", "-D", "-h", "/srv/key"]);
+    assert!(keyed.config_test.is_empty() && keyed.ready.is_empty());
+    let postgres = resolved(&["/usr/lib/postgresql/15/bin/postgres", "-D", "/srv/data"]);
+    assert!(postgres.refuses_root && postgres.places.is_empty() && postgres.ready.is_empty());
+}
+
+#[test]
+fn the_newest_version_that_is_there_is_taken() {
+    let known = shipped("postgres").unwrap().unwrap();
+    let has = |path: &Path| path.to_str().unwrap().contains("/14/").then(String::new);
+    let resolved = known.resolve(&has).unwrap().knowledge;
+    assert_eq!(resolved.command[0], "/usr/lib/postgresql/14/bin/postgres");
+    let text = format!("{resolved:?}").replace("version_file: Some(\"/etc/postgresql/$VERSION", "");
+    assert!(!text.contains("$VERSION"), "{text}");
+    assert!(
+        known
+            .resolve(&|_| None)
+            .unwrap_err()
+            .to_string()
+            .contains("/etc/postgresql")
+    );
+}
+
+#[test]
+fn exercises_without_a_port_are_those_that_need_none() {
+    let known = shipped("haproxy").unwrap().unwrap();
+    assert_eq!(known.port_default, None);
+    let names: Vec<String> = known
+        .exercises_on(None)
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(names, ["reload"]);
+    assert_eq!(known.exercises_on(Some(80)).len(), known.exercises.len());
+}
+
+#[test]
+fn options_may_stand_in_lines() {
+    let known = shipped("memcached").unwrap().unwrap();
+    let text = "# x\n-d\nlogfile /x\n-m 64 # MB\n#-p 1\n\n-p 11212\n-u memcache\n";
+    let read = |path: &Path| (path == Path::new("/etc/memcached.conf")).then(|| text.to_owned());
+    let resolved = known.resolve(&read).unwrap();
+    let words = [
+        "/usr/bin/memcached",
+        "-m",
+        "64",
+        "-p",
+        "11212",
+        "-u",
+        "memcache",
+    ];
+    assert_eq!(resolved.knowledge.command, words);
+    assert_eq!(resolved.port, Some(11212));
+    assert_eq!(
+        known.resolve(&|_| None).unwrap().knowledge.command,
+        words[..1]
+    );
 }

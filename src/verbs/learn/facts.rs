@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use super::super::closure;
 use super::super::user::Identity;
-use super::service::{Service, environment};
+use super::Beginning;
+use super::service::Service;
 use crate::Result;
 use crate::host::Host;
 use crate::learn::Trace;
@@ -30,6 +31,8 @@ impl Service {
             user: identity.user.name.clone(),
             group: identity.group.name.clone(),
             start_as_root: identity.user.uid == 0,
+            refuses_root: self.beginning == Beginning::AsUser,
+            unaided: self.unaided,
             accounts: identity
                 .others
                 .iter()
@@ -47,7 +50,7 @@ impl Service {
             config_paths,
             unprivileged_port_start: Host::probe()?.unprivileged_port_start,
             workdir: PathBuf::from("/"),
-            environment: environment(),
+            environment: self.environment(),
             closure: closure::of(trace)?,
             exercises: self.exercises.clone(),
         })

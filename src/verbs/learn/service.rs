@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::preflight::{self, Copies};
 use super::super::{Event, Report};
-use super::LearnOptions;
+use super::{Beginning, LearnOptions};
 use crate::host::command::PATH;
 use crate::learn::Ids;
 use crate::learn::trace::Phase;
@@ -21,7 +21,9 @@ const CONFIG_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Service {
     pub(super) name: String,
     pub(super) command: Vec<String>,
-    pub(super) user: Option<String>,
+    pub(super) beginning: Beginning,
+    /// Nothing that gaoler knows about it is used.
+    pub(super) unaided: bool,
     /// Whom it starts as while it is learned; `None` for root.
     pub(super) ids: Option<Ids>,
     pub(super) ready: Vec<Ready>,
@@ -47,11 +49,14 @@ impl Service {
             Some(known) => absolute_program(&known.knowledge.command)?,
             None => absolute_program(&options.command)?,
         };
-        let user = known.as_ref().map(|known| &known.knowledge.user);
+        let usual = known.as_ref().map(|known| beginning(&known.knowledge));
+        // Whoever names a user does not want root.
+        let usual = usual.filter(|usual| *usual != Beginning::StaysRoot || options.user.is_none());
         Ok(Self {
             name: options.name.clone(),
             command,
-            user: options.user.as_ref().or(user).cloned(),
+            beginning: options.beginning.or(usual).unwrap_or_default(),
+            unaided: options.unaided,
             ids: None,
             ready,
             exercises,
@@ -69,13 +74,43 @@ impl Service {
         self.known.as_ref().map(|known| &known.knowledge)
     }
 
+    /// The user that it is known to run as.
+    pub(super) fn known_user(&self) -> Option<String> {
+        self.knowledge().map(|known| known.user.clone())
+    }
+
+    /// The whole environment of the service in its jail.
+    pub(super) fn environment(&self) -> BTreeMap<String, String> {
+        let usual = [("PATH", PATH), ("LC_ALL", "C.UTF-8")];
+        let usual = usual.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let known = self.knowledge().map(|known| known.environment.clone());
+        usual.into_iter().chain(known.unwrap_or_default()).collect()
+    }
+
     pub(super) fn preflight(&self, report: &Report<'_>) -> Result<()> {
         preflight::host_copy_is_stopped(&self.name, &self.command, self.copies)?;
+        self.make_own_directories()?;
         if let Some(knowledge) = self.knowledge() {
             report(Event::Doing("testing the configuration".to_owned()));
             preflight::configuration_is_good(&self.name, &knowledge.config_test)?;
         }
         Ok(())
+    }
+
+    /// Those that its unit would make, also for the test of its configuration.
+    fn make_own_directories(&self) -> Result<()> {
+        let Some(knowledge) = self.knowledge() else {
+            return Ok(());
+        };
+        let Some(user) = crate::host::users::user(&knowledge.user)? else {
+            return Ok(());
+        };
+        let places = knowledge.places.iter().filter(|place| place.writable);
+        preflight::make_own_directories(
+            places.map(|place| place.path.as_path()),
+            user.uid,
+            user.gid,
+        )
     }
 
     /// Reads the configuration of a known service, which must be good, and with it where the
@@ -93,6 +128,13 @@ impl Service {
             Some(ports) => spec::config_port(&self.configuration, ports, known.port, fallback),
             None => known.port.or(fallback),
         };
+        let port = match &known.knowledge.port_lines {
+            Some(lines) if known.port.is_none() => {
+                let text = printed(&self.name, &lines.command)?;
+                spec::listed_port(&text, lines).or(port)
+            }
+            _ => port,
+        };
         if let Some(ports) = &known.knowledge.config_ports {
             let peers = spec::peer_ports(&self.configuration, ports);
             known.knowledge.ports.extend(peers);
@@ -101,21 +143,26 @@ impl Service {
         if options.ready.is_empty() {
             self.ready.clone_from(&known.knowledge.ready);
         }
-        if let Some(port) = port {
-            self.exercises.extend(known.knowledge.exercises_on(port));
-        }
+        self.exercises.extend(known.knowledge.exercises_on(port));
         Ok(())
     }
 }
 
 /// What gaoler itself knows: about the service of that name, or about the program of a command.
 fn known(options: &LearnOptions) -> Result<Option<Resolved>> {
+    if options.unaided {
+        return Ok(None);
+    }
     if !options.command.is_empty() {
         let command = absolute_program(&options.command)?;
-        let Some(Ok(program)) = command.first().map(fs::canonicalize) else {
+        let Some(given) = command.first().map(Path::new) else {
             return Ok(None);
         };
-        return spec::shipped_program(&program)?
+        let known = match (spec::shipped_program(given)?, fs::canonicalize(given)) {
+            (None, Ok(program)) => spec::shipped_program(&program)?,
+            (known, _) => known,
+        };
+        return known
             .map(|knowledge| knowledge.resolve_command(&command))
             .transpose();
     }
@@ -146,12 +193,22 @@ fn printed(name: &str, command: &[String]) -> Result<String> {
     ))
 }
 
-/// The whole environment of a jailed service.
-pub(super) fn environment() -> BTreeMap<String, String> {
-    [("PATH", PATH), ("LC_ALL", "C.UTF-8")]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+fn beginning(known: &Knowledge) -> Beginning {
+    match (known.start_as_root, known.refuses_root) {
+        (true, _) => Beginning::StaysRoot,
+        (_, true) => Beginning::AsUser,
+        _ => Beginning::RootThenUser,
+    }
+}
+
+/// Whether `gaoler learn NAME` would learn this command by itself. Where that cannot be told, it
+/// would not.
+pub(in crate::verbs) fn is_shipped(name: &str, command: &[String]) -> bool {
+    let Ok(Some(knowledge)) = spec::shipped(name) else {
+        return false;
+    };
+    let resolved = knowledge.resolve(&|path| fs::read_to_string(path).ok());
+    resolved.is_ok_and(|resolved| resolved.knowledge.command == command)
 }
 
 fn own_exercises(commands: &[String], phase: Phase) -> Result<Vec<Exercise>> {

@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::{Event, Report, ports, preflight};
+use super::super::{Event, Report, ports};
 use super::LearnOptions;
-use super::service::{Service, environment};
+use super::service::Service;
 use crate::host::command::last_lines;
 use crate::host::notifications::Notifications;
 use crate::learn::trace::CapabilitySource;
@@ -37,7 +37,6 @@ impl Service {
             "learning {}: starting it under the tracer",
             self.name
         )));
-        self.make_runtime_directories()?;
         let output = tempfile()?;
         let handle = output.try_clone().doing(|| "duplicate a descriptor")?;
         let stop = self
@@ -46,7 +45,7 @@ impl Service {
             .unwrap_or_default();
         let request = Request {
             command: self.command.clone(),
-            environment: environment(),
+            environment: self.environment(),
             workdir: PathBuf::from("/"),
             ids: self.ids.clone(),
             ready: self.ready.clone(),
@@ -95,21 +94,6 @@ impl Service {
         })?;
         self.judge(&trace, &words())?;
         Ok(trace)
-    }
-
-    fn make_runtime_directories(&self) -> Result<()> {
-        let Some(knowledge) = self.knowledge() else {
-            return Ok(());
-        };
-        let Some(user) = crate::host::users::user(&knowledge.user)? else {
-            return Ok(());
-        };
-        let places = knowledge.places.iter().filter(|place| place.writable);
-        preflight::make_runtime_directories(
-            places.map(|place| place.path.as_path()),
-            user.uid,
-            user.gid,
-        )
     }
 
     /// A trace that must not become a policy.

@@ -321,6 +321,6 @@ fn runtime_directories(terms: &Terms) -> Result<Vec<PathBuf>> {
     let missing = |path: &&PathBuf| !path.exists();
     let missing: Vec<PathBuf> = terms.required.iter().filter(missing).cloned().collect();
     let (uid, gid) = terms.owner;
-    preflight::make_runtime_directories(missing.iter().map(PathBuf::as_path), uid, gid)?;
+    preflight::make_own_directories(missing.iter().map(PathBuf::as_path), uid, gid)?;
     Ok(missing.into_iter().filter(|path| path.exists()).collect())
 }

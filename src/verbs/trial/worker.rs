@@ -269,12 +269,14 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
     }
     let start_ms = milliseconds(begun);
     let longest = Duration::from_millis(job.exercise_ms);
+    let runs = State::running(&places.runtime(name))?;
+    let main = runs.map_or(0, |state| state.service.pid);
     let mut exercise_ms = 0;
     // Those of the start were run by then.
     let of_serve = spec.exercises.iter().filter(|one| !one.is_of_start());
     for exercise in of_serve {
         let begun = Instant::now();
-        if let Err((why, output)) = learn::try_out_within(exercise, longest) {
+        if let Err((why, output)) = learn::try_out_within(exercise, main, longest) {
             return Ok(Outcome::failed(&exercise.name, &why, &output));
         }
         exercise_ms = exercise_ms.max(milliseconds(begun));

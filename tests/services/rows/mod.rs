@@ -2,6 +2,7 @@
 //! them have a machine of their own, so each has its usual port. `@DIR@` stands for the directory
 //! of the row.
 
+mod known;
 mod logins;
 mod mail;
 mod names;
@@ -48,10 +49,24 @@ pub struct Row {
     pub command: &'static [&'static str],
     /// Done with it, one after another; each must succeed.
     pub exercises: &'static [&'static str],
+    /// What is known of its jail's name, for one that gaoler knows and that is learned from that
+    /// alone, on Debian's own configuration; without a command then.
+    pub known: Option<Known>,
     /// What it tells syslog in its jail.
     pub logs: &'static str,
     /// Files that it removes when it is asked to end.
     pub removes: &'static [&'static str],
+}
+
+/// A service that gaoler knows.
+#[derive(Clone, Copy)]
+pub struct Known {
+    /// Its name, which is the jail's.
+    pub service: &'static str,
+    /// What real clients do with the jailed service, which was not learned with that, as sh -e -c.
+    pub clients: &'static [&'static str],
+    /// What is known of it and that Debian's configuration alone, without a network, cannot show.
+    pub unseen: &'static [(&'static str, &'static str)],
 }
 
 /// Fills up the others.
@@ -67,6 +82,7 @@ const NONE: Row = Row {
     options: &[],
     command: &[],
     exercises: &[],
+    known: None,
     logs: "",
     removes: &[],
 };
@@ -74,6 +90,7 @@ const NONE: Row = Row {
 /// Every daemon.
 pub fn all() -> impl Iterator<Item = &'static Row> {
     [
+        known::ROWS,
         logins::ROWS,
         mail::ROWS,
         names::ROWS,
@@ -99,9 +116,13 @@ pub fn row(name: &str) -> &'static Row {
     row
 }
 
-/// A template with the row's directory in it.
+/// A template with the row's directory in it, and what else is named in it.
 pub fn text(template: &str) -> String {
-    template.replace("@DIR@", DIRECTORY)
+    let filled = known::COMMANDS.iter();
+    let filled = filled.fold(template.to_owned(), |text, (name, command)| {
+        text.replace(name, command)
+    });
+    filled.replace("@DIR@", DIRECTORY)
 }
 
 /// Makes a program of a file in C.
@@ -113,6 +134,11 @@ pub fn compile(source: &str, program: &Path) {
 }
 
 impl Row {
+    /// The jail's name.
+    pub fn jail(&self) -> &'static str {
+        self.known.map_or(self.name, |known| known.service)
+    }
+
     /// The command.
     pub fn words(&self) -> Vec<String> {
         self.command.iter().map(|word| text(word)).collect()

@@ -4,12 +4,12 @@ use super::{NONE, Row};
 
 // A query is lost that comes while a server opens its sockets anew, and refused while it loads its
 // zones.
-const DIG: &str = "timeout 20 sh -c 'until dig @127.0.0.1 +short +tries=5 +time=1 \
+pub(super) const DIG: &str = "timeout 20 sh -c 'until dig @127.0.0.1 +short +tries=5 +time=1 \
                    www.example.test | grep -qx 192.0.2.7; do sleep 0.2; done'";
-const DIG_TCP: &str = "timeout 20 sh -c 'until dig @127.0.0.1 +tcp +short +tries=2 +time=3 \
+pub(super) const DIG_TCP: &str = "timeout 20 sh -c 'until dig @127.0.0.1 +tcp +short +tries=2 +time=3 \
                        www.example.test | grep -qx 192.0.2.7; do sleep 0.2; done'";
 
-const ZONE: (&str, &str) = (
+pub(super) const ZONE: (&str, &str) = (
     "zone",
     "$TTL 60
 @ SOA ns root 1 3600 600 86400 60

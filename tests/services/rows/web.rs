@@ -3,7 +3,7 @@
 use super::{NONE, Row};
 
 pub(super) const GET: &str = "sh -c 'curl -sf http://127.0.0.1/ | grep -qx \"a page\"'";
-const MISSING: &str =
+pub(super) const MISSING: &str =
     "sh -c 'test $(curl -s -o /dev/null -w \"%{http_code}\" http://127.0.0.1/none) = 404'";
 
 const NGINX: &str = "user www-data;

@@ -15,7 +15,8 @@ impl<'a> Grower<'a> {
             self.add_to_parent(seen);
         }
         if is_only_looked_at(seen) || is_only_entered(seen) {
-            if !self.is_shared(host) {
+            // What it makes its root looks from there like everybody's.
+            if !self.is_shared(host) || self.own_roots.contains(&host) {
                 self.looked_at.push(seen);
             }
         } else if !self.is_shared(host) {

@@ -82,13 +82,16 @@ fn service() -> impl Strategy<Value = Service> {
         any::<u32>(),
         option::of(path()),
     );
-    (who, life, end, any::<bool>(), any::<bool>()).prop_map(|(who, life, end, forks, jit)| {
+    let flags = any::<[bool; 4]>();
+    (who, life, end, flags).prop_map(|(who, life, end, [forks, jit, refuses_root, unaided])| {
         Service {
             command: who.0,
             user: who.1,
             group: who.2,
             groups: who.3.into_iter().collect(),
             start_as_root: who.4,
+            refuses_root,
+            unaided,
             accounts: who.5.into_iter().collect(),
             workdir: life.0,
             environment: life.1,
