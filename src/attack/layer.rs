@@ -57,8 +57,7 @@ const NAMES: [(Layer, &str); 12] = [
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = NAMES.iter().find(|(layer, _)| layer == self);
-        f.write_str(name.map_or("?", |(_, name)| name))
+        f.write_str(self.name())
     }
 }
 

@@ -121,7 +121,13 @@ fn what_does_not_succeed_outside_proves_nothing() {
     assert_eq!(outcome(&through, &refused), Outcome::Escaped);
     assert_eq!(outcome(&Answer::TimedOut, &through), Outcome::NotProven);
     assert_eq!(outcome(&Answer::Failed(125), &through), Outcome::NotProven);
-    assert_eq!(outcome(&answer(241, ""), &through), Outcome::Blocked);
+    let not_tried = answer(241, "");
+    assert_eq!(outcome(&not_tried, &through), Outcome::Blocked);
+    // By the filter, for want of memory, and by a mistake of the prober's own.
+    let [filter, memory, fault] = [31, 9, 11].map(Answer::Killed);
+    assert_eq!(outcome(&filter, &through), Outcome::Blocked);
+    assert_eq!(outcome(&memory, &through), Outcome::Blocked);
+    assert_eq!(outcome(&fault, &through), Outcome::NotProven);
 }
 
 #[test]

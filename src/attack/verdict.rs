@@ -11,6 +11,9 @@ use crate::sys::seccomp::answers;
 /// SIGSYS: what a filter kills with (`signal(7)`).
 const SIGSYS: i32 = 31;
 
+/// What limits kill with: SIGKILL (out of memory), SIGXCPU, SIGXFSZ.
+const BY_LIMITS: [i32; 3] = [9, 24, 25];
+
 /// How a probe ended for the jail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -82,7 +85,11 @@ pub fn judge(probe: &Probe, confined: Confined<'_>, outside: &Unconfined) -> Ver
         layer: None,
         evidence: why,
     };
-    if matches!(answer, Answer::TimedOut | Answer::Failed(_)) {
+    // One that a fault of its own has ended was not stopped by anything.
+    let has_crashed = |signal: &i32| *signal != SIGSYS && !BY_LIMITS.contains(signal);
+    if matches!(answer, Answer::TimedOut | Answer::Failed(_))
+        || matches!(answer, Answer::Killed(signal) if has_crashed(signal))
+    {
         return unproven(format!("in the jail: {}", answer.evidence()));
     }
     if !outside.root.is_through() && !outside.user.is_through() {

@@ -1,28 +1,9 @@
 //! Checks of the host around a jail: its user, its places, and the other jails.
 
 use super::facts::{Plant, Planted};
-use super::{Check, Finding, Needs, Severity, Subject};
+use super::rule::rule;
+use super::{Check, Finding, Severity, Subject};
 use crate::spec::Demand;
-
-/// A rule that looks around.
-const fn rule(
-    id: &'static str,
-    worst: Severity,
-    about: &'static str,
-    from: &'static str,
-    remedy: &'static str,
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-) -> Check {
-    Check {
-        id,
-        worst,
-        about,
-        from,
-        remedy,
-        needs: Needs::Nothing,
-        look,
-    }
-}
 
 const OWN_USER: &str = "give each jail a user of its own: gaoler up NAME --create-user";
 const LOOK_INTO_IT: &str = "find out who put it there, and remove it";

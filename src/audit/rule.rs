@@ -49,3 +49,23 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
         .chain(memory_checks::CHECKS)
         .chain(accepted::CHECKS)
 }
+
+/// A line of the table that needs no running jail.
+pub(super) const fn rule(
+    id: &'static str,
+    worst: Severity,
+    about: &'static str,
+    from: &'static str,
+    remedy: &'static str,
+    look: fn(&Subject<'_>) -> Vec<Finding>,
+) -> Check {
+    Check {
+        id,
+        worst,
+        about,
+        from,
+        remedy,
+        needs: Needs::Nothing,
+        look,
+    }
+}

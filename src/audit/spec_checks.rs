@@ -1,29 +1,10 @@
 //! Checks of what the spec allows.
 
+use super::rule::rule;
 use super::weights::{ROOT_EQUAL_GROUPS, TELLING_GROUPS, capability_severity, is_dangerous_call};
-use super::{Check, Finding, Needs, Severity, Subject};
+use super::{Check, Finding, Severity, Subject};
 use crate::spec::{Demand, Direction, Protocol};
 use crate::sys::{calls, caps};
-
-/// A rule that looks at the spec alone.
-const fn rule(
-    id: &'static str,
-    worst: Severity,
-    about: &'static str,
-    from: &'static str,
-    remedy: &'static str,
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-) -> Check {
-    Check {
-        id,
-        worst,
-        about,
-        from,
-        remedy,
-        needs: Needs::Nothing,
-        look,
-    }
-}
 
 /// The table.
 pub(super) const CHECKS: &[Check] = &[

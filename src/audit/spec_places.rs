@@ -1,30 +1,11 @@
 //! Checks of what the spec says of places, networks, the environment and limits, and of how much of
 //! it is known to be needed.
 
+use super::rule::rule;
 use super::weights::{LOADING_VARIABLES, RULING_PLACES, SECRET_WORDS, USUAL_FAMILIES};
-use super::{Check, Finding, Needs, Severity, Subject};
+use super::{Check, Finding, Severity, Subject};
 use crate::spec::{is_kernel, is_ruling, is_secret, is_shared_place};
 use crate::sys::families;
-
-/// A rule that looks at the spec alone.
-const fn rule(
-    id: &'static str,
-    worst: Severity,
-    about: &'static str,
-    from: &'static str,
-    remedy: &'static str,
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-) -> Check {
-    Check {
-        id,
-        worst,
-        about,
-        from,
-        remedy,
-        needs: Needs::Nothing,
-        look,
-    }
-}
 
 /// The table.
 pub(super) const CHECKS: &[Check] = &[

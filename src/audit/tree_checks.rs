@@ -1,30 +1,11 @@
 //! Checks of what is in the tree.
 
+use super::rule::rule;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Check, Finding, Needs, Severity, Subject};
+use super::{Check, Finding, Severity, Subject};
 use crate::build::EntryKind;
 use crate::spec::{Device, is_secret};
-
-/// A rule that looks at the tree.
-const fn rule(
-    id: &'static str,
-    worst: Severity,
-    about: &'static str,
-    from: &'static str,
-    remedy: &'static str,
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-) -> Check {
-    Check {
-        id,
-        worst,
-        about,
-        from,
-        remedy,
-        needs: Needs::Nothing,
-        look,
-    }
-}
 
 const BUILD_AGAIN: &str = "find out who changed it, then build the jail again";
 

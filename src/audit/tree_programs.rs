@@ -1,29 +1,10 @@
 //! Checks of the programs in the tree, by their names.
 
-use super::{Check, Finding, Needs, Severity, Subject};
+use super::rule::rule;
+use super::{Check, Finding, Severity, Subject};
 use crate::build::{Entry, EntryKind};
 
 const TAKE_OUT: &str = "take it out of files if the service works without it";
-
-/// A rule that looks at the tree.
-const fn rule(
-    id: &'static str,
-    worst: Severity,
-    about: &'static str,
-    from: &'static str,
-    remedy: &'static str,
-    look: fn(&Subject<'_>) -> Vec<Finding>,
-) -> Check {
-    Check {
-        id,
-        worst,
-        about,
-        from,
-        remedy,
-        needs: Needs::Nothing,
-        look,
-    }
-}
 
 /// The table.
 pub(super) const CHECKS: &[Check] = &[

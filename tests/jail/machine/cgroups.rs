@@ -33,7 +33,7 @@ impl Drop for Cgroups {
     fn drop(&mut self) {
         for directory in &self.0 {
             // The kernel counts a killed process out a little later.
-            let deadline = Instant::now() + Duration::from_secs(5);
+            let deadline = Instant::now() + Duration::from_secs(30);
             while remove_cgroup(directory).is_err() && Instant::now() < deadline {
                 sleep(Duration::from_millis(20));
             }
