@@ -115,7 +115,8 @@ impl Helper<'_> {
             if Instant::now() < look_at {
                 continue;
             }
-            if warm_up.is_over(is_ready(signs, self.own.pid, begun, &|_| false)) {
+            let shown = is_ready(signs, self.own.pid, begun, &|_| false);
+            if warm_up.is_over(shown, self.own.pid) {
                 break;
             }
             look_at = Instant::now() + LOOK;
