@@ -21,6 +21,8 @@ const UNITS: [&str; 4] = [
 const LARGEST_UNIT: u64 = 64 * 1024;
 /// The most units of a directory that are read.
 const MOST_UNITS: usize = 4096;
+/// How far a process is traced back.
+const MOST_GENERATIONS: usize = 64;
 /// How the settings of a unit begin that confine (`systemd.exec(5)`, "Sandboxing",
 /// "Capabilities", "System Call Filtering", "Mandatory Access Control").
 const CONFINING: [&str; 22] = [
@@ -105,9 +107,6 @@ fn outside(spec: &Spec, uid: u32, jailed: &BTreeSet<i32>) -> Result<Vec<Outside>
         else {
             continue;
         };
-        if jailed.contains(&pid) {
-            continue;
-        }
         let same_uid = uid != 0 && status.uids.contains(&uid);
         let runs_it = program.as_ref() == Some(&executable);
         let holds = || {
@@ -116,7 +115,7 @@ fn outside(spec: &Spec, uid: u32, jailed: &BTreeSet<i32>) -> Result<Vec<Outside>
                 .any(|inode| mine.contains(inode))
         };
         let is_copy = runs_it && (same_uid || holds());
-        if same_uid || is_copy {
+        if (same_uid || is_copy) && !is_of(jailed, pid, status.parent) {
             found.push(Outside {
                 pid,
                 executable: executable.display().to_string(),
@@ -126,6 +125,24 @@ fn outside(spec: &Spec, uid: u32, jailed: &BTreeSet<i32>) -> Result<Vec<Outside>
         }
     }
     Ok(found)
+}
+
+/// Whether a process is one of those, or came of one since they were listed: a service forks while
+/// it is looked at. What has lost its parent has one of them, the jail's first, for its parent.
+fn is_of(jailed: &BTreeSet<i32>, pid: i32, parent: i32) -> bool {
+    let mut at = pid;
+    let mut above = parent;
+    for _ in 0..MOST_GENERATIONS {
+        if jailed.contains(&at) {
+            return true;
+        }
+        let Ok(status) = process::status(above) else {
+            return false;
+        };
+        at = above;
+        above = status.parent;
+    }
+    false
 }
 
 /// The units that start the jail `name` with settings that confine.

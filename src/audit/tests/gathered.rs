@@ -180,9 +180,14 @@ fn a_process_outside_with_the_jail_s_user_is_seen() {
         jailed: [pid].into(),
         ..Around::default()
     });
+    let forked_since = outside(Around {
+        jailed: [std::process::id().cast_signed()].into(),
+        ..Around::default()
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(seen.len(), 1, "{seen:?}");
     assert!(seen[0].same_uid && !seen[0].is_copy && seen[0].pid == pid);
     assert!(jailed.is_empty(), "{jailed:?}");
+    assert!(forked_since.is_empty(), "{forked_since:?}");
 }
