@@ -7,6 +7,7 @@ mod paths;
 mod patterns;
 mod pid_file;
 mod shared;
+mod successors;
 #[cfg(test)]
 mod tests;
 mod tree;

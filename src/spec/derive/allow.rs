@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Facts;
 use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
+use super::successors::successors;
 use super::tree::is_log;
 use crate::learn::Trace;
 use crate::learn::trace::{CapabilitySeen, Known, Phase, SocketUse};
@@ -98,6 +99,9 @@ pub(super) fn calls(
     for rule in clone_for_clone3(&rules).into_iter().chain(log(trace)) {
         let start_only = rule.start_only;
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
+    }
+    for rule in successors(&rules) {
+        rules.insert(rule.number, rule);
     }
     rules.into_values().collect()
 }

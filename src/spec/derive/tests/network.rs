@@ -2,6 +2,18 @@
 use super::*;
 
 /// The calls of a spec without those that every spec has.
+/// An exercise that passed.
+fn use_it() -> ExerciseRun {
+    ExerciseRun {
+        name: "use it".to_owned(),
+        command: Vec::new(),
+        exit: Some(0),
+        passed: true,
+        pass: 1,
+        phase: Phase::Serve,
+    }
+}
+
 fn allowed(derived: &Derived) -> Vec<(u32, &str)> {
     let rules = derived.spec.calls.iter();
     rules
@@ -105,6 +117,43 @@ fn clone_comes_with_clone3() {
 }
 
 #[test]
+fn a_call_comes_with_those_that_take_its_place() {
+    let call = |name: &str, phase| CallSeen {
+        number: calls::number(name).unwrap(),
+        name: name.to_owned(),
+        phase,
+        count: 1,
+        witness: counted(phase, 1),
+    };
+    let mut trace = trace(Vec::new());
+    trace.calls = vec![
+        call("openat", Phase::Start),
+        call("faccessat", Phase::Start),
+        call("access", Phase::Serve),
+    ];
+    trace.certificate.exercises = vec![use_it()];
+    let derived = derive(&trace, None, &facts());
+    let rule = |name: &str| {
+        let number = calls::number(name).unwrap();
+        derived.spec.calls.iter().find(|rule| rule.number == number)
+    };
+    for name in ["open", "openat2"] {
+        let rule = rule(name).unwrap();
+        assert!(rule.start_only, "{rule:?}");
+        assert_eq!(
+            rule.evidence,
+            crate::spec::Evidence::Closure("openat".to_owned())
+        );
+    }
+    // Its first ones end with the start, and it looks at files while it serves.
+    assert!(rule("faccessat").unwrap().start_only);
+    assert!(!rule("faccessat2").unwrap().start_only);
+    for name in ["stat", "fstat", "newfstatat", "statx"] {
+        assert_eq!(rule(name), None);
+    }
+}
+
+#[test]
 fn clone_stays_as_long_as_clone3() {
     // The service forks to become a daemon, and makes threads while it serves.
     let call = |name: &str, phase| CallSeen {
@@ -115,14 +164,7 @@ fn clone_stays_as_long_as_clone3() {
         witness: counted(phase, 1),
     };
     let mut trace = trace(Vec::new());
-    trace.certificate.exercises = vec![ExerciseRun {
-        name: "use it".to_owned(),
-        command: Vec::new(),
-        exit: Some(0),
-        passed: true,
-        pass: 1,
-        phase: Phase::Serve,
-    }];
+    trace.certificate.exercises = vec![use_it()];
     trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Serve)];
     let derived = derive(&trace, None, &facts());
     assert_eq!(start_only(&derived, "clone"), Some(false));
@@ -134,14 +176,7 @@ fn clone_stays_as_long_as_clone3() {
 #[test]
 fn memory_is_taken_at_any_time() {
     let mut trace = trace(Vec::new());
-    trace.certificate.exercises = vec![ExerciseRun {
-        name: "use it".to_owned(),
-        command: Vec::new(),
-        exit: Some(0),
-        passed: true,
-        pass: 1,
-        phase: Phase::Serve,
-    }];
+    trace.certificate.exercises = vec![use_it()];
     trace.calls = ["mmap", "mprotect", "bind"]
         .map(|name| CallSeen {
             number: calls::number(name).unwrap(),
