@@ -7,4 +7,5 @@ mod merging;
 mod named;
 mod odd;
 mod passes;
+mod plugins;
 mod programs;

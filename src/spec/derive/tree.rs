@@ -277,7 +277,12 @@ impl<'a> Grower<'a> {
 
     fn add_shared_write(&mut self, seen: &'a PathSeen) {
         let host = seen.host.as_path();
-        if is_ruling(host) {
+        if host.starts_with("/dev") {
+            self.note(
+                seen,
+                "a jail's /dev has nothing but devices: have it make that elsewhere",
+            );
+        } else if is_ruling(host) {
             self.note(seen, "who writes there rules the host");
         } else if seen.kind == PathKind::File {
             if seen.uses.contains(&Use::Delete) {

@@ -179,6 +179,20 @@ fn sockets_of_the_host_s_daemons_are_not_given() {
 }
 
 #[test]
+fn nothing_is_made_in_dev() {
+    let printer = seen("/dev/printer", PathKind::Socket, &[Use::Create]);
+    let derived = derive(&trace(vec![printer]), None, &facts());
+    assert!(derived.spec.binds.is_empty() && derived.spec.scratch.is_empty());
+    let said = "/dev/printer (made), not given: a jail's /dev has nothing but devices";
+    let mut notes = derived.notes.iter();
+    assert!(
+        notes.any(|note| note.starts_with(said)),
+        "{:?}",
+        derived.notes
+    );
+}
+
+#[test]
 fn own_directories_are_mounted_and_writable_if_written() {
     let derived = derived(vec![
         seen("/etc/web/web.conf", PathKind::File, &[Use::Read]),
