@@ -8,6 +8,8 @@ use crate::build::Built;
 use crate::error::Kind;
 use crate::learn::Trace;
 use crate::run::state::State;
+use crate::spec::{CallRule, Spec};
+use crate::sys::calls;
 use crate::{Doing, Error, Result};
 
 /// What `up` was told: as `learn`.
@@ -119,6 +121,12 @@ fn mend(places: &Places, name: &str, error: Error, report: &Report<'_>) -> Resul
         .map(|one| format!("{} ({})", one.denial.subject, one.denial.cause))
         .collect();
     if asked.is_empty() {
+        if changes_its_user(&jail::load_spec(places, name)?) {
+            report(Event::Note(format!(
+                "the jail denied nothing that explains it; a service that insists on being root \
+                 until it changes its user: gaoler up {name} --again --start-as-root"
+            )));
+        }
         return Err(error);
     }
     let subjects: Vec<String> = healed
@@ -130,6 +138,17 @@ fn mend(places: &Places, name: &str, error: Error, report: &Report<'_>) -> Resul
         asked.join(", "),
         subjects.concat()
     )))
+}
+
+/// Whether the service was learned as root, became its user by itself, and is that from the start
+/// in its jail.
+fn changes_its_user(spec: &Spec) -> bool {
+    let changes = |rule: &CallRule| calls::name(rule.number).is_some_and(is_change_of_ids);
+    !spec.service.start_as_root && !spec.service.refuses_root && spec.calls.iter().any(changes)
+}
+
+fn is_change_of_ids(call: &str) -> bool {
+    calls::CHANGE_IDS.contains(&call)
 }
 
 /// A command that is given for a jail that has a spec must be the spec's.

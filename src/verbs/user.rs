@@ -163,10 +163,20 @@ fn named(name: &str, wish: Wish<'_>) -> Result<Identity> {
 }
 
 fn refuse_generic(name: &str) -> Result<()> {
+    if name == "root" {
+        return Err(Error::setup(
+            "run a service as root",
+            "a jail for root is only an extra hurdle",
+        )
+        .hint(
+            "--create-user makes a user of its own; --start-as-root is for one that has to begin \
+             as root and changes users by itself",
+        ));
+    }
     if GENERIC.contains(&name) {
         return Err(Error::setup(
             format!("run a service as {name}"),
-            "other services run as it too, or it is root: each could get at the other",
+            "other services run as it too: each could get at the other",
         )
         .hint("--create-user makes one of its own"));
     }

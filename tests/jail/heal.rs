@@ -116,3 +116,33 @@ fn learning_heals_in_the_jail() {
         m.gaoler(&["why", "web"]).ok();
     });
 }
+
+#[test]
+fn a_service_that_insists_on_root_is_told_how() {
+    machine(|m| {
+        let daemon = "print STDERR \"begins\\n\"; die \"must be root\\n\" if $>; $) = 33; $( = 33; $< = 33; $> = 33;\n\
+            sleep 1 while 1;\n";
+        fs::create_dir_all("/srv/web").unwrap();
+        fs::write("/srv/web/daemon", daemon).unwrap();
+        let up = |more: &[&str]| {
+            let words = [
+                &["up", "web"],
+                more,
+                &["--", "/usr/bin/perl", "/srv/web/daemon"],
+            ];
+            m.gaoler(&words.concat())
+        };
+        let done = up(&["--user", "root"]);
+        assert_eq!(done.code, 125, "{done:#?}");
+        assert!(done.err.contains("--start-as-root is for one"), "{done:#?}");
+        let done = up(&["--user", "www-data"]);
+        assert_eq!(done.code, 1, "{done:#?}");
+        assert!(done.err.contains("must be root"), "{done:#?}");
+        assert!(
+            done.err.contains("gaoler up web --again --start-as-root"),
+            "{done:#?}"
+        );
+        up(&["--again", "--start-as-root"]).ok();
+        m.gaoler(&["stop", "web"]).ok();
+    });
+}
