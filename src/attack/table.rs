@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Layer;
-use crate::spec::Spec;
+use crate::spec::{FileKind, FileRule, Spec};
 use crate::sys::{calls, caps, families};
 use crate::{Error, Result};
 
@@ -38,6 +38,8 @@ pub enum Permit {
     Family(u16),
     /// Memory that is writable and executable.
     WritableExecutable,
+    /// A shell in its tree.
+    Shell,
     /// No limit of this kind.
     NoLimit(Limit),
 }
@@ -63,6 +65,10 @@ const LIMITS: [(&str, Limit); 4] = [
 ];
 
 const WRITABLE_EXECUTABLE: &str = "writable-executable";
+const SHELL: &str = "shell";
+
+/// What the prober takes for one.
+const SHELLS: [&str; 4] = ["bash", "busybox", "dash", "sh"];
 
 impl TryFrom<String> for Permit {
     type Error = String;
@@ -76,7 +82,12 @@ impl TryFrom<String> for Permit {
                 .iter()
                 .find(|(known, _)| *known == name)
                 .map(|(_, limit)| Permit::NoLimit(*limit)),
-            _ => (text == WRITABLE_EXECUTABLE).then_some(Permit::WritableExecutable),
+            _ => [
+                (WRITABLE_EXECUTABLE, Permit::WritableExecutable),
+                (SHELL, Permit::Shell),
+            ]
+            .into_iter()
+            .find_map(|(name, permit)| (name == text).then_some(permit)),
         };
         permit.ok_or_else(|| format!("{text:?} is nothing that a spec holds"))
     }
@@ -91,6 +102,7 @@ impl From<Permit> for String {
             }
             Permit::Family(number) => format!("family:{}", families::name(number).unwrap_or("?")),
             Permit::WritableExecutable => WRITABLE_EXECUTABLE.to_owned(),
+            Permit::Shell => SHELL.to_owned(),
             Permit::NoLimit(limit) => {
                 let name = LIMITS.iter().find(|(_, known)| *known == limit);
                 format!("no-limit:{}", name.map_or("?", |(name, _)| name))
@@ -110,12 +122,18 @@ impl Permit {
                 .any(|rule| rule.capability == *number),
             Permit::Family(number) => spec.families.iter().any(|rule| rule.family == *number),
             Permit::WritableExecutable => spec.service.writable_executable,
+            Permit::Shell => spec.files.iter().any(is_shell),
             Permit::NoLimit(Limit::Processes) => spec.limits.processes.is_none(),
             Permit::NoLimit(Limit::Memory) => spec.limits.memory.is_none(),
             Permit::NoLimit(Limit::Descriptors) => spec.limits.descriptors.is_none(),
             Permit::NoLimit(Limit::FileSize) => spec.limits.file_size.is_none(),
         }
     }
+}
+
+fn is_shell(file: &FileRule) -> bool {
+    let name = file.path.file_name().and_then(|name| name.to_str());
+    file.kind == FileKind::Program && name.is_some_and(|name| SHELLS.contains(&name))
 }
 
 #[derive(Deserialize)]

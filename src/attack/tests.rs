@@ -310,3 +310,18 @@ fn a_launcher_is_started_by_a_plan_that_confines_nothing_itself() {
             path: "/usr/bin/bwrap".into()
         }));
 }
+
+#[test]
+fn a_shell_is_allowed_where_the_tree_has_one() {
+    let calls = "[allow]\ncalls = [{ call = \"execve\", because = \"it does\" }]\n";
+    let file = |path: &str, kind: &str| {
+        format!(
+            "[tree]\nfiles = [{{ path = \"{path}\", kind = \"{kind}\", because = \"it does\" }}]\n"
+        )
+    };
+    let allowed = |more: &str| probe("code-shell").allowed_by(&policy(more)).is_some();
+    assert!(allowed(&(file("/usr/bin/dash", "program") + calls)));
+    assert!(!allowed(&file("/usr/bin/dash", "program")));
+    assert!(!allowed(&(file("/usr/bin/dash", "data") + calls)));
+    assert!(!allowed(&(file("/usr/bin/perl", "program") + calls)));
+}

@@ -36,13 +36,14 @@ fn run(machine: &Machine, row: &Row) {
     }
     let score = checked(machine, row);
     inside(row);
+    let stopped = attacked(machine, row);
     stop(machine, row);
     let own: Vec<i32> = beside.iter().map(|beside| beside.pid()).collect();
     machine.nothing_left(name, &own);
     let spec = fs::read_to_string(format!("/etc/gaoler/{name}.toml")).unwrap();
     let spec = spec::parse(&spec, name).unwrap();
     let line = format!(
-        "{seconds:.1} | {}, {} | {} | {} | {healed} | {score:.1} | {exercises} of {}",
+        "{seconds:.1} | {}, {} | {} | {} | {healed} | {score:.1} | {exercises} of {} | {stopped}",
         calls(&trace, "start"),
         calls(&trace, "serve"),
         up["files"],
@@ -128,6 +129,23 @@ fn checked(machine: &Machine, row: &Row) -> f64 {
         machine.words(row.jail())
     );
     report["score"].as_f64().unwrap()
+}
+
+/// Nothing gets out of a jail like this one, in either phase. Answers with how many attempts were
+/// stopped, and of how many.
+fn attacked(machine: &Machine, row: &Row) -> String {
+    let done = machine.gaoler(&["attack", row.jail(), "--json"]);
+    let report: Value = serde_json::from_str(&done.out).unwrap_or_else(|_| panic!("{done:#?}"));
+    let probes = report["probes"].as_array().unwrap();
+    let with = |outcome: &str| {
+        let probes = probes.iter().filter(|probe| probe["outcome"] == outcome);
+        probes.collect::<Vec<_>>()
+    };
+    assert_eq!(with("escaped"), [&Value::Null; 0]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let stopped = with("blocked").len();
+    assert!(stopped >= 2 * 70, "{stopped}");
+    format!("{stopped} of {}", probes.len())
 }
 
 /// Of Perl's hundreds of modules the tree has those that were used, and those that these use.
