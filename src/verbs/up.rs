@@ -104,6 +104,10 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
 /// allow.
 fn mend(places: &Places, name: &str, error: Error, report: &Report<'_>) -> Result<()> {
     report(Event::Warning(format!("{error}; looking why")));
+    // One that runs and does not get ready was left for a person to look at.
+    if State::running(&places.runtime(name))?.is_some() {
+        lifecycle::stop(places, name, report)?;
+    }
     let path = places.spec(name);
     let before = std::fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
     let healed = heal(places, name, report)?;
