@@ -7,6 +7,7 @@ mod attacks;
 mod checks;
 mod completions;
 mod direct;
+mod guards;
 mod output;
 mod perms;
 mod sarif;
@@ -208,6 +209,19 @@ fn perform(arguments: Arguments) -> Result<u8> {
             let found = verbs::perms(&places, &asked.name, asked.fix, &report)?;
             output.show(asked.json, &found, || perms::permissions(&found))?;
             Ok(if found.drift.is_empty() { 0 } else { FINDINGS })
+        }
+        Verb::Guard(asked) => {
+            let found = match (asked.undo, asked.status) {
+                (true, _) => verbs::guard_undo(&places, &asked.name)?,
+                (false, true) => verbs::guard_status(&places, &asked.name)?,
+                (false, false) => verbs::guard(&places, &asked.name, &report)?,
+            };
+            output.show(asked.json, &found, || guards::guarded(&found))?;
+            Ok(if found.holds || asked.undo {
+                0
+            } else {
+                FINDINGS
+            })
         }
         Verb::Bisect(bisect) => {
             let json = bisect.json;

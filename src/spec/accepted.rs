@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 /// The rules of `check` whose findings can be accepted: the table of the audit, which is tested to
 /// be the same.
-pub const CHECKS: [&str; 78] = [
+pub const CHECKS: [&str; 79] = [
     "accepted.expired",
     "accepted.idle",
     "elf.cet",
@@ -19,6 +19,7 @@ pub const CHECKS: [&str; 78] = [
     "elf.stack",
     "elf.stack-protector",
     "elf.writable-code",
+    "host.guard",
     "host.login-shell",
     "host.outside",
     "host.same-number",

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::preflight::Copies;
 use super::supervisor::Supervisor;
-use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
+use super::{Event, Jail, Places, Report, guard, jail, ports, preflight, readiness};
 use crate::error::Kind;
 use crate::host::{command, process};
 use crate::plan::{Mode, Plan};
@@ -286,7 +286,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     };
     report(Event::Doing(format!("stopping {name}")));
     loop {
-        end(&spec, &state)?;
+        end(places, &spec, &state)?;
         let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive()) else {
             return leftover::remove(&directory, &state).map(|()| true);
         };
@@ -298,7 +298,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
 }
 
 /// Ends the process that is the service.
-fn end(spec: &Spec, state: &State) -> Result<()> {
+fn end(places: &Places, spec: &Spec, state: &State) -> Result<()> {
     let doing = || format!("stop {}", spec.name);
     let pid = Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
     let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -307,8 +307,8 @@ fn end(spec: &Spec, state: &State) -> Result<()> {
     };
     let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
     if state.service.is_alive() {
-        let asked = !spec.service.stop.is_empty()
-            && command::run(&spec.service.stop, patience)?.succeeded();
+        let own = || command::run(&spec.service.stop, patience);
+        let asked = !spec.service.stop.is_empty() && guard::past(places, own)?.succeeded();
         let gone = asked && wait_for_end(state.service, patience);
         for (signal, patience) in [(SIGTERM, patience), (SIGKILL, CLEAN_UP_TIMEOUT)] {
             if gone || !state.service.is_alive() {
@@ -372,7 +372,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
         );
     };
     report(Event::Doing("testing the configuration".to_owned()));
-    preflight::configuration_is_good(name, &spec.service.config_test)
+    let test = &spec.service.config_test;
+    guard::past(places, || preflight::configuration_is_good(name, test))
         .map_err(|error| error.kind(Kind::Failed))?;
     match &spec.service.reload {
         None => Err(Error::usage(doing(), "its spec knows no way")
@@ -389,7 +390,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             sys::signals::send(handle, *signal).doing(doing)
         }
         Some(Reload::Command(words)) => {
-            let outcome = command::run(words, Duration::from_secs(60))?;
+            let run = || command::run(words, Duration::from_secs(60));
+            let outcome = guard::past(places, run)?;
             if outcome.succeeded() {
                 return Ok(());
             }

@@ -7,6 +7,7 @@ mod bisect;
 mod check;
 mod closure;
 mod elsewhere;
+mod guard;
 mod handover;
 mod heal;
 mod incomplete;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
+pub use guard::{Guarded, guard, guard_status, guard_undo};
 pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
@@ -106,6 +108,14 @@ impl Places {
     pub(crate) fn trial(&self) -> Option<&str> {
         let name = self.state.parent()?.file_name()?.to_str()?;
         name.starts_with(TRIAL).then_some(name)
+    }
+
+    /// The state in which the guards of jails are recorded: these, and outside of a trial's.
+    pub(crate) fn guards(&self) -> &Path {
+        match (self.trial(), self.state.ancestors().nth(2)) {
+            (Some(_), Some(real)) => real,
+            _ => &self.state,
+        }
     }
 
     /// What `minimize` knows before it is done.

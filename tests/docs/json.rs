@@ -98,6 +98,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
     perms(&jail, &mut see);
+    see("guard", &jail.json(&["guard", "nap", "--status", "--json"]));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     see("check without a name", &jail.json(&["check", "--json"]));
     drop(listener);
