@@ -21,7 +21,7 @@ pub mod users;
 
 use std::path::{Path, PathBuf};
 
-pub use drift::{Difference, Drift, drift};
+pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use standalone::{Standalone, standalone};

@@ -109,7 +109,7 @@ pub enum Verb {
     /// Show owner and mode of everything in the jail, each with its reason, or repair them.
     #[command(after_help = perms::EXAMPLES)]
     Perms(Perms),
-    /// Keep the host's own copy of a jailed service from being started by accident, or undo that.
+    /// Keep the host's own copy of a service from being started by accident, or undo that.
     #[command(after_help = guard::EXAMPLES)]
     Guard(Guard),
     /// Turn protections off by halves until a test passes, and name what breaks it.
@@ -162,6 +162,12 @@ pub enum Verb {
     /// The process that starts the jails of an attack.
     #[command(hide = true)]
     AttackWorker,
+    /// Compare a running jail with what was started: what its supervisor has done now and then.
+    #[command(hide = true)]
+    Attest {
+        /// The jail's name.
+        name: String,
+    },
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
     Supervise(Beside),

@@ -8,8 +8,8 @@ use crate::build;
 use crate::host::command::last_lines;
 use crate::learn;
 use crate::plan::Mode;
-use crate::run::Ended;
 use crate::run::state::{Last, State};
+use crate::run::{Ended, started};
 use crate::spec::{Date, Spec};
 use crate::{Error, Result};
 
@@ -65,7 +65,13 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
     if look.live || look.exercise {
         let state = present(name, running, jail.generation, look)?;
         if look.live {
-            seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
+            seen = Some(live::look(
+                &state,
+                &jail.plan,
+                &jail.tree,
+                &jail.manifest,
+                started::mounts(&directory).as_deref(),
+            )?);
         }
         if look.exercise {
             failed = Some(exercise(places, &spec, &state, report)?);

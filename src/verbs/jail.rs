@@ -45,6 +45,16 @@ pub struct Jail {
     pub plan: Plan,
 }
 
+/// The spec that a generation's tree was built from.
+///
+/// # Errors
+/// It is gone, or none.
+pub(super) fn spec_of_tree(tree: &Path) -> Result<Spec> {
+    let path = directory_of(tree)?.join(SPEC_COPY);
+    let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+    spec::parse(&text, &path.display().to_string())
+}
+
 /// Reads the spec of a jail.
 ///
 /// # Errors

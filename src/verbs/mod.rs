@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod attack;
+mod attest;
 mod bisect;
 mod check;
 mod closure;
@@ -24,6 +25,7 @@ mod readiness;
 mod scan;
 mod spec;
 mod stamp;
+mod status;
 mod supervisor;
 mod trace;
 mod trial;
@@ -36,6 +38,7 @@ mod worker;
 use std::path::{Path, PathBuf};
 
 pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
+pub use attest::attest;
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
 pub use guard::{Guarded, guard, guard_status, guard_undo};
@@ -43,11 +46,12 @@ pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{Beginning, LearnOptions, Learned, learn};
-pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use lifecycle::{Announcement, reload, run, start, stop, supervise};
 pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use perms::{Drifted, Permissions, perms, perms_script};
 pub use scan::{Report as ScanReport, scan};
 pub use spec::{spec_diff, spec_show};
+pub use status::{Status, status};
 pub use trace::{ShownTrace, trace_show};
 pub use trial::{Way, killed_trial, trial_worker};
 pub use up::{Up, UpOptions, up};

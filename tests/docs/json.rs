@@ -124,6 +124,15 @@ fn the_documented_keys_are_those_that_are_printed() {
         see("manifest", &serde_json::from_str(line).unwrap());
     }
 
+    let event = gaoler::run::events::Event {
+        time: String::new(),
+        jail: String::new(),
+        event: String::new(),
+        pid: None,
+        detail: String::new(),
+    };
+    see("events", &serde_json::to_value(event).unwrap());
+
     let documented = documented(&repository("docs/json.md"));
     for (section, keys) in &seen {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
