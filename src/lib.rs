@@ -8,6 +8,7 @@ pub mod build;
 pub mod cli;
 pub mod error;
 pub mod filter;
+pub mod guard;
 pub mod host;
 pub mod learn;
 pub mod plan;

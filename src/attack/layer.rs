@@ -229,5 +229,6 @@ fn bare(name: &str, program: Step, user: Option<(u32, u32)>, execute: Step) -> P
         forks: false,
         steps: planned.collect(),
         lacking: Vec::new(),
+        check_every_s: 0,
     }
 }

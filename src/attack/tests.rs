@@ -192,6 +192,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         forks: false,
         steps: steps.collect(),
         lacking: Vec::new(),
+        check_every_s: 0,
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Facts {
     pub units: Vec<Unit>,
     /// The signal that ended the service when it ran last, if one did.
     pub killed_by: Option<i32>,
+    /// What does not hold any more of the guard of the host's program (`gaoler guard`).
+    pub unguarded: Vec<String>,
     /// The inodes of sockets that processes of other jails hold, with the names of those.
     pub foreign_sockets: Vec<(u64, String)>,
 }

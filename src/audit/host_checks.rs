@@ -35,6 +35,14 @@ pub(super) const CHECKS: &[Check] = &[
         outside,
     ),
     rule(
+        "host.guard",
+        Severity::Medium,
+        "what keeps the host's own copy from being started (gaoler guard) is still there",
+        "",
+        "gaoler guard NAME puts it back",
+        guard,
+    ),
+    rule(
         "shared.processes",
         Severity::Low,
         "a process outside with the jail's user can trace the jail's processes and change its \
@@ -167,6 +175,13 @@ fn outside(subject: &Subject<'_>) -> Vec<Finding> {
             let evidence = format!("process {} runs {:?} in no jail", copy.pid, copy.executable);
             Finding::plain(Severity::Medium, "the host's own copy", evidence)
         })
+        .collect()
+}
+
+fn guard(subject: &Subject<'_>) -> Vec<Finding> {
+    let problems = subject.facts.unguarded.iter();
+    problems
+        .map(|problem| Finding::plain(Severity::Medium, "the host's own copy", problem))
         .collect()
 }
 

@@ -25,6 +25,8 @@ pub struct Live {
     pub processes: Vec<Process>,
     /// Its mounts.
     pub mounts: Vec<Mount>,
+    /// Those that it had when it was started, if a supervisor wrote them down.
+    pub started_mounts: Option<Vec<Mount>>,
     /// The calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
     /// What the filter would refuse runs.
@@ -79,11 +81,18 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
-/// Looks at every process of the jail.
+/// Looks at every process of the jail. `started` is the mount table that it was started with, if
+/// that is known.
 ///
 /// # Errors
 /// It ended meanwhile.
-pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Result<Live> {
+pub fn look(
+    state: &State,
+    plan: &Plan,
+    tree: &Path,
+    manifest: &Manifest,
+    started: Option<&str>,
+) -> Result<Live> {
     let stat = rustix::fs::stat(tree).doing(|| format!("look at {}", tree.display()))?;
     let own = std::process::id().cast_signed();
     let start = if plan.has_init() {
@@ -106,6 +115,7 @@ pub fn look(state: &State, plan: &Plan, tree: &Path, manifest: &Manifest) -> Res
         host_namespaces: namespaces(own)?,
         processes,
         mounts,
+        started_mounts: started.map(parse_mounts),
         serving: state.serving,
         complaining: state.complaining,
         outer_filters: state
@@ -243,6 +253,11 @@ fn executable(
     let Ok(mut file) = fs::File::open(format!("/proc/{pid}/exe")) else {
         return (shown, Some("cannot be opened".to_owned()));
     };
+    // The very file of the tree: its content is compared with the manifest there.
+    if manifest.entry(Path::new(&shown)).is_some() && is_same_file(&tree_path(tree, &shown), &file)
+    {
+        return (shown, None);
+    }
     let Ok(hash) = sys::copy::hash(&mut file) else {
         return (shown, Some("cannot be read".to_owned()));
     };
@@ -252,15 +267,24 @@ fn executable(
     let Some(entry) = known else {
         return (shown, Some("is not in the manifest".to_owned()));
     };
-    let built = tree.join(entry.path.strip_prefix("/").unwrap_or(&entry.path));
-    let same = rustix::fs::stat(&built)
-        .ok()
-        .zip(rustix::fs::fstat(&file).ok())
-        .is_some_and(|(built, running)| {
-            (built.st_dev, built.st_ino) == (running.st_dev, running.st_ino)
-        });
+    let same = is_same_file(&tree_path(tree, &entry.path), &file);
     let wrong = (!same).then(|| "has the right content but is not the tree's file".to_owned());
     (shown, wrong)
+}
+
+/// Where a path of the jail is in its tree.
+fn tree_path(tree: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    tree.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn is_same_file(built: &Path, running: &fs::File) -> bool {
+    let found = rustix::fs::lstat(built)
+        .ok()
+        .zip(rustix::fs::fstat(running).ok());
+    found.is_some_and(|(built, running)| {
+        (built.st_dev, built.st_ino) == (running.st_dev, running.st_ino)
+    })
 }
 
 /// The mounts of the jail (`proc_pid_mountinfo(5)`).

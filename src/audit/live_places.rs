@@ -1,6 +1,6 @@
 //! Checks of where the running jail is: roots, mounts, namespaces, descriptors, executables.
 
-use super::live::NAMESPACES;
+use super::live::{Mount, NAMESPACES};
 use super::live_checks::{Promise, RESTART, processes};
 use super::{Check, Finding, Needs, Severity, Subject};
 use crate::plan::Step;
@@ -51,6 +51,15 @@ pub(super) const CHECKS: &[Check] = &[
         remedy: RESTART,
         needs: Needs::Live,
         look: mounts,
+    },
+    Check {
+        id: "live.mount-change",
+        worst: Severity::Critical,
+        about: "its mounts are those that it was started with: none more, none less, none looser",
+        from: "mount_namespaces(7)",
+        remedy: "find out who changed them, and restart the jail",
+        needs: Needs::Live,
+        look: changed_mounts,
     },
     Check {
         id: "live.init",
@@ -214,6 +223,48 @@ fn mounts(subject: &Subject<'_>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn changed_mounts(subject: &Subject<'_>) -> Vec<Finding> {
+    let Some((live, started)) = subject
+        .live
+        .and_then(|live| Some((live, live.started_mounts.as_ref()?)))
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    let mut tell = |mount: &Mount, evidence: String| {
+        let path = mount.path.display().to_string();
+        found.push(Finding::plain(Severity::Critical, path, evidence));
+    };
+    let of = |mounts: &[Mount], id| mounts.iter().find(|mount| mount.id == id).cloned();
+    for mount in &live.mounts {
+        match of(started, mount.id) {
+            None => tell(
+                mount,
+                "something was mounted there after the start".to_owned(),
+            ),
+            Some(before) if before != *mount => tell(
+                mount,
+                format!(
+                    "the mount was {} at {} and is {} now",
+                    before.options.join(","),
+                    before.path.display(),
+                    mount.options.join(",")
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+    for mount in started {
+        if of(&live.mounts, mount.id).is_none() {
+            tell(
+                mount,
+                "what was mounted there at the start is gone".to_owned(),
+            );
+        }
+    }
+    found
 }
 
 fn first_process(subject: &Subject<'_>) -> Vec<Finding> {

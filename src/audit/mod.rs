@@ -158,6 +158,27 @@ pub fn audit(subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Rules about a running jail that find what is not drift: what it was started with, or how far it
+/// is.
+const NO_DRIFT: [&str; 2] = ["live.complain", "live.start"];
+
+/// What is different from what was started, worst first: the tree, and of the running jail
+/// everything that was promised. What the spec accepts is left out.
+pub fn drift(subject: &Subject<'_>) -> Vec<Finding> {
+    let is_of_drift = |check: &&Check| {
+        let live = check.needs == Needs::Live && !NO_DRIFT.contains(&check.id);
+        live || check.id == "tree.drift"
+    };
+    let mut findings: Vec<Finding> = checks()
+        .filter(is_of_drift)
+        .flat_map(|check| found(check, subject))
+        .collect();
+    accepted::apply(subject, &mut findings);
+    findings.retain(|finding| finding.accepted.is_none() && finding.severity > Severity::Info);
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
+}
+
 /// What one rule finds.
 fn found(check: &Check, subject: &Subject<'_>) -> Vec<Finding> {
     let named = |mut finding: Finding| {

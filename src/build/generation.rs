@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -100,6 +101,21 @@ impl State {
             .file(&relative)
             .doing(|| format!("open {}", path.display()))?;
         Manifest::read(file.into(), &path)
+    }
+
+    /// When the manifest of a generation was written, which is after everything in its tree: in
+    /// seconds and nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// There is no such generation.
+    pub fn written(&self, generation: u64) -> Result<(i64, i64)> {
+        let relative = Path::new(GENERATIONS)
+            .join(generation.to_string())
+            .join(MANIFEST);
+        let doing = || format!("look at {}", self.path.join(&relative).display());
+        let file = File::from(self.directory.file(&relative).doing(doing)?);
+        let metadata = file.metadata().doing(doing)?;
+        Ok((metadata.mtime(), metadata.mtime_nsec()))
     }
 
     /// The current generation; `None` before the first build.

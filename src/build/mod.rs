@@ -19,9 +19,9 @@ mod tree;
 mod trusted;
 pub mod users;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-pub use drift::{Difference, Drift, drift};
+pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use standalone::{Standalone, standalone};
@@ -47,6 +47,9 @@ pub struct Request<'a> {
     pub state: &'a Path,
     /// Generations that something runs from: they are not pruned.
     pub in_use: &'a [u64],
+    /// Programs of the host that are guarded, without links, and the modes that they had: they
+    /// count, not that they have none.
+    pub modes: &'a [(PathBuf, u32)],
     /// What else is kept with a new generation.
     pub beside: &'a Beside<'a>,
 }
@@ -106,7 +109,7 @@ impl Built {
 /// directory could be changed by others; another build goes on; the disk is full. Whatever the
 /// error, and at whatever instant the process is killed, the current generation stays.
 pub fn build(request: &Request<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Result<Built> {
-    let host = HostTree::open(Path::new("/"))?;
+    let host = HostTree::open(Path::new("/"))?.with_modes(request.modes);
     let state = State::create(request.state, &request.spec.name)?;
     let lock = state.lock(progress)?;
     lock.remove_leftovers()?;

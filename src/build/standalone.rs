@@ -34,15 +34,16 @@ pub struct Standalone {
 /// by nobody else. It appears in one rename.
 ///
 /// # Errors
-/// As [`super::build`]; there is something in `directory`.
+/// As [`super::build`], `modes` too; there is something in `directory`.
 pub fn standalone(
     spec: &Spec,
     account: &Account,
     directory: &Path,
+    modes: &[(PathBuf, u32)],
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Standalone> {
     let target = Target::of(directory)?;
-    let host = HostTree::open(Path::new("/"))?;
+    let host = HostTree::open(Path::new("/"))?.with_modes(modes);
     let inventory = plan(spec, &host, account, Layout::Standalone, progress)?;
     let root = target.begin()?;
     let copied = |bytes| progress(Progress::Copied(bytes));

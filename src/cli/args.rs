@@ -1,6 +1,7 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
 mod attack;
+mod guard;
 mod perms;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Mode;
 pub use attack::Attack;
+pub use guard::Guard;
 pub use perms::Perms;
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
@@ -107,6 +109,9 @@ pub enum Verb {
     /// Show owner and mode of everything in the jail, each with its reason, or repair them.
     #[command(after_help = perms::EXAMPLES)]
     Perms(Perms),
+    /// Keep the host's own copy of a service from being started by accident, or undo that.
+    #[command(after_help = guard::EXAMPLES)]
+    Guard(Guard),
     /// Turn protections off by halves until a test passes, and name what breaks it.
     #[command(
         after_help = "Examples:\n  gaoler bisect named -- dig @127.0.0.1 -p 53 example.org SOA +tries=1\n  \
@@ -157,6 +162,12 @@ pub enum Verb {
     /// The process that starts the jails of an attack.
     #[command(hide = true)]
     AttackWorker,
+    /// Compare a running jail with what was started: what its supervisor has done now and then.
+    #[command(hide = true)]
+    Attest {
+        /// The jail's name.
+        name: String,
+    },
     /// What `start` leaves running beside a jail.
     #[command(hide = true)]
     Supervise(Beside),

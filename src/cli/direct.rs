@@ -1,4 +1,4 @@
-//! The two verbs that start a jail, read without clap: building the whole command line's
+//! The verbs that start and watch a jail, read without clap: building the whole command line's
 //! definitions costs more than the launch, and the supervisor would carry it in memory for as
 //! long as it lives. Anything but the plain form is left to clap.
 
@@ -17,10 +17,12 @@ pub(super) enum Direct {
     },
     /// `supervise NAME`
     Supervise { places: Places, name: String },
+    /// `attest NAME`
+    Attest { places: Places, name: String },
 }
 
 /// Reads `[--etc DIR] [--state DIR] [--run DIR] run NAME [--exec]` and the same with
-/// `supervise NAME`. `None` for everything else, mistakes included: clap words them.
+/// `supervise NAME` or `attest NAME`. `None` for everything else, mistakes included: clap words them.
 pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct> {
     let mut places = Places::default();
     let mut arguments = arguments.skip(1);
@@ -30,7 +32,7 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
             "--etc" => &mut places.etc,
             "--state" => &mut places.state,
             "--run" => &mut places.run,
-            verb @ ("run" | "supervise") => break verb.to_owned(),
+            verb @ ("run" | "supervise" | "attest") => break verb.to_owned(),
             _ => return None,
         };
         *place = arguments.next()?.into();
@@ -48,6 +50,7 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     let name = name?;
     Some(match verb.as_str() {
         "run" => Direct::Run { places, name, exec },
+        "attest" => Direct::Attest { places, name },
         _ => Direct::Supervise { places, name },
     })
 }
@@ -70,6 +73,7 @@ mod tests {
             "gaoler run --exec named",
             "gaoler --etc /a --state /b --run /c run named --exec",
             "gaoler --run /c supervise named",
+            "gaoler --run /c attest named",
         ] {
             let clap = Arguments::try_parse_from(words(text)).expect("clap takes it");
             let wanted = Places {
@@ -83,6 +87,9 @@ mod tests {
                 }
                 (Some(Direct::Supervise { places, name }), Verb::Supervise(named)) => {
                     assert_eq!((places, name), (wanted, named.name));
+                }
+                (Some(Direct::Attest { places, name }), Verb::Attest { name: named }) => {
+                    assert_eq!((places, name), (wanted, named));
                 }
                 other => panic!("{text}: {other:?}"),
             }

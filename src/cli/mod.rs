@@ -7,6 +7,7 @@ mod attacks;
 mod checks;
 mod completions;
 mod direct;
+mod guards;
 mod output;
 mod perms;
 mod sarif;
@@ -63,6 +64,7 @@ pub fn main() -> ExitCode {
             let mode = if exec { Mode::Exec } else { Mode::Supervised };
             verbs::run(&places, &name, mode).map(exit_code_of)
         }
+        Some(Direct::Attest { places, name }) => attest(&places, &name),
         Some(Direct::Supervise { places, name }) => supervise(&places, &name, Mode::Supervised),
         None => perform(Arguments::parse()),
     };
@@ -209,6 +211,19 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(asked.json, &found, || perms::permissions(&found))?;
             Ok(if found.drift.is_empty() { 0 } else { FINDINGS })
         }
+        Verb::Guard(asked) => {
+            let found = match (asked.undo, asked.status) {
+                (true, _) => verbs::guard_undo(&places, &asked.name)?,
+                (false, true) => verbs::guard_status(&places, &asked.name)?,
+                (false, false) => verbs::guard(&places, &asked.name, &report)?,
+            };
+            output.show(asked.json, &found, || guards::guarded(&found))?;
+            Ok(if found.holds || asked.undo {
+                0
+            } else {
+                FINDINGS
+            })
+        }
         Verb::Bisect(bisect) => {
             let json = bisect.json;
             let options = BisectOptions {
@@ -268,6 +283,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
         }
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
+        Verb::Attest { name } => attest(&places, &name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
 }
@@ -342,6 +358,13 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
         Ok(())
     };
     verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
+}
+
+/// Lines for the supervisor, which logs them.
+fn attest(places: &Places, name: &str) -> Result<u8> {
+    let told = verbs::attest(places, name).inspect_err(|error| say_line(&error.to_string()))?;
+    told.iter().for_each(|line| say_line(line));
+    Ok(0)
 }
 
 /// Until whoever started this has a tracer at the service. If that one is gone, nobody waits for

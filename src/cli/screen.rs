@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::specs::shown;
 use super::{checks, traces, whys};
 use crate::audit::Severity;
 use crate::build::{Built, EntryKind};
@@ -386,10 +387,16 @@ pub(super) fn stopped(name: &str, ran: bool) -> String {
 /// `status`.
 pub(super) fn status(status: &Status) -> String {
     match (status.pid, status.uptime_s, status.generation) {
-        (Some(pid), Some(uptime), Some(generation)) => format!(
-            "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
-            status.name
-        ),
+        (Some(pid), Some(uptime), Some(generation)) => {
+            let mut text = format!(
+                "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
+                status.name
+            );
+            for drift in &status.drift {
+                line(&mut text, "DRIFT", &shown(drift));
+            }
+            text
+        }
         _ => {
             let last = status
                 .last

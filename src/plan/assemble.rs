@@ -86,6 +86,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
         forks: inputs.spec.service.forks,
         steps: plan.steps,
         lacking: plan.lacking,
+        check_every_s: inputs.spec.check.every_s,
     })
 }
 

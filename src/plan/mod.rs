@@ -42,6 +42,8 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// Protections that were wanted but that this host lacks, with the reason.
     pub lacking: Vec<String>,
+    /// Seconds from one comparison of the running jail with this to the next; 0 for never.
+    pub check_every_s: u32,
 }
 
 impl Plan {

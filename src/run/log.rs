@@ -171,6 +171,14 @@ impl Relay {
             "{} messages were lost here: this log did not take them",
             self.untold
         );
+        if self.tell(&text) {
+            self.untold = 0;
+        }
+    }
+
+    /// A word of gaoler's own about the jail (`daemon.warning`), which is not counted either.
+    /// Answers whether the log took it.
+    pub fn tell(&mut self, text: &str) -> bool {
         let message = Message {
             priority: DAEMON_WARNING,
             timestamp: None,
@@ -181,9 +189,7 @@ impl Relay {
         let own = std::process::id().cast_signed();
         let format = self.sink.format();
         write(&message, format, &self.jail, own, &mut self.output);
-        if self.sink.send(&mut self.output) {
-            self.untold = 0;
-        }
+        self.sink.send(&mut self.output)
     }
 }
 

@@ -3,9 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod attempt;
+mod attest;
 pub mod cgroup;
 mod child;
 mod complaints;
+pub mod events;
 mod init;
 mod landlock;
 pub mod launch;
@@ -20,6 +22,7 @@ pub mod readiness;
 mod scratch;
 mod start_calls;
 mod start_helper;
+pub mod started;
 pub mod state;
 pub mod supervise;
 mod warm_up;

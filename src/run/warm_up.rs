@@ -121,6 +121,7 @@ mod tests {
                 reason: String::new(),
             }],
             lacking: Vec::new(),
+            check_every_s: 0,
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 /// The rules of `check` whose findings can be accepted: the table of the audit, which is tested to
 /// be the same.
-pub const CHECKS: [&str; 78] = [
+pub const CHECKS: [&str; 80] = [
     "accepted.expired",
     "accepted.idle",
     "elf.cet",
@@ -19,6 +19,7 @@ pub const CHECKS: [&str; 78] = [
     "elf.stack",
     "elf.stack-protector",
     "elf.writable-code",
+    "host.guard",
     "host.login-shell",
     "host.outside",
     "host.same-number",
@@ -33,6 +34,7 @@ pub const CHECKS: [&str; 78] = [
     "live.init",
     "live.mapping",
     "live.mount",
+    "live.mount-change",
     "live.namespace",
     "live.no-new-privs",
     "live.root",
@@ -149,7 +151,12 @@ impl Date {
     /// The day that it is now, by the machine's clock.
     pub fn today() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        Self::of_days(since.map_or(0, |since| since.as_secs() / DAY))
+        Self::at(since.map_or(0, |since| since.as_secs()))
+    }
+
+    /// The day of a time, in seconds since 1970-01-01.
+    pub fn at(seconds: u64) -> Self {
+        Self::of_days(seconds / DAY)
     }
 
     /// The day that comes so many days after 1970-01-01.

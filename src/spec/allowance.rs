@@ -53,6 +53,7 @@ impl Allowance {
             ports,
             limits: _,
             protections: _,
+            check: _,
             accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();

@@ -42,6 +42,7 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         exercises: pick(&mine.exercises, &first.exercises, new.exercises),
         limits: pick(&mine.limits, &first.limits, new.limits),
         protections: pick(&mine.protections, &first.protections, new.protections),
+        check: pick(&mine.check, &first.check, new.check),
         accepted: mine.accepted.clone(),
     };
     one_thing_each(&mut spec, mine);

@@ -11,6 +11,7 @@ mod keep;
 mod names;
 mod parse;
 mod pattern;
+mod schedule;
 mod service;
 mod types;
 mod write;

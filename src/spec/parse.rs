@@ -79,6 +79,7 @@ impl Problems<'_> {
                 seccomp: protections.seccomp,
                 uts_namespace: protections.uts_namespace,
             },
+            check: self.schedule(document.check.every.as_ref()),
             accepted: self.all_accepted(&document.accepted),
         }
     }

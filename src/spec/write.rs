@@ -9,7 +9,8 @@ use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
     Accepted, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise, FileKind,
-    FileRule, Limits, PortRule, Protections, Protocol, Reload, ScratchRule, Service, Spec,
+    FileRule, Limits, PortRule, Protections, Protocol, Reload, Schedule, ScratchRule, Service,
+    Spec,
 };
 use crate::sys::{calls, caps, families};
 
@@ -39,6 +40,7 @@ pub fn to_toml(spec: &Spec) -> String {
     file.allow(spec);
     file.limits(&spec.limits);
     file.protections(&spec.protections);
+    file.check(spec.check);
     file.accepted(&spec.accepted);
     file.text
 }
@@ -221,6 +223,16 @@ impl File {
         self.number_if_set("file_size_bytes", limits.file_size);
         self.number_if_set("memory_bytes", limits.memory);
         self.number_if_set("processes", limits.processes);
+    }
+
+    /// Only what is not usual.
+    fn check(&mut self, schedule: Schedule) {
+        if schedule != Schedule::default() {
+            let comment =
+                "How often the running jail is compared with what was started, or \"off\".";
+            self.section("[check]", &[comment]);
+            self.key("every", quoted(&schedule.to_string()));
+        }
     }
 
     fn protections(&mut self, protections: &Protections) {

@@ -20,7 +20,7 @@ pub struct Isolation {
     pub child_pid: bool,
 }
 
-/// Moves the calling process, which must have one thread, into new namespaces.
+/// Moves the calling thread, and what it starts from now on, into new namespaces.
 ///
 /// # Errors
 /// As `unshare(2)`: `EPERM` without CAP_SYS_ADMIN.
@@ -35,6 +35,17 @@ pub fn leave(isolation: Isolation) -> Result<()> {
     // SAFETY: what makes unshare(2) unsafe is CLONE_FILES, which would take this thread's
     // descriptors away from owners in other threads; none of the four flags is that one.
     unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+/// Gives the calling thread a root, a working directory and a umask of its own, which it may have
+/// shared with others: `setns(2)` demands it of who enters a mount namespace.
+///
+/// # Errors
+/// As `unshare(2)`.
+pub fn own_directory() -> Result<()> {
+    // SAFETY: what makes unshare(2) unsafe is CLONE_FILES, which would take this thread's
+    // descriptors away from owners in other threads; CLONE_FS is not that one.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FS) }
 }
 
 /// Switches the loopback interface on, which a new network namespace has switched off. The kernel

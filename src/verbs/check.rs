@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Event, Places, Report as Events, jail, must_be_root, scan, unseen};
+use super::{Event, Places, Report as Events, guard, jail, must_be_root, scan, unseen};
 use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
 use crate::learn;
 use crate::plan::Mode;
-use crate::run::Ended;
 use crate::run::state::{Last, State};
+use crate::run::{Ended, started};
 use crate::spec::{Date, Spec};
 use crate::{Error, Result};
 
@@ -65,10 +65,16 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
     if look.live || look.exercise {
         let state = present(name, running, jail.generation, look)?;
         if look.live {
-            seen = Some(live::look(&state, &jail.plan, &jail.tree, &jail.manifest)?);
+            seen = Some(live::look(
+                &state,
+                &jail.plan,
+                &jail.tree,
+                &jail.manifest,
+                started::mounts(&directory).as_deref(),
+            )?);
         }
         if look.exercise {
-            failed = Some(exercise(name, &spec, &state, report)?);
+            failed = Some(exercise(places, &spec, &state, report)?);
         }
     }
     let facts = facts(places, &jail)?;
@@ -97,6 +103,7 @@ fn facts(places: &Places, jail: &jail::Jail) -> Result<Facts> {
     if let Ok(trace) = learn::load(&places.trace(name)) {
         around.unseen = unseen::of(&jail.spec, &trace);
     }
+    around.unguarded = guard::problems(places, name)?;
     around.killed_by = match Last::load(&places.runtime(name)).map(|last| last.ended) {
         Some(Ended::Killed(signal)) => Some(signal),
         Some(Ended::Exited(_)) | None => None,
@@ -133,11 +140,12 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
 /// Runs the exercises of the spec, one after another. Those of the start have passed when it is
 /// over, and are not repeated: what they need may be refused by now.
 fn exercise(
-    name: &str,
+    places: &Places,
     spec: &Spec,
     state: &State,
     report: &Events<'_>,
 ) -> Result<Vec<FailedExercise>> {
+    let name = &spec.name;
     if spec.exercises.is_empty() {
         return Err(
             Error::new(format!("check {name}"), "its spec has no exercise").hint(format!(
@@ -159,7 +167,9 @@ fn exercise(
             }
             continue;
         }
-        if let Err((why, output)) = learn::try_out(exercise, state.service.pid) {
+        let pid = state.service.pid;
+        let tried = guard::past(places, || Ok(learn::try_out(exercise, pid)))?;
+        if let Err((why, output)) = tried {
             failed.push(FailedExercise {
                 name: exercise.name.clone(),
                 why,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::guard as guarded;
 use super::stamp::{Compiled, Stamp};
 use super::{Event, Incomplete, Places, Report, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
@@ -42,6 +43,16 @@ pub struct Jail {
     pub manifest: Manifest,
     /// The compiled plan.
     pub plan: Plan,
+}
+
+/// The spec that a generation's tree was built from.
+///
+/// # Errors
+/// It is gone, or none.
+pub(super) fn spec_of_tree(tree: &Path) -> Result<Spec> {
+    let path = directory_of(tree)?.join(SPEC_COPY);
+    let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
+    spec::parse(&text, &path.display().to_string())
 }
 
 /// Reads the spec of a jail.
@@ -141,11 +152,13 @@ fn build_spec(
         }
         Ok(files)
     };
+    let modes = guarded::modes(places)?;
     let request = Request {
         spec,
         account: &account,
         state: &places.state,
         in_use: &in_use,
+        modes: &modes,
         beside: &beside,
     };
     let progress = |progress| {
@@ -401,7 +414,13 @@ pub fn standalone(
     incomplete.judge_spec(&spec)?;
     let account = Account::of(&spec)?;
     report(Event::Doing(format!("building {}", directory.display())));
-    let made = build::standalone(&spec, &account, directory, &|_| ())?;
+    let made = build::standalone(
+        &spec,
+        &account,
+        directory,
+        &guarded::modes(places)?,
+        &|_| (),
+    )?;
     for path in &made.left_out {
         report(Event::Note(format!(
             "{} cannot be copied and is left out",

@@ -12,7 +12,9 @@ use super::incomplete::Incomplete;
 use super::merge::Before;
 use super::trace::reached;
 use super::user::{self, Wish};
-use super::{Event, Healed, Places, Report, handover, heal, jail, must_be_root, ports, valid_name};
+use super::{
+    Event, Healed, Places, Report, guard, handover, heal, jail, must_be_root, ports, valid_name,
+};
 use crate::build::{GENERATIONS, State};
 use crate::learn::coverage::Coverage;
 use crate::learn::{self, Trace};
@@ -108,6 +110,10 @@ pub struct Learned {
 pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     valid_name(&options.name)?;
     must_be_root(&format!("learn {}", options.name))?;
+    guard::past(places, || learn_here(places, options, report))
+}
+
+fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     let path = places.spec(&options.name);
     if path.exists() && !options.again && !options.merge {
         return Err(is_there_already(&options.name, &path));

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::preflight::Copies;
 use super::supervisor::Supervisor;
-use super::{Event, Jail, Places, Report, jail, ports, preflight, readiness};
+use super::{Event, Jail, Places, Report, attest, guard, jail, ports, preflight, readiness};
 use crate::error::Kind;
-use crate::host::{command, process};
+use crate::host::command;
 use crate::plan::{Mode, Plan};
-use crate::run::state::{self, Last, ProcessName, State};
+use crate::run::state::{self, ProcessName, State};
 use crate::run::supervise::{self, Stage, Supervision};
 use crate::run::{Ended, launch, leftover};
 use crate::spec::{Reload, Spec};
@@ -31,23 +31,6 @@ const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
-
-/// Whether a jail runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
-    /// The jail's name.
-    pub name: String,
-    /// `running` or `stopped`.
-    pub state: &'static str,
-    /// The service's pid on the host.
-    pub pid: Option<i32>,
-    /// The generation that runs, or that would.
-    pub generation: Option<u64>,
-    /// Seconds since the service started.
-    pub uptime_s: Option<u64>,
-    /// How it ended last, if it does not run.
-    pub last: Option<String>,
-}
 
 /// What the supervisor tells `start`, as lines of JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -184,6 +167,7 @@ fn supervise_announced(
         foreground: false,
         host_log: places.trial().is_none(),
         log_file: &log_file(places, name),
+        attest: &attest::words(places, name, mode),
     };
     supervise::supervise(&supervision, listener, &mut |stage| match stage {
         Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
@@ -235,6 +219,7 @@ fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
         foreground: true,
         host_log: places.trial().is_none(),
         log_file: &log_file(places, name),
+        attest: &attest::words(places, name, mode),
     };
     supervise::supervise(&supervision, None, &mut |_| Ok(()))
 }
@@ -286,7 +271,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     };
     report(Event::Doing(format!("stopping {name}")));
     loop {
-        end(&spec, &state)?;
+        end(places, &spec, &state)?;
         let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive()) else {
             return leftover::remove(&directory, &state).map(|()| true);
         };
@@ -298,7 +283,7 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
 }
 
 /// Ends the process that is the service.
-fn end(spec: &Spec, state: &State) -> Result<()> {
+fn end(places: &Places, spec: &Spec, state: &State) -> Result<()> {
     let doing = || format!("stop {}", spec.name);
     let pid = Pid::from_raw(state.service.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
     let handle = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -307,8 +292,8 @@ fn end(spec: &Spec, state: &State) -> Result<()> {
     };
     let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
     if state.service.is_alive() {
-        let asked = !spec.service.stop.is_empty()
-            && command::run(&spec.service.stop, patience)?.succeeded();
+        let own = || command::run(&spec.service.stop, patience);
+        let asked = !spec.service.stop.is_empty() && guard::past(places, own)?.succeeded();
         let gone = asked && wait_for_end(state.service, patience);
         for (signal, patience) in [(SIGTERM, patience), (SIGKILL, CLEAN_UP_TIMEOUT)] {
             if gone || !state.service.is_alive() {
@@ -372,7 +357,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
         );
     };
     report(Event::Doing("testing the configuration".to_owned()));
-    preflight::configuration_is_good(name, &spec.service.config_test)
+    let test = &spec.service.config_test;
+    guard::past(places, || preflight::configuration_is_good(name, test))
         .map_err(|error| error.kind(Kind::Failed))?;
     match &spec.service.reload {
         None => Err(Error::usage(doing(), "its spec knows no way")
@@ -389,7 +375,8 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             sys::signals::send(handle, *signal).doing(doing)
         }
         Some(Reload::Command(words)) => {
-            let outcome = command::run(words, Duration::from_secs(60))?;
+            let run = || command::run(words, Duration::from_secs(60));
+            let outcome = guard::past(places, run)?;
             if outcome.succeeded() {
                 return Ok(());
             }
@@ -402,34 +389,4 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             )
         }
     }
-}
-
-/// Whether the jail runs. What an ended one has left is removed, where that may be done.
-///
-/// # Errors
-/// There is no such jail.
-pub fn status(places: &Places, name: &str) -> Result<Status> {
-    jail::load_spec(places, name)?;
-    let directory = places.runtime(name);
-    leftover::clear_if_free(&directory);
-    let current =
-        crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
-    Ok(match State::running(&directory)? {
-        Some(state) => Status {
-            name: name.to_owned(),
-            state: "running",
-            pid: Some(state.service.pid),
-            generation: Some(state.generation),
-            uptime_s: Some(process::uptime_s(state.service.start_time)?),
-            last: None,
-        },
-        None => Status {
-            name: name.to_owned(),
-            state: "stopped",
-            pid: None,
-            generation: current,
-            uptime_s: None,
-            last: Last::load(&directory).map(|last| last.ended.to_string()),
-        },
-    })
 }

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod attack;
+mod attest;
 mod bisect;
 mod check;
 mod closure;
 mod elsewhere;
+mod guard;
 mod handover;
 mod heal;
 mod incomplete;
@@ -23,6 +25,7 @@ mod readiness;
 mod scan;
 mod spec;
 mod stamp;
+mod status;
 mod supervisor;
 mod trace;
 mod trial;
@@ -35,17 +38,20 @@ mod worker;
 use std::path::{Path, PathBuf};
 
 pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
+pub use attest::attest;
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
+pub use guard::{Guarded, guard, guard_status, guard_undo};
 pub use heal::{Healed, heal};
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{Beginning, LearnOptions, Learned, learn};
-pub use lifecycle::{Announcement, Status, reload, run, start, status, stop, supervise};
+pub use lifecycle::{Announcement, reload, run, start, stop, supervise};
 pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use perms::{Drifted, Permissions, perms, perms_script};
 pub use scan::{Report as ScanReport, scan};
 pub use spec::{spec_diff, spec_show};
+pub use status::{Status, status};
 pub use trace::{ShownTrace, trace_show};
 pub use trial::{Way, killed_trial, trial_worker};
 pub use up::{Up, UpOptions, up};
@@ -106,6 +112,14 @@ impl Places {
     pub(crate) fn trial(&self) -> Option<&str> {
         let name = self.state.parent()?.file_name()?.to_str()?;
         name.starts_with(TRIAL).then_some(name)
+    }
+
+    /// The state in which the guards of jails are recorded: these, and outside of a trial's.
+    pub(crate) fn guards(&self) -> &Path {
+        match (self.trial(), self.state.ancestors().nth(2)) {
+            (Some(_), Some(real)) => real,
+            _ => &self.state,
+        }
     }
 
     /// What `minimize` knows before it is done.

@@ -1,6 +1,6 @@
 //! `trace show`: what was seen when a service was learned, and why that can be trusted.
 
-mod packages;
+pub(super) mod packages;
 mod reached;
 
 use std::path::{Path, PathBuf};

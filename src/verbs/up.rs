@@ -1,8 +1,8 @@
 //! `up`: learn if there is no spec, build, start, check. Done a second time it changes nothing.
 
 use super::{
-    Event, Jail, LearnOptions, Places, Report, check, heal, jail, learn, lifecycle, must_be_root,
-    preflight, valid_name,
+    Event, Jail, LearnOptions, Places, Report, check, guard, heal, jail, learn, lifecycle,
+    must_be_root, preflight, valid_name,
 };
 use crate::build::Built;
 use crate::error::Kind;
@@ -55,7 +55,8 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
         let spec = jail::load_spec(places, name)?;
         if trace.is_none() {
             report(Event::Doing("testing the configuration".to_owned()));
-            preflight::configuration_is_good(name, &spec.service.config_test)?;
+            let test = &spec.service.config_test;
+            guard::past(places, || preflight::configuration_is_good(name, test))?;
         }
     }
     report(Event::Doing(format!("building the root tree of {name}")));

@@ -132,6 +132,7 @@ impl Place {
                 account,
                 state: &state,
                 in_use: &[],
+                modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
             },
             &quiet,

@@ -46,6 +46,7 @@ fn three_generations_are_kept_and_those_in_use() {
             account: &account,
             state: &state,
             in_use: &in_use,
+            modes: &[],
             beside: &|_, _| Ok(Vec::new()),
         };
         build(&request, &quiet).unwrap();
@@ -91,6 +92,7 @@ fn the_second_of_two_builds_waits() {
                 account: &account,
                 state: &state,
                 in_use: &[],
+                modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
             };
             build(&request, &|progress| {
@@ -132,6 +134,7 @@ fn what_lies_beside_the_manifest_comes_with_its_generation_or_not_at_all() {
             account: &account,
             state: &state,
             in_use: &[],
+            modes: &[],
             beside,
         };
         build(&request, &quiet)

@@ -88,7 +88,7 @@ fn named_answers_from_a_standalone_tree_by_its_own_chroot_and_by_chroot_8() {
     let account = Account::of(&spec).unwrap();
     let configuration = with_configuration(&place, &mut spec, &account);
     let tree = place.path("tree");
-    let built = standalone(&spec, &account, &tree, &quiet).unwrap();
+    let built = standalone(&spec, &account, &tree, &[], &quiet).unwrap();
     assert_eq!(drift(&tree, &built.manifest).unwrap(), []);
     assert_eq!(built.left_out, [] as [std::path::PathBuf; 0]);
     // The tree must not lean on what it was made from.
@@ -140,18 +140,18 @@ fn only_an_empty_directory_of_roots_is_filled() {
     let tree = place.path("tree");
     fs::create_dir(&tree).unwrap();
     fs::set_permissions(&tree, fs::Permissions::from_mode(0o777)).unwrap();
-    let error = standalone(&spec, &somebody(), &tree, &quiet)
+    let error = standalone(&spec, &somebody(), &tree, &[], &quiet)
         .unwrap_err()
         .to_string();
     assert!(error.contains("everybody can write to it"), "{error}");
     fs::set_permissions(&tree, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(tree.join("precious"), "").unwrap();
-    let error = standalone(&spec, &somebody(), &tree, &quiet)
+    let error = standalone(&spec, &somebody(), &tree, &[], &quiet)
         .unwrap_err()
         .to_string();
     assert!(error.contains("not an empty directory"), "{error}");
     fs::remove_file(tree.join("precious")).unwrap();
-    standalone(&spec, &somebody(), &tree, &quiet).unwrap();
+    standalone(&spec, &somebody(), &tree, &[], &quiet).unwrap();
     let ran = Command::new("chroot")
         .arg(&tree)
         .arg("/bin/true")
@@ -180,7 +180,7 @@ fn a_writable_bind_is_copied_with_its_state() {
     spec.binds = vec![bind(&data, true)];
     spec.files = vec![file(data.join("deep/state"), FileKind::Data)];
     let tree = place.path("tree");
-    let built = standalone(&spec, &somebody(), &tree, &quiet).unwrap();
+    let built = standalone(&spec, &somebody(), &tree, &[], &quiet).unwrap();
     let inside = tree.join(data.strip_prefix("/").unwrap());
     assert_eq!(fs::read_to_string(inside.join("link")).unwrap(), "kept");
     assert_eq!(

@@ -98,6 +98,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
     perms(&jail, &mut see);
+    see("guard", &jail.json(&["guard", "nap", "--status", "--json"]));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     see("check without a name", &jail.json(&["check", "--json"]));
     drop(listener);
@@ -122,6 +123,15 @@ fn the_documented_keys_are_those_that_are_printed() {
     for line in std::fs::read_to_string(manifest).unwrap().lines() {
         see("manifest", &serde_json::from_str(line).unwrap());
     }
+
+    let event = gaoler::run::events::Event {
+        time: String::new(),
+        jail: String::new(),
+        event: String::new(),
+        pid: None,
+        detail: String::new(),
+    };
+    see("events", &serde_json::to_value(event).unwrap());
 
     let documented = documented(&repository("docs/json.md"));
     for (section, keys) in &seen {

@@ -17,6 +17,7 @@ mod chroot;
 mod debian;
 mod endings;
 mod growth;
+mod guarding;
 mod heal;
 mod logging;
 mod options;

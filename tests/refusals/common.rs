@@ -217,7 +217,7 @@ impl Place {
         let left: Vec<PathBuf> = files(&self.run())
             .into_iter()
             .filter(|path| {
-                !["last.json", "lock"]
+                !["last.json", "lock", "events.jsonl"]
                     .iter()
                     .any(|name| path.ends_with(name))
             })

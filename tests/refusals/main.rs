@@ -7,6 +7,7 @@ mod common;
 mod complaints;
 mod daemons;
 mod disks;
+mod drift;
 mod hostile;
 mod launch;
 mod learning;

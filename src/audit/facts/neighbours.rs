@@ -63,6 +63,8 @@ pub struct Around {
     pub unseen: Vec<Unseen>,
     /// See [`Facts::killed_by`].
     pub killed_by: Option<i32>,
+    /// See [`Facts::unguarded`].
+    pub unguarded: Vec<String>,
 }
 
 pub(super) fn add(facts: &mut Facts, spec: &Spec, around: Around) -> Result<()> {
@@ -74,6 +76,7 @@ pub(super) fn add(facts: &mut Facts, spec: &Spec, around: Around) -> Result<()> 
     facts.jails = around.jails;
     facts.unseen = around.unseen;
     facts.killed_by = around.killed_by;
+    facts.unguarded = around.unguarded;
     facts.foreign_sockets = around.foreign_sockets;
     Ok(())
 }

@@ -71,10 +71,15 @@ pub(super) const WARNINGS: &[Principle] = &[
         "a path is the same inside and outside",
         ("tests/jail/zones.rs", "a_directory_of_relative_zones"),
     ),
-    by_rules(
+    built_in(
         "chmod 000 the installed copy, so that you don't accidentally run the non-chrooted one",
-        &["host.outside"],
-    ),
+        "gaoler guard does it so that it survives upgrades, masks the units, and undoes both",
+        (
+            "tests/jail/guarding.rs",
+            "the_hosts_copy_is_guarded_and_everything_of_gaolers_works",
+        ),
+    )
+    .and(&["host.guard", "host.outside"]),
     built_in(
         "only two parts of the package have to live inside",
         "the tree holds what the spec lists and what that loads",

@@ -30,6 +30,11 @@ const SPOILT: &[(&str, Spoil)] = &[
     ("elf.writable-code", |case| {
         case.elf().text_relocations = true
     }),
+    ("host.guard", |case| {
+        case.facts
+            .unguarded
+            .push("it has mode 0755 again".to_owned())
+    }),
     ("host.login-shell", |case| {
         case.facts.user.as_mut().unwrap().shell = "/bin/bash".to_owned();
     }),
@@ -64,6 +69,9 @@ const SPOILT: &[(&str, Spoil)] = &[
     }),
     ("live.mapping", |case| case.process().writable_code = 1),
     ("live.mount", |case| case.live.mounts[0].options.clear()),
+    ("live.mount-change", |case| {
+        case.live.started_mounts = Some(Vec::new());
+    }),
     ("live.namespace", |case| case.process().namespaces[1] = 2),
     ("live.no-new-privs", |case| {
         case.thread().no_new_privs = false

@@ -267,6 +267,7 @@ pub(super) fn clean() -> Case {
             forks: false,
             steps: steps.into_iter().map(planned).collect(),
             lacking: Vec::new(),
+            check_every_s: 0,
         },
         drift: Vec::new(),
         facts: Facts {
@@ -289,6 +290,7 @@ pub(super) fn clean() -> Case {
             tree: (1, 2),
             host_namespaces: vec![1, 2, 3, 4],
             processes: vec![init, process],
+            started_mounts: Some(vec![root.clone()]),
             mounts: vec![root],
             serving: true,
             ..Live::default()

@@ -31,6 +31,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         exercises,
         limits,
         protections,
+        check,
         accepted,
         ..
     } = spec;
@@ -49,6 +50,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         .for_each(|accepted| items.accepted(accepted));
     items.limits(limits);
     items.protections(protections);
+    items.set(Cost::Protection, "check.every", check);
     items.0
 }
 

@@ -30,7 +30,15 @@ pub(super) struct Document {
     #[serde(default)]
     pub protections: ProtectionsTable,
     #[serde(default)]
+    pub check: CheckTable,
+    #[serde(default)]
     pub accepted: Vec<AcceptedTable>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CheckTable {
+    pub every: Option<Text>,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::document::{AcceptedTable, CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
 use super::problem::Problems;
 use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
-use crate::spec::{Accepted, CHECKS, CallRule, Date, Evidence, Exercise, PortRule, Ready};
+use crate::spec::{
+    Accepted, CHECKS, CallRule, Date, Evidence, Exercise, PortRule, Ready, Schedule,
+};
 use crate::sys::calls;
 
 /// The longest name of a jail or exercise, bytes.
@@ -49,6 +51,19 @@ impl Problems<'_> {
             let hint = "leave it out, or as gaoler writes it: \"person\", \"rule: FILE\", \"observed: start 1, serve 2, by PROGRAM\"";
             self.add_with_hint(text.span(), title, hint);
             Evidence::Person
+        })
+    }
+
+    /// How often the running jail is compared with what was started.
+    pub fn schedule(&mut self, text: Option<&Text>) -> Schedule {
+        let Some(text) = text else {
+            return Schedule::default();
+        };
+        Schedule::read(text.get_ref()).unwrap_or_else(|| {
+            let title = format!("`{}` is no time between checks", shown(text.get_ref()));
+            let hint = "as in \"90s\", \"5m\" or \"1h\", from a second to a day; or \"off\"";
+            self.add_with_hint(text.span(), title, hint);
+            Schedule::default()
         })
     }
 

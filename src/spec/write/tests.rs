@@ -63,6 +63,7 @@ fn named_like() -> Spec {
         evidence: Evidence::Person,
     };
     Spec {
+        check: Schedule::default(),
         accepted: Vec::new(),
         name: "named".to_owned(),
         incomplete: Some("2 stops were lost".to_owned()),

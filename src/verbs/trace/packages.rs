@@ -51,6 +51,25 @@ pub(super) fn owning(root: &Path, program: &Path) -> Packages {
     found
 }
 
+/// The names that the packages of the system at `root` have for `program`: none if none owns it.
+pub(in crate::verbs) fn names_in_lists(root: &Path, program: &Path) -> Vec<PathBuf> {
+    let names = names_of(program);
+    let mut found = BTreeSet::new();
+    let lists = fs::read_dir(root.join(LISTS))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for list in lists.map(|entry| entry.path()) {
+        if list.extension().is_none_or(|end| end != "list") {
+            continue;
+        }
+        let text = read(&list).unwrap_or_default();
+        let own = text.lines().filter(|line| names.contains(*line));
+        found.extend(own.map(PathBuf::from));
+    }
+    found.into_iter().collect()
+}
+
 /// The names that a list may have for a file: `/bin/true` is in `/usr` since Debian merged the
 /// two, and the lists of many packages do not say so.
 fn names_of(program: &Path) -> BTreeSet<String> {
@@ -118,6 +137,9 @@ mod tests {
         };
         let expected = [file("/etc/web/site", false), file("/usr/sbin/web", true)];
         assert_eq!(found.files, expected);
+        // As the package has it: dpkg looks its overrides up by that name.
+        let names = names_in_lists(&root, Path::new("/usr/sbin/web"));
+        assert_eq!(names, [Path::new("/sbin/web"), Path::new("/usr/sbin/web")]);
     }
 
     #[test]
@@ -125,6 +147,7 @@ mod tests {
         let (_directory, root) = system();
         let found = owning(&root, Path::new("/opt/web"));
         assert!(found.why_none.unwrap().contains("no Debian package owns"));
+        assert!(names_in_lists(&root, Path::new("/opt/web")).is_empty());
         fs::remove_dir_all(root.join(LISTS)).unwrap();
         let found = owning(&root, Path::new("/opt/web"));
         assert!(found.why_none.unwrap().contains("no package lists"));

@@ -43,6 +43,7 @@ pub(super) fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) ->
         forks: false,
         steps: Vec::new(),
         lacking: Vec::new(),
+        check_every_s: 0,
     };
     let subject = Weighed {
         spec: &spec,

@@ -19,6 +19,7 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
             include_str!("../phases.c"),
             &["-static", "-pthread"],
         ),
+        ("intruder", include_str!("../intruder.c"), &["-static"]),
         ("warm", include_str!("../warm.c"), &["-static"]),
     ] {
         compile(source, &directory.join(name), arguments);
@@ -43,7 +44,8 @@ pub fn compile(source: &str, output: &Path, arguments: &[&str]) {
     assert!(gcc.wait().unwrap().success());
 }
 
-/// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`, `phases`, `warm`.
+/// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`, `phases`,
+/// `intruder`, `warm`.
 pub fn program(name: &str) -> PathBuf {
     PROGRAMS.join(name)
 }

@@ -294,6 +294,10 @@ fn accepted() -> impl Strategy<Value = Vec<Accepted>> {
     })
 }
 
+fn schedule() -> impl Strategy<Value = Schedule> {
+    (0..=86_400_u32).prop_map(|every_s| Schedule { every_s })
+}
+
 pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
@@ -303,13 +307,15 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
         allow(),
         limits(),
         protections(),
-        (option::of(reason()), accepted()),
+        (option::of(reason()), accepted(), schedule()),
     );
     parts.prop_map(
-        |(name, service, exercises, tree, allow, limits, protections, (incomplete, accepted))| {
+        |(name, service, exercises, tree, allow, limits, protections, rest)| {
+            let (incomplete, accepted, check) = rest;
             Spec {
                 name,
                 incomplete,
+                check,
                 service,
                 exercises,
                 capabilities: allow.capabilities,
