@@ -7,6 +7,7 @@ pub mod cgroup;
 mod child;
 mod complaints;
 mod init;
+mod inside;
 mod landlock;
 pub mod launch;
 pub mod leftover;
