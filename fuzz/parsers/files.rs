@@ -20,6 +20,9 @@ const NAMES: [&str; 6] = [
     "lib1.so.01",
 ];
 
+/// How many places of a file are looked up, at equal distances.
+const PLACES: u64 = 16;
+
 /// Something that a cache can lead to.
 const LIBRARY: &[u8] = include_bytes!("../corpus/elf/library");
 
@@ -89,7 +92,8 @@ pub fn elf(bytes: &[u8]) {
         assert!(resolver.definers(sought, &[path.to_owned()], 2).len() <= 2);
 
         let file = File::open(file).expect("it has just been written");
-        for offset in [0, 64, 0x1000, bytes.len() as u64 / 2, u64::MAX] {
+        let parts = (0..=PLACES).map(|part| bytes.len() as u64 * part / PLACES);
+        for offset in parts.chain([u64::MAX]) {
             if let Some(found) = nearest(&file, offset)
                 && let Some((name, _)) = found.symbol
             {

@@ -209,6 +209,8 @@ static int event(pid_t pid, int status, char kind, long place, int what)
             return 0;
         forget(pid);
         ptrace(PTRACE_DETACH, pid, 0, 0);
+        if (pid == awaited) /* its execve was the call */
+            end_all();
         return -1;
     case PTRACE_EVENT_STOP:
         if (signal != SIGTRAP) {
