@@ -63,9 +63,10 @@ bench:
 # much of it is a finding.
 fuzz:
 	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
-	@set -e; for target in $(FUZZ_TARGETS); do \
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/found/$$target; \
-		$(CARGO) fuzz run --fuzz-dir fuzz --sanitizer none $$target \
+		TMPDIR=$$scratch $(CARGO) fuzz run --fuzz-dir fuzz --sanitizer none $$target \
 			fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
 			-max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=128 -print_final_stats=1; \
 	done
