@@ -16,7 +16,11 @@ BASH := $(SHARE)/bash-completion/completions
 ZSH := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 
-.PHONY: all audit bench clean demo help install lint man test
+# How long each fuzz target runs, in seconds, and which they are.
+FUZZ_SECONDS ?= 3600
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/targets/*.rs)))
+
+.PHONY: all audit bench clean demo fuzz help install lint man test
 
 all: $(BINARY)
 
@@ -30,6 +34,7 @@ help:
 	@echo 'make test     lint and every test; installs the Debian packages that they need (root)'
 	@echo 'make lint     formatting and clippy'
 	@echo 'make bench    the benchmarks'
+	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS=$(FUZZ_SECONDS); FUZZ_TARGETS="log spec" for some'
 	@echo 'make audit    licences, sources and advisories of the dependencies'
 	@echo 'make man      man pages, into $(OUT)/man'
 	@echo 'make install  program, man pages, completions: PREFIX=$(PREFIX), DESTDIR=$(DESTDIR)'
@@ -40,7 +45,7 @@ demo: $(BINARY)
 
 lint:
 	$(CARGO) fmt --check
-	rustfmt --edition 2024 --check prober/main.rs
+	rustfmt --edition 2024 --check prober/main.rs fuzz/lib.rs fuzz/targets/*.rs
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 # The last lines are cargo's own.
@@ -52,6 +57,19 @@ test:
 
 bench:
 	$(CARGO) bench --locked
+
+# Stable Rust does: without a sanitizer, the code being safe outside of src/sys. What is found new is
+# kept in fuzz/found, not among the seeds. Memory is limited, because a file that makes gaoler take
+# much of it is a finding.
+fuzz:
+	command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@set -e; scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/found/$$target; \
+		TMPDIR=$$scratch $(CARGO) fuzz run --fuzz-dir fuzz --sanitizer none $$target \
+			fuzz/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) \
+			-max_len=16384 -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=128 -print_final_stats=1; \
+	done
 
 # The advisories are a git repository that must be fetched; where that cannot be, the rest is
 # checked all the same.

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// Files worked on at once: more only queue up at the disk.
 const MOST_WORKERS: usize = 4;
 
-/// Runs `work` over `items` on a few threads, in no order. The first items are begun first: put
-/// those that take longest there.
+/// Runs `work` over `items` on a few threads, in no order, and on fewer where no more can be had.
+/// The first items are begun first: put those that take longest there.
 ///
 /// # Errors
 /// The first of `work`'s, which ends it.
@@ -40,7 +40,9 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
         results
     };
     let results = thread::scope(|scope| {
-        let handles: Vec<_> = (1..workers).map(|_| scope.spawn(run)).collect();
+        let handles: Vec<_> = (1..workers)
+            .map_while(|_| thread::Builder::new().spawn_scoped(scope, run).ok())
+            .collect();
         let mut results = run();
         for handle in handles {
             match handle.join() {

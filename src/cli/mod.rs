@@ -30,7 +30,7 @@ use crate::verbs::{
     self, Beginning, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places,
     Verdict, Way,
 };
-use crate::{Error, Result, sys};
+use crate::{Doing, Error, Result, sys};
 use args::{Arguments, Learn, Named, Spec, Trace, Verb};
 use direct::Direct;
 use output::Output;
@@ -344,12 +344,15 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
     let mut announce = |word: &verbs::Announcement| {
         let mut line = serde_json::to_string(word).unwrap_or_default();
         line.push('\n');
-        // Whoever started it may be gone; the jail is not the worse for it.
-        match io::stdout()
+        let said = io::stdout()
             .write_all(line.as_bytes())
-            .and_then(|()| io::stdout().flush())
-        {
-            Ok(()) | Err(_) => {}
+            .and_then(|()| io::stdout().flush());
+        match said {
+            Ok(()) => {}
+            // Whoever started it may be gone; the jail is not the worse for it.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            // One that is still there would wait for ever.
+            Err(error) => return Err(error).doing(|| format!("tell how {name} was started")),
         }
         match word {
             verbs::Announcement::Forked(_) => return wait_for_a_line(),

@@ -3,6 +3,8 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -18,6 +20,7 @@ const TICK: Duration = Duration::from_millis(120);
 /// Both outputs of the command.
 pub(super) struct Output {
     bar: ProgressBar,
+    moving: Once,
 }
 
 impl Output {
@@ -26,7 +29,10 @@ impl Output {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
             bar.set_style(style);
         }
-        Self { bar }
+        Self {
+            bar,
+            moving: Once::new(),
+        }
     }
 
     /// Shows what is going on: a moving line on a terminal, plain lines elsewhere for what is
@@ -35,11 +41,30 @@ impl Output {
         match event {
             Event::Doing(text) => {
                 self.bar.set_message(text.clone());
-                self.bar.enable_steady_tick(TICK);
+                self.moving.call_once(|| self.move_on());
             }
             Event::Did(text) => self.line(text),
             Event::Note(text) => self.line(&format!("note: {text}")),
             Event::Warning(text) => self.line(&format!("warning: {text}")),
+        }
+    }
+
+    /// Moves the line for as long as it is there. indicatif's own way panics where no thread can be
+    /// had; then it stands still.
+    fn move_on(&self) {
+        if self.bar.is_hidden() {
+            return;
+        }
+        let bar = self.bar.downgrade();
+        let tick = move || {
+            while let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) {
+                bar.tick();
+                drop(bar);
+                thread::sleep(TICK);
+            }
+        };
+        match thread::Builder::new().spawn(tick) {
+            Ok(_) | Err(_) => {}
         }
     }
 

@@ -93,6 +93,15 @@ pub fn run(command: &[String], limit: Duration) -> Result<Outcome> {
         return Err(Error::new("run a command", "it is empty"));
     };
     let (mut reader, writer) = std::io::pipe().doing(doing)?;
+    let output = thread::Builder::new().spawn(move || {
+        let mut bytes = Vec::new();
+        let read = reader.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
+        // The rest is read too, or the command would be killed by a closed pipe.
+        read.and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
+            .map(|_| String::from_utf8_lossy(&bytes).into_owned())
+    });
+    // Before the command: where no thread can be had, nothing is run.
+    let output = output.doing(doing)?;
     let mut child = Command::new(program)
         .args(arguments)
         .env_clear()
@@ -103,13 +112,6 @@ pub fn run(command: &[String], limit: Duration) -> Result<Outcome> {
         .stderr(writer)
         .spawn()
         .doing(doing)?;
-    let output = thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = reader.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-        // The rest is read too, or the command would be killed by a closed pipe.
-        read.and_then(|_| std::io::copy(&mut reader, &mut std::io::sink()))
-            .map(|_| String::from_utf8_lossy(&bytes).into_owned())
-    });
     let exit = wait(&mut child, limit).doing(doing)?;
     // A child of its own may hold the pipe open for ever, so only what is there is taken.
     let patience = Instant::now() + Duration::from_millis(200);

@@ -63,7 +63,12 @@ pub fn said_ready(socket: BorrowedFd<'_>) -> bool {
     for _ in 0..IN_A_ROW {
         match datagram::receive(socket, &mut datagram) {
             Ok(received) => {
-                ready |= says_ready(datagram.get(..received.length).unwrap_or_default());
+                let text = datagram.get(..received.length).unwrap_or_default();
+                ready |= says_ready(if received.truncated {
+                    whole_lines(text)
+                } else {
+                    text
+                });
             }
             Err(Errno::INTR) => {}
             // Nothing more, now or ever.
@@ -71,6 +76,12 @@ pub fn said_ready(socket: BorrowedFd<'_>) -> bool {
         }
     }
     ready
+}
+
+/// Without the last line: its end may be missing.
+fn whole_lines(datagram: &[u8]) -> &[u8] {
+    let end = datagram.iter().rposition(|byte| *byte == b'\n');
+    end.and_then(|end| datagram.get(..end)).unwrap_or_default()
 }
 
 fn says_ready(datagram: &[u8]) -> bool {
@@ -107,6 +118,10 @@ mod tests {
         sender.send(b"STATUS=soon").unwrap();
         assert!(!notifications.hear());
         sender.send(&[b'x'; 3 * LONGEST]).unwrap();
+        let cut = format!("{}\nREADY=12", "x".repeat(LONGEST - 8));
+        assert_eq!(&cut.as_bytes()[LONGEST - 7..LONGEST], b"READY=1");
+        sender.send(cut.as_bytes()).unwrap();
+        assert!(!notifications.hear());
         sender.send(b"READY=1").unwrap();
         assert!(notifications.hear());
         assert!(!notifications.hear());

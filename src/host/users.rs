@@ -132,7 +132,7 @@ pub fn supplementary_groups(name: &str) -> Result<Vec<Group>> {
 /// The lines of a `passwd(5)` that are well-formed; the others are left out, as the C library
 /// does (`+` and `-` lines of NIS among them).
 pub fn parse_users(text: &str) -> impl Iterator<Item = User> + '_ {
-    text.lines().filter_map(|line| {
+    lines(text).filter_map(|line| {
         let mut fields = line.split(':');
         let name = account_name(fields.next()?)?;
         let _password = fields.next()?;
@@ -150,7 +150,7 @@ pub fn parse_users(text: &str) -> impl Iterator<Item = User> + '_ {
 
 /// The lines of a `group(5)` that are well-formed; the others are left out.
 pub fn parse_groups(text: &str) -> impl Iterator<Item = Group> + '_ {
-    text.lines().filter_map(|line| {
+    lines(text).filter_map(|line| {
         let mut fields = line.split(':');
         let name = account_name(fields.next()?)?;
         let _password = fields.next()?;
@@ -166,6 +166,12 @@ pub fn parse_groups(text: &str) -> impl Iterator<Item = Group> + '_ {
         };
         fields.next().is_none().then_some(group)
     })
+}
+
+/// Lines as the C library has them: only a line feed ends one, and a carriage return before it
+/// belongs to the last field.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n')
 }
 
 /// A name that can be in these files and on a command line.
@@ -288,6 +294,14 @@ mod tests {
         assert_eq!(groups.len(), 2);
         assert_eq!(groups[0].members, ["x", "y"]);
         assert!(groups[1].members.is_empty());
+    }
+
+    #[test]
+    fn only_a_line_feed_ends_a_line() {
+        let user = parse_users("a:x:5:5::/:/bin/sh\r\n").next().unwrap();
+        assert_eq!(user.shell, "/bin/sh\r");
+        let group = parse_groups("a:x:5:joe\r\n").next().unwrap();
+        assert_eq!(group.members, ["joe\r"]);
     }
 
     #[test]

@@ -137,11 +137,8 @@ pub fn learn(request: Request, progress: &(dyn Fn(Progress) + Sync)) -> Result<T
     let program = program(&request)?;
     let unfinished = request.unfinished.clone();
     // A thread of its own, because waiting as a tracer would reap the caller's other children.
-    let learned = std::thread::scope(|scope| {
-        let traced = scope
-            .spawn(|| runs::trace(&request, &program, progress))
-            .join();
-        traced.unwrap_or_else(|_| Err(Error::new("learn the service", "the tracer panicked")))
+    let learned = on_a_thread("learn the service", || {
+        runs::trace(&request, &program, progress)
     });
     if let Some(path) = unfinished.filter(|path| path.exists()) {
         std::fs::remove_file(&path).doing(|| format!("remove {}", path.display()))?;
@@ -160,9 +157,17 @@ pub fn follow(
     held: Held<'_>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<(Trace, Option<Error>)> {
+    on_a_thread("follow the service", || {
+        runs::follow(request, held, progress)
+    })
+}
+
+/// Does the tracer's work on a thread of its own, and waits for it.
+fn on_a_thread<T: Send>(doing: &'static str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let traced = scope.spawn(|| runs::follow(request, held, progress)).join();
-        traced.unwrap_or_else(|_| Err(Error::new("follow the service", "the tracer panicked")))
+        let traced = std::thread::Builder::new().spawn_scoped(scope, work);
+        let traced = traced.doing(|| doing)?.join();
+        traced.unwrap_or_else(|_| Err(Error::new(doing, "the tracer panicked")))
     })
 }
 

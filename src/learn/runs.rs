@@ -12,7 +12,7 @@ use super::trace::{CapabilitySource, Certificate, ExerciseRun, PathKind, Trace};
 use super::tracer::{Before, Halts, Held, Tracer};
 use super::watch::Watches;
 use super::{Progress, Request, c_library, calls, names, passes, process};
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::sys::spawn_traced::Program;
 
 /// What the certificate says of a trace whose tracer was killed.
@@ -220,7 +220,11 @@ fn session(
     let (tell, messages) = channel();
     std::thread::scope(|scope| {
         let shared = &shared;
-        scope.spawn(move || exercises::drive(request, number, &is_ready, &tell, shared, progress));
+        std::thread::Builder::new()
+            .spawn_scoped(scope, move || {
+                exercises::drive(request, number, &is_ready, &tell, shared, progress);
+            })
+            .doing(|| "start the thread that runs the exercises")?;
         let driver = Driver { ready, messages };
         let ran = (|| {
             let mut tracer = start(&shared.exercise)?;

@@ -13,17 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Carried, Word};
 use super::complaints::Complaints;
-use super::init::{self, Message};
-use super::prepare::{self, Prepared, Service};
+use super::init::Message;
+use super::inside::{Pipes, run_child};
+use super::prepare;
 use super::start_calls::StartCalls;
 use super::start_helper;
 use crate::plan::{Plan, Step};
 use crate::sys;
 use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
-
-/// Exit code of a child that could not become the service: 125 in the manual's table.
-const SETUP_FAILED: i32 = 125;
 
 const SIGKILL: i32 = 9;
 
@@ -99,13 +97,20 @@ pub(super) fn launch_given(
     let null = prepare::null()?;
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
+    let (gate, gatekeeper) = pipe()?;
     let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
+    let gate = prepare::high(gate)?;
     let side = sys::fork::fork(prepared.namespaces).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {
-        drop((errors_read, status_read));
-        run_child(&mut prepared, stdio, &null, &errors, &status)
+        drop((errors_read, status_read, gatekeeper));
+        let pipes = Pipes {
+            errors,
+            status,
+            gate,
+        };
+        run_child(&mut prepared, stdio, &null, &pipes)
     };
-    drop((errors, status, prepared));
+    drop((errors, status, gate, prepared));
     let child = Launched {
         child: pidfd,
         child_pid: pid,
@@ -114,7 +119,8 @@ pub(super) fn launch_given(
         status: None,
         start: None,
     };
-    match follow(plan, child, &errors_read, status_read, forked) {
+    let mut forked = |launched: &Launched| forked(launched).and_then(|()| open(&gatekeeper));
+    match follow(plan, child, &errors_read, status_read, &mut forked) {
         Ok(launched) => Ok(launched),
         Err((error, child)) => {
             // The end of the first process is the end of everything in its namespaces.
@@ -168,84 +174,12 @@ pub(super) fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe")
 }
 
-/// The child's whole life up to execve. It allocates nothing.
-fn run_child(
-    prepared: &mut Prepared,
-    stdio: &Stdio,
-    null: &OwnedFd,
-    errors: &OwnedFd,
-    status: &OwnedFd,
-) -> ! {
-    let mut carried = Carried::new(prepared.landlock.as_ref(), Some(errors));
-    carried.given = prepared.program.as_ref().map(AsFd::as_fd);
-    let failure = match begin(prepared, stdio, null) {
-        Err(errno) => Some((0, errno)),
-        Ok(outside) => {
-            let failure = child::perform(&prepared.first, &mut carried);
-            if let (None, Some(service)) = (failure, &mut prepared.service) {
-                first_process(service, outside, &mut carried, status);
-            }
-            failure
-        }
-    };
-    fail(carried.errors, failure)
-}
-
-/// The rest of the first process's life: it starts the service and reaps.
-fn first_process(
-    service: &mut Service,
-    outside: i32,
-    carried: &mut Carried<'_>,
-    status: &OwnedFd,
-) -> ! {
-    let Service {
-        step,
-        first_filter,
-        operations,
-        stack,
-    } = service;
-    let errors = carried.errors;
-    // In this process's memory, but with descriptors of its own: what it carries at its end has
-    // no meaning here.
-    let mut become_service = |pid| {
-        let failure = match init::tell(status, Message::Started(pid)) {
-            Err(errno) => Some((*step, errno)),
-            Ok(()) => child::perform(operations, carried),
-        };
-        fail(carried.errors, failure)
-    };
-    let result = init::fork_with_same_pid(outside, stack, &mut become_service)
-        .and_then(|pid| init::reap(pid, status, first_filter));
-    match result {
-        Ok(()) => sys::fork::exit_now(0),
-        Err(errno) => fail(errors, Some((*step, errno))),
+/// Lets the child go on to live without its parent. One that has ended says so by itself.
+fn open(gate: &OwnedFd) -> Result<()> {
+    match rustix::io::write(gate, &[1]) {
+        Ok(_) | Err(Errno::PIPE) => Ok(()),
+        Err(errno) => Err(errno).doing(|| "let the jail go on"),
     }
-}
-
-/// Ends the child, after a word to the parent about what failed.
-fn fail(errors: Option<BorrowedFd<'_>>, failure: Option<(u32, Errno)>) -> ! {
-    if let (Some(errors), Some(failure)) = (errors, failure) {
-        // If not even this can be written, the parent sees an end without a word.
-        match child::tell(errors, Word::Failed(failure.0, failure.1)) {
-            Ok(_) | Err(_) => {}
-        }
-    }
-    sys::fork::exit_now(SETUP_FAILED)
-}
-
-/// What comes before the first step: signals, cgroup, standard descriptors. Answers with the
-/// child's pid outside.
-fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Result<i32> {
-    sys::signals::reset()?;
-    for join in &prepared.cgroups {
-        rustix::io::write(join, b"0")?;
-    }
-    sys::close::place(null, 0, true)?;
-    if let Stdio::To(output) = stdio {
-        sys::close::place(output, 1, true)?;
-        sys::close::place(output, 2, true)?;
-    }
-    init::pid_outside()
 }
 
 /// From the fork to execve. On failure the child comes back too, to be ended.

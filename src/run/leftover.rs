@@ -60,6 +60,31 @@ pub fn runs_already(state: &State) -> Error {
     Error::setup(format!("run {name}"), why).hint(format!("stop it first: gaoler stop {name}"))
 }
 
+/// Ends the jail that a supervisor with this pid has started, if that has ended without a word:
+/// whoever waits for the word is going to say that nothing was started.
+///
+/// # Errors
+/// Another one has the jail; something cannot be removed.
+pub fn end_unwatched(directory: &Path, supervisor: i32) -> Result<()> {
+    let is_its_own = |state: &State| {
+        let recorded = state.supervisor.filter(|name| name.pid == supervisor);
+        recorded.is_some_and(|name| !name.is_alive())
+    };
+    if !State::load(directory)?.as_ref().is_some_and(is_its_own) {
+        return Ok(());
+    }
+    let _lock = state::lock(directory)?;
+    match State::load(directory)?.filter(is_its_own) {
+        Some(state) => {
+            if state.init.is_none() && state.service.is_alive() {
+                end(state.service)?;
+            }
+            remove(directory, &state)
+        }
+        None => Ok(()),
+    }
+}
+
 /// Removes what is left of a jail whose service has ended.
 ///
 /// # Errors
@@ -72,7 +97,7 @@ pub fn remove(directory: &Path, state: &State) -> Result<()> {
     cgroup::remove(&state.cgroups)
 }
 
-/// Ends a first process, and with it everything in its namespace.
+/// Ends a process; if it is a first one, then with it everything in its namespace.
 fn end(init: ProcessName) -> Result<()> {
     let doing = || "end the jail's first process";
     let pid = Pid::from_raw(init.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;

@@ -9,6 +9,7 @@ mod child;
 mod complaints;
 pub mod events;
 mod init;
+mod inside;
 mod landlock;
 pub mod launch;
 pub mod leftover;

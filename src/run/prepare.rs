@@ -365,7 +365,16 @@ fn strings(texts: &[String]) -> Result<StringArray> {
 
 /// Moves a descriptor out of the way of the fixed numbers; the old one is closed.
 pub(super) fn high(descriptor: OwnedFd) -> Result<OwnedFd> {
-    rustix::io::fcntl_dupfd_cloexec(&descriptor, HIGH).doing(|| "duplicate a descriptor")
+    let doing = "duplicate a descriptor";
+    match rustix::io::fcntl_dupfd_cloexec(&descriptor, HIGH) {
+        // fcntl(2): the number is not below RLIMIT_NOFILE.
+        Err(Errno::INVAL | Errno::MFILE) => Err(Error::setup(
+            doing,
+            format!("too few files may be open: a start needs numbers above {HIGH}"),
+        )
+        .hint("raise the limit of whoever starts it: ulimit -n, LimitNOFILE=")),
+        duplicated => duplicated.doing(|| doing),
+    }
 }
 
 /// `/dev/null`, for standard input, and nothing else in its place (CVE-2025-31133).

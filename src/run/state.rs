@@ -18,6 +18,8 @@ use crate::{Doing, Error, Result};
 
 /// The file's name.
 const FILE: &str = "state.json";
+/// The name that it is written under.
+const HALF: &str = ".state.json.new";
 
 /// One process for good: a pid alone may be somebody else by now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,7 +99,7 @@ impl State {
     /// The directory is not there or not writable.
     pub fn save(&self, directory: &Path) -> Result<()> {
         let path = directory.join(FILE);
-        let beside = directory.join(".state.json.new");
+        let beside = directory.join(HALF);
         let doing = || format!("write {}", path.display());
         let text = serde_json::to_string(self).map_err(|error| Error::new(doing(), error))?;
         fs::write(&beside, text).doing(doing)?;
@@ -135,17 +137,13 @@ impl State {
             .map_err(|error| Error::new(doing(), error))
     }
 
-    /// Forgets the state.
+    /// Forgets the state, and one that could not be written to its end.
     ///
     /// # Errors
     /// The directory is not writable.
     pub fn remove(directory: &Path) -> Result<()> {
-        let path = directory.join(FILE);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove {}", path.display())),
-        }
+        remove_file(&directory.join(HALF))?;
+        remove_file(&directory.join(FILE))
     }
 
     /// The state of a jail that runs; one whose service has ended is as good as none.
@@ -214,17 +212,20 @@ impl Last {
     /// # Errors
     /// The directory is not writable.
     pub fn remove(directory: &Path) -> Result<()> {
-        let path = directory.join(Self::FILE);
-        match fs::remove_file(&path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error).doing(|| format!("remove {}", path.display())),
-        }
+        remove_file(&directory.join(Self::FILE))
     }
 
     /// Reads it, if it is there and whole.
     pub fn load(directory: &Path) -> Option<Self> {
         serde_json::from_str(&fs::read_to_string(directory.join(Self::FILE)).ok()?).ok()
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).doing(|| format!("remove {}", path.display())),
     }
 }
 

@@ -386,16 +386,22 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     // Others may write the same at the same time.
     let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&beside)
-        .doing(doing)?;
+    let written = write_out(&beside, text).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What went wrong first is what the user needs to know.
+        match fs::remove_file(&beside) {
+            Ok(()) | Err(_) => {}
+        }
+    }
+    written.doing(doing)
+}
+
+fn write_out(path: &Path, text: &str) -> std::io::Result<()> {
     use std::io::Write;
-    (&file).write_all(text.as_bytes()).doing(doing)?;
-    file.sync_all().doing(doing)?;
-    fs::rename(&beside, path).doing(doing)
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// Builds a tree that is complete in itself, for plain `chroot`.

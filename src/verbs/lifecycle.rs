@@ -87,7 +87,7 @@ fn start_as(
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
     let listening = Supervisor::start(places, name, mode, &service.ready)
-        .and_then(Supervisor::has_started)
+        .and_then(|supervisor| supervisor.has_started(&directory))
         .map_err(Error::nothing_started);
     let mut listening = listening?;
     let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;

@@ -1,12 +1,14 @@
 //! The process that stays beside a jail, as whoever starts it sees it.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Places;
 use super::lifecycle::Announcement;
 use super::listening::Listening;
 use crate::plan::Mode;
+use crate::run::leftover;
 use crate::spec::Ready;
 use crate::{Doing, Error, Result};
 
@@ -61,20 +63,37 @@ impl Supervisor {
     }
 
     /// Waits for its word that the service runs, and from then on hears what the jail says.
+    /// `directory` is the jail's own, for what a supervisor leaves there that was killed.
     ///
     /// # Errors
-    /// What it could not do.
-    pub(super) fn has_started(mut self) -> Result<Listening> {
-        match self.word()? {
-            Announcement::Started => {
-                self.listening.wait_no_more()?;
-                Ok(self.listening)
-            }
-            Announcement::Failed(doing, why, hint) => {
+    /// What it could not do: then nothing runs.
+    pub(super) fn has_started(mut self, directory: &Path) -> Result<Listening> {
+        let started = match self.word() {
+            Ok(Announcement::Started) => self.listening.wait_no_more(),
+            Ok(Announcement::Failed(doing, why, hint)) => {
                 let error = Error::setup(doing, why);
-                Err(hint.into_iter().fold(error, Error::hint))
+                return Err(hint.into_iter().fold(error, Error::hint));
             }
-            Announcement::Forked(_) => Err(self.unexpected()),
+            Ok(Announcement::Forked(_)) => Err(self.unexpected()),
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(()) => Ok(self.listening),
+            Err(error) => Err(self.give_up(directory, error)),
+        }
+    }
+
+    /// Ends it, and what it has started, because nothing more can be heard of it.
+    fn give_up(&mut self, directory: &Path, error: Error) -> Error {
+        let doing = || format!("end the supervisor of {}", self.name);
+        let killed = self.child.kill().doing(doing);
+        let pid = self.child.id().cast_signed();
+        let ended = killed
+            .and_then(|()| self.wait())
+            .and_then(|()| leftover::end_unwatched(directory, pid));
+        match ended {
+            Ok(()) => error,
+            Err(more) => error.hint(format!("what it started may still run: {more}")),
         }
     }
 

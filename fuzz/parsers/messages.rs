@@ -1,0 +1,96 @@
+//! Datagrams from jails.
+
+use std::os::fd::AsFd;
+
+use gaoler::host::notifications;
+use gaoler::run::log::{LIMIT, Message, rewrite};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+
+/// How much of a notification counts.
+const LONGEST: usize = 4096;
+
+/// A message for the log, in each of the forms that it is passed on in: of bounded length, without
+/// a control character, from nobody but this jail and process, never of the kernel's facility.
+pub fn log(bytes: &[u8]) {
+    let mut out = Vec::with_capacity(LIMIT + 1);
+    rewrite(bytes, "dns", 42, &mut out);
+    assert!(out.len() <= LIMIT);
+    let text = str::from_utf8(&out).expect("it is UTF-8");
+    assert!(!text.contains(char::is_control), "{text:?}");
+    let (priority, rest) = text
+        .strip_prefix('<')
+        .and_then(|text| text.split_once('>'))
+        .expect("it begins with its priority");
+    assert!((8..192).contains(&priority.parse::<u8>().expect("a number")));
+    let after_time = || rest.get(16..)?.strip_prefix("dns/");
+    assert_source(rest.strip_prefix("dns/").or_else(after_time));
+
+    for truncated in [false, true] {
+        let message = Message {
+            truncated,
+            ..Message::parse(bytes)
+        };
+        let whole = message.to_line(1_000_000_000, "dns", 42, &mut out);
+        assert!(out.len() <= LIMIT);
+        let line = str::from_utf8(&out).expect("it is UTF-8");
+        let inside = line.strip_suffix('\n').expect("it is a line");
+        assert!(!inside.contains(char::is_control), "{inside:?}");
+        assert!(whole || inside.ends_with(" [truncated]"));
+        assert!(!(whole && truncated));
+        message.to_journal("dns", 42, &mut out);
+        assert_journal(&out);
+    }
+}
+
+/// `TAG[pid]: `, and a tag that cannot be mistaken for what is around it.
+fn assert_source(rest: Option<&str>) {
+    let (tag, after) = rest
+        .and_then(|rest| rest.split_once('['))
+        .expect("it names its source");
+    assert!(!tag.is_empty() && !tag.contains([' ', ':', ']']), "{tag}");
+    assert!(after.starts_with("42]: "), "{after}");
+}
+
+/// The journal's native form: five fields of a line each, then the message with its length.
+fn assert_journal(out: &[u8]) {
+    const MARK: &[u8] = b"\nMESSAGE\n";
+    assert!(out.len() <= LIMIT);
+    let at = out
+        .windows(MARK.len())
+        .position(|part| part == MARK)
+        .expect("it has a message");
+    let fields = str::from_utf8(&out[..at]).expect("they are UTF-8");
+    assert_eq!(fields.lines().count(), 5);
+    let (length, text) = out[at + MARK.len()..].split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("eight bytes"));
+    let (end, text) = text.split_last().expect("it has an end");
+    assert_eq!((*end, text.len() as u64), (b'\n', length));
+    let text = str::from_utf8(text).expect("it is UTF-8");
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+/// What a service says of itself (`sd_notify(3)`): it is ready if a whole line of the datagram
+/// says so, and only then.
+pub fn notify(bytes: &[u8]) {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
+        .expect("there are descriptors");
+    match send(&theirs, bytes, SendFlags::empty()) {
+        Ok(_) => {}
+        // Longer than a socket's buffer: no service can send it.
+        Err(Errno::MSGSIZE) => return,
+        Err(errno) => panic!("cannot send: {errno}"),
+    }
+    // A line that is cut is no whole one.
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let ends = lines.scan(0, |end, line| {
+        *end += line.len();
+        Some((*end, line.strip_suffix(b"\n").unwrap_or(line)))
+    });
+    let expected = ends
+        .take_while(|(end, _)| *end <= LONGEST)
+        .any(|(_, line)| line == b"READY=1");
+    assert_eq!(notifications::said_ready(ours.as_fd()), expected);
+    assert!(!notifications::said_ready(ours.as_fd()), "it counts once");
+}
