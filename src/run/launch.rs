@@ -183,7 +183,7 @@ fn run_child(
         Ok(outside) => {
             let failure = child::perform(&prepared.first, &mut carried);
             if let (None, Some(service)) = (failure, &mut prepared.service) {
-                first_process(service, outside, &mut carried, status);
+                first_process(service, &outside, &mut carried, status);
             }
             failure
         }
@@ -194,7 +194,7 @@ fn run_child(
 /// The rest of the first process's life: it starts the service and reaps.
 fn first_process(
     service: &mut Service,
-    outside: i32,
+    outside: &Outside,
     carried: &mut Carried<'_>,
     status: &OwnedFd,
 ) -> ! {
@@ -214,8 +214,13 @@ fn first_process(
         };
         fail(carried.errors, failure)
     };
-    let result = init::fork_with_same_pid(outside, stack, &mut become_service)
-        .and_then(|pid| init::reap(pid, status, first_filter));
+    let forked = match &outside.proc {
+        Some(proc) => {
+            init::fork_with_likely_pid(outside.pid, proc.as_fd(), stack, &mut become_service)
+        }
+        None => init::fork_with_same_pid(outside.pid, stack, &mut become_service),
+    };
+    let result = forked.and_then(|pid| init::reap(pid, status, first_filter));
     match result {
         Ok(()) => sys::fork::exit_now(0),
         Err(errno) => fail(errors, Some((*step, errno))),
@@ -233,9 +238,16 @@ fn fail(errors: Option<BorrowedFd<'_>>, failure: Option<(u32, Errno)>) -> ! {
     sys::fork::exit_now(SETUP_FAILED)
 }
 
-/// What comes before the first step: signals, cgroup, standard descriptors. Answers with the
-/// child's pid outside.
-fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Result<i32> {
+/// What the child knows of itself before its root changes.
+struct Outside {
+    /// Its pid outside.
+    pid: i32,
+    /// `/proc` of there, for who cannot choose a pid there. Closed by number, as everything else.
+    proc: Option<ManuallyDrop<OwnedFd>>,
+}
+
+/// What comes before the first step: signals, cgroup, standard descriptors.
+fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Result<Outside> {
     sys::signals::reset()?;
     for join in &prepared.cgroups {
         rustix::io::write(join, b"0")?;
@@ -245,7 +257,14 @@ fn begin(prepared: &Prepared, stdio: &Stdio, null: &OwnedFd) -> rustix::io::Resu
         sys::close::place(output, 1, true)?;
         sys::close::place(output, 2, true)?;
     }
-    init::pid_outside()
+    let proc = match prepared.unprivileged {
+        true => Some(ManuallyDrop::new(init::proc_outside()?)),
+        false => None,
+    };
+    Ok(Outside {
+        pid: init::pid_outside()?,
+        proc,
+    })
 }
 
 /// From the fork to execve. On failure the child comes back too, to be ended.

@@ -22,6 +22,7 @@ mod start_calls;
 mod start_helper;
 pub mod state;
 pub mod supervise;
+mod user_namespace;
 mod warm_up;
 
 pub use cgroup::Reached;

@@ -12,7 +12,10 @@ use super::incomplete::Incomplete;
 use super::merge::Before;
 use super::trace::reached;
 use super::user::{self, Wish};
-use super::{Event, Healed, Places, Report, handover, heal, jail, must_be_root, ports, valid_name};
+use super::{
+    Event, Healed, Places, Report, handover, heal, is_ordinary, jail, may_jail, ordinary, ports,
+    valid_name,
+};
 use crate::build::{GENERATIONS, State};
 use crate::learn::coverage::Coverage;
 use crate::learn::{self, Trace};
@@ -107,7 +110,8 @@ pub struct Learned {
 /// No spec is written then.
 pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     valid_name(&options.name)?;
-    must_be_root(&format!("learn {}", options.name))?;
+    may_jail(&format!("learn {}", options.name))?;
+    ordinary::may_be_learned(options)?;
     let path = places.spec(&options.name);
     if path.exists() && !options.again && !options.merge {
         return Err(is_there_already(&options.name, &path));
@@ -119,6 +123,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         None => options.clone(),
     };
     let mut subject = Service::find(options)?;
+    subject.places = places.all();
     subject.preflight(report)?;
     subject.settle_ports(options)?;
     if let Some(before) = &before {
@@ -145,7 +150,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         judge(&trace)?;
     }
     let identity = user::choose(wish, &trace)?;
-    if wish.beginning != Beginning::StaysRoot {
+    if wish.beginning != Beginning::StaysRoot && !is_ordinary() {
         for note in handover::hand_over(&trace, &identity, began)? {
             report(Event::Note(note));
         }
@@ -162,6 +167,7 @@ pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Re
         // The person knows better than the trace what to wait for.
         derived.spec.service.ready.clone_from(&subject.ready);
     }
+    derived.notes.extend(ordinary::settle(&mut derived.spec));
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
     keep_trace(places, &options.name, &trace)?;

@@ -126,6 +126,7 @@ fn example(text: &str, mode: Mode) -> Plan {
             }],
         },
         unprivileged_port_start: 1024,
+        user: None,
     };
     let program = Entry {
         path: "/usr/sbin/exampled".into(),
