@@ -43,7 +43,7 @@ impl OrdinaryUser {
         groups.dedup();
         let refused = match try_out(uid.as_raw(), gid) {
             Ok(Ok(())) => None,
-            Ok(Err(refused)) => Some(words(refused, &setting)),
+            Ok(Err(refused)) => Some(explain(refused, &setting)),
             Err(errno) => Some((format!("trying it out failed: {errno}"), String::new())),
         };
         Some(Self {
@@ -57,7 +57,7 @@ impl OrdinaryUser {
 
 /// The error of a launch that could not enter its user namespace.
 pub fn error(doing: String, refused: Refused) -> Error {
-    let (why, hint) = words(refused, &setting);
+    let (why, hint) = explain(refused, &setting);
     Error::setup(doing, why).hint(hint)
 }
 
@@ -67,10 +67,12 @@ fn setting(name: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
-/// Why, and what to do: the setting is named if one explains it.
-fn words(refused: Refused, setting: &dyn Fn(&str) -> Option<u64>) -> (String, String) {
+/// Why, and what to do: the setting is named if one explains it. `setting` gives those of a kernel,
+/// by their names for `sysctl(8)`.
+pub fn explain(refused: Refused, setting: &dyn Fn(&str) -> Option<u64>) -> (String, String) {
     let Refused { part, errno } = refused;
     let is = |name, value| setting(name) == Some(value);
+    let said = crate::error::explain(&errno.into());
     let why = |why: &str| format!("this host refuses user namespaces to ordinary users: {why}");
     match (part, errno) {
         (_, _) if is(DEBIAN, 0) => (
@@ -97,12 +99,12 @@ fn words(refused: Refused, setting: &dyn Fn(&str) -> Option<u64>) -> (String, St
             ),
         ),
         (Part::Namespace, Errno::INVAL | Errno::NOSYS) => (
-            why(&format!("this kernel has none ({errno})")),
+            why(&format!("this kernel has none ({said})")),
             "run gaoler as root, which needs none: sudo gaoler".to_owned(),
         ),
         (Part::Namespace, _) => (
             why(&format!(
-                "unshare(2) answers {errno}, as a container's seccomp filter, a security module, \
+                "unshare(2) answers {said:?}, as a container's seccomp filter, a security module, \
                  or a chroot makes it"
             )),
             "allow unshare with CLONE_NEWUSER there (a container: another seccomp profile), or \
@@ -111,7 +113,7 @@ fn words(refused: Refused, setting: &dyn Fn(&str) -> Option<u64>) -> (String, St
         ),
         (Part::Ids | Part::Capabilities, _) => (
             why(&format!(
-                "one can be made, but nothing may be done in it ({errno}), as a container's \
+                "one can be made, but nothing may be done in it ({said}), as a container's \
                  seccomp filter or a security module makes it"
             )),
             "allow mount namespaces there (a container: another seccomp profile), or run gaoler \
@@ -139,7 +141,7 @@ mod tests {
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| *value)
         };
-        words(Refused { part, errno }, &setting)
+        explain(Refused { part, errno }, &setting)
     }
 
     #[test]

@@ -204,6 +204,10 @@ impl Attack<'_> {
             )));
             let outside = Unconfined {
                 root: self.answer(&probe.id, Where::Root)?,
+                most: match is_ordinary() {
+                    true => "root of a user namespace",
+                    false => "root",
+                },
                 user: self.answer(&probe.id, Where::User)?,
             };
             for phase in self.phases {

@@ -92,7 +92,7 @@ fn a_filter_like_a_containers_is_named() {
         let user = User::new(m);
         let rig = rig();
         for (answer, wanted) in [
-            (UNSHARE, "unshare(2) answers Operation not permitted"),
+            (UNSHARE, "unshare(2) answers \"Operation not permitted\""),
             (MOUNT, "one can be made, but nothing may be done in it"),
         ] {
             let setpriv = ["/usr/bin/setpriv"];
