@@ -136,9 +136,11 @@ pub(crate) fn must_be_ours(path: &Path, doing: &str) -> Result<()> {
     }
     if metadata.uid() != own {
         let why = format!("{} belongs to uid {}", path.display(), metadata.uid());
-        return Err(
-            Error::setup(doing, why).hint("give it to whom gaoler runs as: root, or yourself")
-        );
+        let hint = match metadata.uid() {
+            0 => "what is root's is root's: sudo gaoler; or leave --etc, --state and --run out",
+            _ => "chown it to root, or to yourself if the jail is yours",
+        };
+        return Err(Error::setup(doing, why).hint(hint));
     }
     if metadata.mode() & 0o022 != 0 {
         let why = format!(
