@@ -130,7 +130,9 @@ pub fn without(plan: &Plan, layers: &[Layer], all_capabilities: u64) -> Result<P
     }
     if off(Layer::Ids) || off(Layer::Capabilities) {
         let steps = &mut plan.steps;
-        steps.retain(|planned| !matches!(planned.step, Step::VerifyIds { .. }));
+        let verifies =
+            |step: &Step| matches!(step, Step::VerifyIds { .. } | Step::VerifyOwnIds { .. });
+        steps.retain(|planned| !verifies(&planned.step));
     }
     Ok(plan)
 }
@@ -181,6 +183,45 @@ pub fn unconfined(name: &str, user: Option<(u32, u32)>, arguments: Vec<String>) 
     bare(name, Step::TakeProgram, user, execute)
 }
 
+/// The same for the ordinary user who runs this.
+#[must_use]
+pub fn unconfined_as_is(name: &str, arguments: Vec<String>) -> Plan {
+    let execute = Step::Execute {
+        arguments,
+        environment: Vec::new(),
+    };
+    nothing_but(
+        name,
+        vec![
+            (Phase::Descriptors, Step::TakeProgram),
+            (Phase::Execute, execute),
+        ],
+    )
+}
+
+/// The most that an ordinary user can become without a set-user-ID program: every capability in a
+/// user namespace of their own, which `jail` is started in too.
+#[must_use]
+pub fn unconfined_in_namespace(jail: &Plan, all_capabilities: u64, arguments: Vec<String>) -> Plan {
+    let enter = jail.steps.iter().map(|planned| &planned.step);
+    let enter = enter.filter(|step| matches!(step, Step::EnterUserNamespace { .. }));
+    let mut steps: Vec<(Phase, Step)> = enter.map(|step| (Phase::Host, step.clone())).collect();
+    let keep = all_capabilities;
+    let execute = Step::Execute {
+        arguments,
+        environment: Vec::new(),
+    };
+    steps.extend([
+        (Phase::Namespaces, Step::NewNamespaces(OWN)),
+        (Phase::Mounts, Step::StopPropagation),
+        (Phase::Descriptors, Step::TakeProgram),
+        (Phase::Ids, Step::SetCapabilities { keep }),
+        (Phase::Ids, Step::SetAmbient { keep }),
+        (Phase::Execute, execute),
+    ]);
+    nothing_but(&jail.name, steps)
+}
+
 /// The same for a launcher at this path, with this environment: what it does not stop, nothing does.
 #[must_use]
 pub fn launched(
@@ -196,16 +237,17 @@ pub fn launched(
     bare(name, Step::OpenProgram { path }, None, execute)
 }
 
+/// What whoever is unconfined has of its own.
+const OWN: Namespaces = Namespaces {
+    mount: true,
+    pid: false,
+    ipc: false,
+    uts: true,
+};
+
 fn bare(name: &str, program: Step, user: Option<(u32, u32)>, execute: Step) -> Plan {
     let mut steps = vec![
-        (
-            Phase::Namespaces,
-            Step::NewNamespaces(Namespaces {
-                mount: true,
-                uts: true,
-                ..Namespaces::default()
-            }),
-        ),
+        (Phase::Namespaces, Step::NewNamespaces(OWN)),
         (Phase::Mounts, Step::StopPropagation),
         (Phase::Descriptors, program),
     ];
@@ -218,6 +260,10 @@ fn bare(name: &str, program: Step, user: Option<(u32, u32)>, execute: Step) -> P
         steps.push((Phase::Ids, Step::SetCapabilities { keep: 0 }));
     }
     steps.push((Phase::Execute, execute));
+    nothing_but(name, steps)
+}
+
+fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
     let planned = steps.into_iter().map(|(phase, step)| PlannedStep {
         phase,
         step,

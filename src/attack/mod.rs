@@ -10,7 +10,9 @@ mod tests;
 mod verdict;
 
 pub use answer::Answer;
-pub use layer::{Layer, launched, unconfined, with_prober, without};
+pub use layer::{
+    Layer, launched, unconfined, unconfined_as_is, unconfined_in_namespace, with_prober, without,
+};
 pub use table::{Permit, Probe, probes};
 pub use verdict::{Confined, Outcome, Unconfined, Verdict, judge};
 

@@ -105,6 +105,7 @@ fn verdict(probe: &Probe, spec: &Spec, inside: &Answer, outside: &Answer) -> Ver
     };
     let unconfined = Unconfined {
         root: outside.clone(),
+        most: "root",
         user: answer(1, ""),
     };
     judge(probe, confined, &unconfined)
@@ -156,6 +157,7 @@ fn the_filter_itself_says_whether_it_was_it() {
     let mount = calls::number("mount").unwrap();
     let inside = answer(1, &format!("refused 1 {mount:x} 0 0 0 0 0 0: mount"));
     let outside = Unconfined {
+        most: "root",
         root: answer(240, ""),
         user: answer(1, ""),
     };
@@ -277,6 +279,7 @@ fn a_launcher_that_fails_is_no_refusal() {
 #[test]
 fn of_another_launcher_the_layers_are_not_known() {
     let outside = Unconfined {
+        most: "root",
         root: Answer::Through(String::new()),
         user: answer(1, ""),
     };

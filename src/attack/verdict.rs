@@ -57,8 +57,10 @@ pub struct Confined<'a> {
 /// What happened outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unconfined {
-    /// As root.
+    /// As whoever may do the most.
     pub root: Answer,
+    /// Who that is: `root`, but for an ordinary user's jail.
+    pub most: &'static str,
     /// As the service's user.
     pub user: Answer,
 }
@@ -96,7 +98,10 @@ pub fn judge(probe: &Probe, confined: Confined<'_>, outside: &Unconfined) -> Ver
         let (root, user) = (outside.root.evidence(), outside.user.evidence());
         let why = match root == user {
             true => format!("unconfined too: {root}"),
-            false => format!("unconfined too: as root: {root}; as its user: {user}"),
+            false => format!(
+                "unconfined too: as {}: {root}; as its user: {user}",
+                outside.most
+            ),
         };
         return unproven(why);
     }

@@ -92,6 +92,8 @@ pub(super) struct Promise {
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
+    /// Its primary group may be among its supplementary ones, as `login(1)` makes it.
+    keeps_primary: bool,
     capabilities: u64,
     filters: u32,
     no_new_privs: bool,
@@ -115,6 +117,12 @@ impl Promise {
                     promise.groups.clone_from(groups);
                     promise.groups.sort_unstable();
                     promise.capabilities = *capabilities;
+                }
+                Step::VerifyOwnIds { uid, gid, groups } => {
+                    promise.uid = *uid;
+                    promise.gid = *gid;
+                    promise.groups.clone_from(groups);
+                    promise.keeps_primary = true;
                 }
                 Step::Seccomp { .. } => promise.filters = 1,
                 Step::NoNewPrivs => promise.no_new_privs = true,
@@ -189,6 +197,7 @@ fn groups(subject: &Subject<'_>) -> Vec<Finding> {
     }
     each_thread(subject, |promise, thread| {
         let mut found = thread.groups.clone();
+        found.retain(|group| !promise.keeps_primary || *group != promise.gid);
         found.sort_unstable();
         (found != promise.groups).then(|| format!("groups are {found:?}, not {:?}", promise.groups))
     })

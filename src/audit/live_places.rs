@@ -183,6 +183,9 @@ fn mounts(subject: &Subject<'_>) -> Vec<Finding> {
                     writable: false,
                     ..
                 } if *path == mount.path => Some(&["ro", "nosuid", "nodev", "noexec"][..]),
+                Step::BindDevice { path, .. } if *path == mount.path => {
+                    Some(&["ro", "nosuid", "noexec"][..])
+                }
                 Step::MountScratch { path } if *path == mount.path => {
                     Some(&["nosuid", "nodev", "noexec"][..])
                 }

@@ -11,6 +11,7 @@ mod live_checks;
 mod live_places;
 mod memory_checks;
 pub mod principles;
+mod rootless_checks;
 mod rule;
 pub mod scan;
 mod score;

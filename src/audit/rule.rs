@@ -2,7 +2,7 @@
 
 use super::{Finding, Severity, Subject};
 use super::{accepted, elf_checks, host_checks, live_checks, memory_checks, spec_checks};
-use super::{live_places, spec_places, stack_checks, tree_checks, tree_programs};
+use super::{live_places, rootless_checks, spec_places, stack_checks, tree_checks, tree_programs};
 
 /// What has to be looked at before a rule can find something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
     spec_checks::CHECKS
         .iter()
         .chain(spec_places::CHECKS)
+        .chain(rootless_checks::CHECKS)
         .chain(tree_programs::CHECKS)
         .chain(tree_checks::CHECKS)
         .chain(elf_checks::CHECKS)

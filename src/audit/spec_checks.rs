@@ -1,5 +1,6 @@
 //! Checks of what the spec allows.
 
+use super::rootless_checks::is_said_here;
 use super::rule::rule;
 use super::weights::{ROOT_EQUAL_GROUPS, TELLING_GROUPS, capability_severity, is_dangerous_call};
 use super::{Check, Finding, Severity, Subject};
@@ -178,7 +179,8 @@ fn protections(subject: &Subject<'_>) -> Vec<Finding> {
                 format!("set {layer} = \"require\""),
             )
         });
-    let lacking = subject.plan.lacking.iter().map(|text| {
+    let lacking = subject.plan.lacking.iter();
+    let lacking = lacking.filter(|text| !is_said_here(text)).map(|text| {
         Finding::new(
             Severity::Medium,
             text.split(':').next().unwrap_or_default(),

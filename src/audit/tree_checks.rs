@@ -116,9 +116,11 @@ fn setuid(subject: &Subject<'_>) -> Vec<Finding> {
 
 fn modes(subject: &Subject<'_>) -> Vec<Finding> {
     let entries = subject.manifest.entries.iter();
+    // An ordinary user's tree can be nobody else's: `rootless.owner` says it.
+    let owner = subject.plan.ordinary_user().unwrap_or(0);
     entries
         .filter(|entry| matches!(entry.kind, EntryKind::File | EntryKind::Directory))
-        .filter(|entry| entry.uid != 0 || entry.mode_bits().unwrap_or(0o7777) & 0o022 != 0)
+        .filter(|entry| entry.uid != owner || entry.mode_bits().unwrap_or(0o7777) & 0o022 != 0)
         .map(|entry| {
             let evidence = format!("owner {}, mode {}", entry.uid, entry.mode);
             Finding::plain(Severity::High, entry.path.display().to_string(), evidence)

@@ -133,7 +133,24 @@ pub fn inventory(
     planner.program()?;
     planner.places()?;
     accounts_files::add(&mut planner)?;
-    Ok(planner.inventory)
+    Ok(owned_by_caller(planner.inventory))
+}
+
+/// An ordinary user can give nothing to root: the tree is theirs. Nor are mode bits nothing to them:
+/// what its owner may not read or change, gaoler could neither check nor remove.
+fn owned_by_caller(mut inventory: Inventory) -> Inventory {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    if !uid.is_root() {
+        for wanted in inventory.wanted.values_mut() {
+            (wanted.uid, wanted.gid) = (uid.as_raw(), gid.as_raw());
+            wanted.mode |= match wanted.what {
+                What::Directory | What::Mountpoint { directory: true } => 0o700,
+                What::Symlink(_) => 0,
+                _ => 0o400,
+            };
+        }
+    }
+    inventory
 }
 
 /// The inventory in the making.
@@ -195,8 +212,12 @@ impl Planner<'_> {
         let spec = self.spec;
         for device in &spec.devices {
             let real = self.way_to(&device.path, &device.because)?.real;
-            let node = Wanted::of_root(What::Device(device.device), 0o666, &device.because);
-            self.add(&real, node)?;
+            if self.makes_devices() {
+                let node = Wanted::of_root(What::Device(device.device), 0o666, &device.because);
+                self.add(&real, node)?;
+            } else {
+                self.mountpoint(&real, false, &device.because)?;
+            }
         }
         if self.layout == Layout::Standalone {
             return standalone::places(self);
@@ -222,6 +243,11 @@ impl Planner<'_> {
             Path::new("/dev/log"),
             Wanted::of_root(What::Symlink(target), 0o777, "syslog(3) connects here"),
         )
+    }
+
+    /// Only root can make a device node; an ordinary user's jail has the host's mounted.
+    fn makes_devices(&self) -> bool {
+        rustix::process::geteuid().is_root()
     }
 
     fn mountpoint(&mut self, path: &Path, directory: bool, reason: &str) -> Result<()> {

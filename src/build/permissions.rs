@@ -141,12 +141,19 @@ fn looser(entry: &Entry, mode: u32) -> Option<String> {
         more & SPECIAL != 0,
         &format!("it has set-user-id, set-group-id or the sticky bit: {needless}"),
     );
+    // In an ordinary user's tree everything does, which is theirs to give to nobody else.
+    let own = entry.uid != 0 && entry.uid == rustix::process::geteuid().as_raw();
     say(
-        entry.uid != 0,
+        entry.uid != 0 && !own,
         &format!("it belongs to uid {}: {needless}", entry.uid),
     );
     say(
-        entry.gid != 0,
+        own,
+        "it belongs to the user whose jail it is, who can give it to nobody else; in the jail it is \
+         mounted read-only",
+    );
+    say(
+        entry.gid != 0 && !own,
         &format!(
             "group {} reads it, which is the service's: on the host it is not for everybody either",
             entry.gid

@@ -133,10 +133,11 @@ fn settle(root: &Beneath, path: &Path, wanted: &Wanted) -> Result<()> {
     root.touch(path, &at(0, 0)).doing(doing)
 }
 
-/// An ordinary user cannot give files to root: in the user namespace of their jail, what is
-/// theirs is root's.
+/// What an ordinary user makes is theirs already, and nobody else's in the inventory either.
 fn changes_owner(wanted: &Wanted) -> bool {
-    (wanted.uid, wanted.gid) != (0, 0) || rustix::process::geteuid().is_root()
+    let own = (rustix::process::geteuid(), rustix::process::getegid());
+    (wanted.uid, wanted.gid) != (own.0.as_raw(), own.1.as_raw())
+        || rustix::process::geteuid().is_root()
 }
 
 /// Gives directories their owner, mode and time, deepest first: making things in them changes

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Mode;
+use crate::verbs::Places;
 pub use attack::Attack;
 pub use guard::Guard;
 pub use perms::Perms;
@@ -29,23 +30,31 @@ pub use perms::Perms;
         answer with the service's own."
 )]
 pub struct Arguments {
-    /// Where the specs are.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/gaoler")]
-    pub etc: PathBuf,
-    /// Where the root trees are.
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        default_value = "/var/lib/gaoler"
-    )]
-    pub state: PathBuf,
-    /// Where running jails are known.
-    #[arg(long, global = true, value_name = "DIR", default_value = "/run/gaoler")]
-    pub run: PathBuf,
+    /// Where the specs are: /etc/gaoler; for an ordinary user $XDG_CONFIG_HOME/gaoler.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub etc: Option<PathBuf>,
+    /// Where the root trees are: /var/lib/gaoler; for an ordinary user $XDG_STATE_HOME/gaoler.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Where running jails are known: /run/gaoler; for an ordinary user $XDG_RUNTIME_DIR/gaoler.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub run: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Arguments {
+    /// The places that were named, the usual ones for the rest.
+    pub fn places(&self) -> Places {
+        let usual = Places::default();
+        let named = |named: &Option<PathBuf>, usual| named.clone().unwrap_or(usual);
+        Places {
+            etc: named(&self.etc, usual.etc),
+            state: named(&self.state, usual.state),
+            run: named(&self.run, usual.run),
+        }
+    }
 }
 
 /// The verbs.

@@ -76,11 +76,7 @@ mod tests {
             "gaoler --run /c attest named",
         ] {
             let clap = Arguments::try_parse_from(words(text)).expect("clap takes it");
-            let wanted = Places {
-                etc: clap.etc,
-                state: clap.state,
-                run: clap.run,
-            };
+            let wanted = clap.places();
             match (direct(words(text).into_iter()), clap.verb) {
                 (Some(Direct::Run { places, name, exec }), Verb::Run(run)) => {
                     assert_eq!((places, name, exec), (wanted, run.name, run.exec));

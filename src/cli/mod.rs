@@ -104,11 +104,7 @@ fn fail(error: &Error) -> ExitCode {
 }
 
 fn perform(arguments: Arguments) -> Result<u8> {
-    let places = Places {
-        etc: arguments.etc,
-        state: arguments.state,
-        run: arguments.run,
-    };
+    let places = arguments.places();
     let output = Output::new();
     let report = |event: Event| output.event(&event);
     match arguments.verb {

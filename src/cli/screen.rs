@@ -54,6 +54,10 @@ pub(super) fn up(up: &Up) -> String {
     }
     line(&mut text, "runs as", &identity(jail));
     line(&mut text, "may do", &allowances(jail));
+    for (number, lacking) in jail.plan.lacking.iter().enumerate() {
+        let what = if number == 0 { "weaker" } else { "" };
+        line(&mut text, what, lacking);
+    }
     line(&mut text, "score", &checks::score(&up.report));
     for finding in up
         .report

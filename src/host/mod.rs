@@ -9,6 +9,7 @@ pub mod memory;
 pub mod notifications;
 pub mod process;
 pub mod sockets;
+pub mod user_namespaces;
 pub mod users;
 
 use std::fs;
@@ -30,6 +31,8 @@ pub struct Host {
     pub cgroups: cgroup::Cgroups,
     /// The first port that needs no capability.
     pub unprivileged_port_start: u16,
+    /// Who runs gaoler, if that is not root.
+    pub user: Option<user_namespaces::OrdinaryUser>,
 }
 
 impl Host {
@@ -48,6 +51,7 @@ impl Host {
             unprivileged_port_start: number_file("/proc/sys/net/ipv4/ip_unprivileged_port_start")?
                 .parse()
                 .unwrap_or(1024),
+            user: user_namespaces::OrdinaryUser::of_this_process(),
         })
     }
 }

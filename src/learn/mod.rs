@@ -227,6 +227,7 @@ fn program(request: &Request) -> Result<Program> {
         environment.push(text(format!("{VARIABLE}={address}").as_bytes())?);
     }
     Ok(Program {
+        no_new_privs: !rustix::process::geteuid().is_root(),
         file: text(find(name, request)?.as_os_str().as_bytes())?,
         arguments,
         environment,

@@ -54,8 +54,12 @@ pub fn filters(tid: i32) -> u32 {
         .unwrap_or(0)
 }
 
-/// Whether this thread may install a filter without giving privileges up: it has `CAP_SYS_ADMIN`.
+/// Whether this thread's service may have a filter: an ordinary user's has `no_new_privs`, and
+/// root's needs `CAP_SYS_ADMIN`, since it is not to lose what it can do.
 pub fn may_filter() -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return true;
+    }
     /// `CAP_SYS_ADMIN` of `linux/capability.h`.
     const SYS_ADMIN: u32 = 21;
     let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();

@@ -70,6 +70,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
         steps: Vec::new(),
         lacking: Vec::new(),
     };
+    plan.judge_ordinary()?;
     plan.host_side()?;
     plan.namespaces();
     plan.mounts();
@@ -108,7 +109,7 @@ fn nothing_to_mount_without_mounts(spec: &Spec) -> Result<()> {
 pub(super) struct Assembly<'a> {
     pub(super) inputs: Inputs<'a>,
     steps: Vec<PlannedStep>,
-    lacking: Vec<String>,
+    pub(super) lacking: Vec<String>,
 }
 
 impl Assembly<'_> {
@@ -184,9 +185,14 @@ impl Assembly<'_> {
              jail's libraries as root (CVE-2019-14271, CVE-2025-32463)",
         );
         let (directories, limits) = policy::cgroup(cgroup, &spec.limits, &host.cgroups);
-        let missing = directories
-            .is_empty()
-            .then_some("no cgroup hierarchy is mounted");
+        let missing = match (self.is_ordinary(), directories.is_empty()) {
+            (true, _) => Some(
+                "without root there is no cgroup to put it in, so its limits of memory and \
+                 processes do not hold",
+            ),
+            (false, true) => Some("no cgroup hierarchy is mounted"),
+            (false, false) => None,
+        };
         let limited = spec.limits.memory.is_some() || spec.limits.processes.is_some();
         if limited && self.wants("cgroup", spec.protections.cgroup, missing)? {
             self.add(
@@ -217,6 +223,7 @@ impl Assembly<'_> {
                 "the service says here that it is ready (sd_notify(3)); only its own user can",
             );
         }
+        self.user_namespace();
         for scratch in &spec.scratch {
             self.add(
                 Phase::Host,
@@ -265,8 +272,16 @@ impl Assembly<'_> {
         self.add(
             Phase::Namespaces,
             Step::NewNamespaces(kinds),
-            "mounts, process ids, System V IPC and host name of its own; as root this needs no \
-             user namespace",
+            match self.is_ordinary() {
+                false => {
+                    "mounts, process ids, System V IPC and host name of its own; as root this \
+                     needs no user namespace"
+                }
+                true => {
+                    "mounts, process ids, System V IPC and host name of its own, which belong to \
+                     the user namespace"
+                }
+            },
         );
         if kinds.pid != (self.inputs.spec.protections.pid_namespace != Demand::Off) {
             self.lacking.push(
@@ -298,6 +313,7 @@ impl Assembly<'_> {
             },
             "a mount of its own can be read-only and be the root",
         );
+        self.devices();
         // In a place in memory, after it: it would hide them.
         let in_scratch = |bind: &BindRule| {
             let mut scratch = spec.scratch.iter();
@@ -402,8 +418,13 @@ impl Assembly<'_> {
         self.add(
             Phase::Descriptors,
             Step::OpenProgram { path: program },
-            "opened by root inside the new root, so that what runs is what was built and need \
-             not be readable by the service",
+            match self.is_ordinary() {
+                false => {
+                    "opened by root inside the new root, so that what runs is what was built and \
+                     need not be readable by the service"
+                }
+                true => "opened inside the new root, so that what runs is what was built",
+            },
         );
         let path = self.inputs.spec.service.workdir.clone();
         self.add(

@@ -52,6 +52,10 @@ impl Assembly<'_> {
             },
             "while CAP_SETPCAP lasts; afterwards no execve can bring one back",
         );
+        if self.is_ordinary() {
+            self.own_ids();
+            return;
+        }
         self.add(
             Phase::Ids,
             Step::SetGroups {

@@ -36,6 +36,10 @@ impl fmt::Display for Step {
             Step::OpenLogSocket { directory } => {
                 write!(f, "open the log socket in {}", directory.display())
             }
+            Step::EnterUserNamespace { uid, gid } => write!(
+                f,
+                "enter a user namespace in which only uid {uid} and gid {gid} exist"
+            ),
             Step::MakeScratch { path, size_kib, .. } => {
                 write!(
                     f,
@@ -69,6 +73,12 @@ impl fmt::Display for Step {
                     path.display()
                 )
             }
+            Step::BindDevice { path, device } => write!(
+                f,
+                "mount the host's {} on {}, nosuid, noexec",
+                device.path().display(),
+                path.display()
+            ),
             Step::MountScratch { path } => {
                 write!(f, "mount the empty file system on {}", path.display())
             }
@@ -135,6 +145,11 @@ impl fmt::Display for Step {
                 )
             }
             Step::VerifyIds { .. } => f.write_str("read ids, groups and capabilities back"),
+            Step::VerifyOwnIds { uid, gid, groups } => write!(
+                f,
+                "read back that all forms of uid and gid are {uid} and {gid}, without \
+                 capabilities; the groups {groups:?} stay"
+            ),
             Step::NoNewPrivs => f.write_str("set no_new_privs and read it back"),
             Step::Landlock(rules) => write!(
                 f,

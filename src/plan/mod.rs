@@ -7,6 +7,7 @@ mod describe;
 mod packed;
 mod policy;
 mod restrict;
+mod rootless;
 pub mod step;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use policy::{
     ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
     native_architecture, unheard,
 };
+pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
 pub use step::{Phase, PlannedStep, Step};
 
 use crate::{Error, Result};
@@ -97,6 +99,14 @@ impl Plan {
                 error,
             )
             .hint("build the jail again: gaoler build NAME")
+        })
+    }
+
+    /// The number of the ordinary user whose jail it is; `None` for root's.
+    pub fn ordinary_user(&self) -> Option<u32> {
+        self.steps.iter().find_map(|planned| match planned.step {
+            Step::EnterUserNamespace { uid, .. } => Some(uid),
+            _ => None,
         })
     }
 

@@ -34,6 +34,13 @@ pub fn landlock(inputs: &Inputs<'_>) -> Result<LandlockRules> {
             _ => {}
         }
     }
+    // Mounted rather than made: in the tree there is an empty file in its place.
+    let mounted = spec.devices.iter().filter(|_| inputs.host.user.is_some());
+    files.extend(mounted.map(|rule| {
+        let (major, minor) = rule.device.number();
+        let node = Object::Device(rule.device.path().to_owned(), format!("{major}:{minor}"));
+        (node, Grant::Write)
+    }));
     for bind in &spec.binds {
         let grant = match (
             bind.writable,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Instruction;
-use crate::spec::{Exercise, Ready};
+use crate::spec::{Device, Exercise, Ready};
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,6 +145,8 @@ pub enum Step {
     OpenLogSocket { directory: PathBuf },
     /// Make the socket beside it on which the service says that it is ready.
     OpenNotifySocket { directory: PathBuf, uid: u32 },
+    /// A user namespace with one user and one group, for who is not root.
+    EnterUserNamespace { uid: u32, gid: u32 },
     /// Make the empty file systems that the jail may write in.
     MakeScratch {
         path: PathBuf,
@@ -165,6 +167,8 @@ pub enum Step {
         source: PathBuf,
         writable: bool,
     },
+    /// A device of the host: an ordinary user can make none.
+    BindDevice { path: PathBuf, device: Device },
     /// A place that `MakeScratch` made.
     MountScratch { path: PathBuf },
     /// The tree becomes `/`.
@@ -214,6 +218,13 @@ pub enum Step {
         groups: Vec<u32>,
         capabilities: u64,
         ambient: u64,
+    },
+    /// Read back what an ordinary user's launch has not changed, and its capabilities. The groups
+    /// stay.
+    VerifyOwnIds {
+        uid: u32,
+        gid: u32,
+        groups: Vec<u32>,
     },
     /// execve can no longer add privileges.
     NoNewPrivs,

@@ -1,5 +1,7 @@
 //! The launch order is data: these tests hold it.
 
+mod rootless;
+
 use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
 use crate::filter::explain;

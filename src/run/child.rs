@@ -10,7 +10,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use super::landlock::Restriction;
-use super::mounts::{attach, bind, mount_root};
+use super::mounts::{attach, bind, bind_device, mount_root};
 use super::prepare::Operation;
 use crate::plan::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
 use crate::sys;
@@ -135,6 +135,12 @@ impl Operation {
                 target,
                 attributes,
             } => bind(source, root(carried)?, target, *attributes),
+            Operation::BindDevice {
+                source,
+                target,
+                number,
+                attributes,
+            } => bind_device(source, root(carried)?, target, *number, *attributes),
             Operation::MountScratch { mount, target } => attach(mount, root(carried)?, target),
             Operation::PivotRoot => {
                 rustix::process::fchdir(root(carried)?)?;
@@ -188,6 +194,10 @@ impl Operation {
             } => {
                 verify_ids(*uid, *gid, groups)?;
                 verify_capabilities(*capabilities, *ambient)
+            }
+            Operation::VerifyOwnIds { uid, gid } => {
+                verify_forms(*uid, *gid)?;
+                verify_capabilities(0, 0)
             }
             Operation::NoNewPrivs => {
                 rustix::thread::set_no_new_privs(true)?;
@@ -322,11 +332,17 @@ fn set_ambient(keep: u64) -> Result<()> {
     Ok(())
 }
 
-fn verify_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
+fn verify_forms(uid: u32, gid: u32) -> Result<()> {
     let ids = sys::ids::all()?;
-    if ids.uids != [uid; 4] || ids.gids != [gid; 4] {
-        return Err(Errno::PERM);
+    if ids.uids == [uid; 4] && ids.gids == [gid; 4] {
+        Ok(())
+    } else {
+        Err(Errno::PERM)
     }
+}
+
+fn verify_ids(uid: u32, gid: u32, groups: &[u32]) -> Result<()> {
+    verify_forms(uid, gid)?;
     let mut buffer = [0_u32; MOST_GROUPS];
     let count = sys::ids::groups(&mut buffer)?;
     let found = buffer.get_mut(..count).ok_or(Errno::INVAL)?;

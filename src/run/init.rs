@@ -1,10 +1,11 @@
 //! The first process of a pid namespace: starts the service, reaps, tells how it ended.
 //! It has no privilege, takes no input, and ends when nothing is left to reap.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::sys;
@@ -67,8 +68,13 @@ impl Message {
 
 /// The calling process's pid in the pid namespace of the `/proc` that is mounted.
 pub(super) fn pid_outside() -> Result<i32> {
+    number_in(proc_outside()?.as_fd())
+}
+
+/// The same, in that of `proc`.
+fn number_in(proc: BorrowedFd<'_>) -> Result<i32> {
     let mut buffer = [0_u8; 16];
-    let length = rustix::fs::readlinkat_raw(rustix::fs::CWD, c"/proc/self", &mut buffer[..])?;
+    let length = rustix::fs::readlinkat_raw(proc, c"self", &mut buffer[..])?;
     let text = buffer.get(..length).ok_or(Errno::NAMETOOLONG)?;
     text.iter()
         .try_fold(0_i32, |number, digit| {
@@ -76,6 +82,55 @@ pub(super) fn pid_outside() -> Result<i32> {
             number.checked_mul(10)?.checked_add(digit)
         })
         .ok_or(Errno::INVAL)
+}
+
+/// The directory in which [`number_in`] finds a process's pid outside.
+pub(super) fn proc_outside() -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(c"/proc", flags, Mode::empty())
+}
+
+/// Forks the service so that it has one number in both pid namespaces, as [`fork_with_same_pid`],
+/// where the number outside cannot be chosen: the one inside is made to be what the next one
+/// outside is likely to be, and a child for which it is not ends at once. `proc` is that of the
+/// pid namespace outside.
+pub(super) fn fork_with_likely_pid(
+    outside: i32,
+    proc: BorrowedFd<'_>,
+    stack: &mut Stack,
+    service: &mut dyn FnMut(i32),
+) -> Result<i32> {
+    let mut likely = outside + 1;
+    for _ in 0..TRIES {
+        let mut found = Err(Errno::CHILD);
+        let forked = sys::fork::fork_borrowing(&[likely], stack, &mut || {
+            found = number_in(proc);
+            if found == Ok(likely) {
+                service(likely);
+            }
+            sys::fork::exit_now(0)
+        });
+        match forked {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                likely += 1;
+                continue;
+            }
+            // Past the host's pid_max.
+            Err(Errno::INVAL) if likely > RESERVED_PIDS => {
+                likely = RESERVED_PIDS;
+                continue;
+            }
+            Err(errno) => return Err(errno),
+        }
+        let number = found?;
+        if number == likely {
+            return Ok(likely);
+        }
+        rustix::process::waitpid(Pid::from_raw(likely), WaitOptions::empty())?;
+        likely = number + 1;
+    }
+    Err(Errno::AGAIN)
 }
 
 /// Forks the service so that it has one number in both pid namespaces: the first free one

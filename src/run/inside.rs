@@ -1,5 +1,6 @@
 //! The child's side of a launch, from the fork to the end of the first process, or to execve.
 
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -51,7 +52,7 @@ pub(super) fn run_child(
         Ok(outside) => {
             let failure = child::perform(&prepared.first, &mut carried);
             if let (None, Some(service)) = (failure, &mut prepared.service) {
-                first_process(service, outside, &mut carried, pipes);
+                first_process(service, &outside, &mut carried, pipes);
             }
             failure
         }
@@ -62,7 +63,7 @@ pub(super) fn run_child(
 /// The rest of the first process's life: it starts the service and reaps.
 fn first_process(
     service: &mut Service,
-    outside: i32,
+    outside: &Outside,
     carried: &mut Carried<'_>,
     pipes: &Pipes,
 ) -> ! {
@@ -88,7 +89,13 @@ fn first_process(
     };
     // The gate is for this process alone, so that the service need not wait: its end is theirs.
     // A parent that was not told of a service opens no gate, and waits for this process's end.
-    let result = init::fork_with_same_pid(outside, stack, &mut become_service)
+    let forked = match &outside.proc {
+        Some(proc) => {
+            init::fork_with_likely_pid(outside.pid, proc.as_fd(), stack, &mut become_service)
+        }
+        None => init::fork_with_same_pid(outside.pid, stack, &mut become_service),
+    };
+    let result = forked
         .and_then(|pid| if told { pass(&pipes.gate) } else { Ok(()) }.map(|()| pid))
         .and_then(|pid| init::reap(pid, &pipes.status, first_filter));
     match result {
@@ -108,14 +115,21 @@ fn fail(errors: Option<BorrowedFd<'_>>, failure: Option<(u32, Errno)>) -> ! {
     sys::fork::exit_now(SETUP_FAILED)
 }
 
-/// What comes before the first step: signals, cgroup, standard descriptors. Answers with the
-/// child's pid outside.
+/// What the child knows of itself before its root changes.
+struct Outside {
+    /// Its pid outside.
+    pid: i32,
+    /// `/proc` of there, for who cannot choose a pid there. Closed by number, as everything else.
+    proc: Option<ManuallyDrop<OwnedFd>>,
+}
+
+/// What comes before the first step: signals, cgroup, standard descriptors.
 fn begin(
     prepared: &Prepared,
     stdio: &Stdio,
     null: &OwnedFd,
     pipes: &Pipes,
-) -> rustix::io::Result<i32> {
+) -> rustix::io::Result<Outside> {
     sys::signals::reset()?;
     if prepared.service.is_none() {
         pass(&pipes.gate)?;
@@ -128,5 +142,12 @@ fn begin(
         sys::close::place(output, 1, true)?;
         sys::close::place(output, 2, true)?;
     }
-    init::pid_outside()
+    let proc = match prepared.unprivileged {
+        true => Some(ManuallyDrop::new(init::proc_outside()?)),
+        false => None,
+    };
+    Ok(Outside {
+        pid: init::pid_outside()?,
+        proc,
+    })
 }

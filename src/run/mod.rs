@@ -26,6 +26,7 @@ mod start_helper;
 pub mod started;
 pub mod state;
 pub mod supervise;
+mod user_namespace;
 mod warm_up;
 
 pub use cgroup::Reached;

@@ -40,16 +40,37 @@ pub(super) fn bind(
     attach(&mount, root, target)
 }
 
+/// Mounts the host's device at `source`, and nothing else in its place (CVE-2025-31133).
+pub(super) fn bind_device(
+    source: &CStr,
+    root: &OwnedFd,
+    target: &CStr,
+    (major, minor): (u32, u32),
+    attributes: MountAttributes,
+) -> Result<()> {
+    let found = open_source(source)?;
+    let stat = rustix::fs::fstat(&found)?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if !is_device || stat.st_rdev != rustix::fs::makedev(major, minor) {
+        return Err(Errno::NODEV);
+    }
+    attach(&clone_found(&found, attributes)?, root, target)
+}
+
 /// A copy of the mount at `path`, with tighter attributes, mounted nowhere yet. A symbolic link
 /// anywhere in the path is refused: what the host binds may lie in a place that a jailed
 /// service can write to.
 fn clone_tree(path: &CStr, attributes: MountAttributes) -> Result<OwnedFd> {
-    let found = open_source(path)?;
+    clone_found(&open_source(path)?, attributes)
+}
+
+/// The same of what has been opened.
+fn clone_found(found: &OwnedFd, attributes: MountAttributes) -> Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
         | OpenTreeFlags::OPEN_TREE_CLOEXEC
         | OpenTreeFlags::AT_EMPTY_PATH
         | OpenTreeFlags::AT_RECURSIVE;
-    let mount = rustix::mount::open_tree(&found, c"", flags)?;
+    let mount = rustix::mount::open_tree(found, c"", flags)?;
     sys::mount::set_attributes(&mount, attributes)?;
     Ok(mount)
 }

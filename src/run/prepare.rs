@@ -15,6 +15,7 @@ use super::landlock::{self, Restriction};
 use super::launch::step_failed;
 use super::mounts::open_source;
 use super::scratch;
+use super::user_namespace;
 use crate::plan::step::{Namespaces, Resource};
 use crate::plan::{Plan, Step};
 use crate::sys::exec::StringArray;
@@ -43,6 +44,12 @@ pub(super) enum Operation {
     Bind {
         source: CString,
         target: CString,
+        attributes: MountAttributes,
+    },
+    BindDevice {
+        source: CString,
+        target: CString,
+        number: (u32, u32),
         attributes: MountAttributes,
     },
     MountScratch {
@@ -97,6 +104,10 @@ pub(super) enum Operation {
         capabilities: u64,
         ambient: u64,
     },
+    VerifyOwnIds {
+        uid: u32,
+        gid: u32,
+    },
     NoNewPrivs,
     Landlock,
     Seccomp {
@@ -128,6 +139,8 @@ pub(super) struct Service {
 pub(super) struct Prepared {
     /// Namespaces for the child.
     pub namespaces: fork::Namespaces,
+    /// They belong to a user namespace: nothing outside of it can be chosen.
+    pub unprivileged: bool,
     /// What the first process does.
     pub first: Vec<(u32, Operation)>,
     /// The service's process, if it is another one.
@@ -144,6 +157,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
     let mut prepared = Prepared {
         namespaces: fork::Namespaces::default(),
+        unprivileged: false,
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
@@ -167,6 +181,11 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 limits,
             } => {
                 prepared.cgroups = cgroup::make(directories, limits)?;
+                None
+            }
+            Step::EnterUserNamespace { uid, gid } => {
+                user_namespace::enter(plan, planned, *uid, *gid)?;
+                prepared.unprivileged = true;
                 None
             }
             Step::MakeScratch {
@@ -197,7 +216,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             Step::Landlock(rules) => {
                 prepared.landlock = Some(Restriction {
                     ruleset: high(landlock::ruleset(rules, &made)?)?,
-                    forbidden: high(scratch::make(FORBIDDEN_KIB, 0, 0, 0o755).doing(doing)?)?,
+                    forbidden: high(forbidden().doing(doing)?)?,
                 });
                 Some(Operation::Landlock)
             }
@@ -230,6 +249,13 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
     Ok(prepared)
 }
 
+/// The directory that Landlock must refuse. It is the caller's: in a user namespace there may be no
+/// other user.
+fn forbidden() -> rustix::io::Result<OwnedFd> {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    scratch::make(FORBIDDEN_KIB, uid.as_raw(), gid.as_raw(), 0o755)
+}
+
 /// The words for a source of a bind that is not what it was.
 fn source_failed(plan: &Plan, index: u32, errno: Errno) -> Error {
     let error = step_failed(plan, index, errno);
@@ -259,6 +285,18 @@ fn direct(step: &Step) -> Result<Operation> {
                 read_only: !writable,
                 no_suid: true,
                 no_device: true,
+                no_exec: true,
+            },
+        },
+        Step::BindDevice { path, device } => Operation::BindDevice {
+            source: text(device.path())?,
+            target: relative(path)?,
+            number: device.number(),
+            // Nothing of the node itself can be changed; what is written to it is the device's.
+            attributes: MountAttributes {
+                read_only: true,
+                no_suid: true,
+                no_device: false,
                 no_exec: true,
             },
         },
@@ -307,6 +345,10 @@ fn direct(step: &Step) -> Result<Operation> {
             },
             capabilities: *capabilities,
             ambient: *ambient,
+        },
+        Step::VerifyOwnIds { uid, gid, .. } => Operation::VerifyOwnIds {
+            uid: *uid,
+            gid: *gid,
         },
         Step::NoNewPrivs => Operation::NoNewPrivs,
         Step::Seccomp {

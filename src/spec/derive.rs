@@ -68,6 +68,9 @@ pub struct Facts {
     /// Real paths of what the build brings with the programs and libraries that the trace needs:
     /// their ELF closure, and what only modules of the name service needed.
     pub closure: BTreeSet<PathBuf>,
+    /// Directories that a jail never gets whole, nor what they lie in: gaoler's own places, and
+    /// the home of the ordinary user whose jail it is.
+    pub withheld: Vec<PathBuf>,
     /// Exercises beyond those of the knowledge; one with the same name replaces it.
     pub exercises: Vec<Exercise>,
 }

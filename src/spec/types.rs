@@ -1,7 +1,7 @@
 //! What a spec can say, after it has been read and every name in it has been looked up.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -268,6 +268,17 @@ impl Device {
             Device::Urandom => (1, 9),
             Device::Zero => (1, 5),
         }
+    }
+
+    /// Where the host has it.
+    pub fn path(self) -> &'static Path {
+        Path::new(match self {
+            Device::Full => "/dev/full",
+            Device::Null => "/dev/null",
+            Device::Random => "/dev/random",
+            Device::Urandom => "/dev/urandom",
+            Device::Zero => "/dev/zero",
+        })
     }
 
     /// The device with this number, if a jail can have it.

@@ -28,6 +28,9 @@ pub struct Program {
     pub workdir: CString,
     /// Whom it starts as; `None` for the caller.
     pub ids: Option<Ids>,
+    /// With `no_new_privs`, without which only `CAP_SYS_ADMIN` may install a filter: a
+    /// set-user-ID program gains nothing then, nor does it under a tracer without privileges.
+    pub no_new_privs: bool,
     /// Its standard input.
     pub input: OwnedFd,
     /// Its standard output and error.
@@ -89,8 +92,7 @@ impl Launched {
 /// anything, `meanwhile` is called with its process id.
 ///
 /// The child becomes one of the calling thread, which must be the one to wait for it. A filter
-/// takes `CAP_SYS_ADMIN`: `no_new_privs` is not set, because that would change what the program
-/// does.
+/// takes `CAP_SYS_ADMIN` or `no_new_privs`.
 ///
 /// # Errors
 /// As `pipe2(2)`, `fork(2)` and `ptrace(2)`. What fails in the child is reported by its exit
@@ -110,6 +112,7 @@ pub fn launch(
         environment: environment.as_ptr(),
         workdir: program.workdir.as_ptr(),
         ids: program.ids.as_ref(),
+        no_new_privs: program.no_new_privs,
         input: program.input.as_raw_fd(),
         output: program.output.as_raw_fd(),
         filter,
@@ -192,6 +195,7 @@ struct Child<'a> {
     environment: *const *const libc::c_char,
     workdir: *const libc::c_char,
     ids: Option<&'a Ids>,
+    no_new_privs: bool,
     input: i32,
     output: i32,
     filter: &'a [Instruction],
@@ -254,6 +258,9 @@ impl Child<'_> {
             }
             if libc::chdir(self.workdir) < 0 {
                 return 4;
+            }
+            if self.no_new_privs && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 {
+                return 5;
             }
             if !self.filter.is_empty()
                 && seccomp::install(self.filter, seccomp::Options::default()).is_err()

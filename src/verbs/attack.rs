@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Event, Places, Report, jail, must_be_root};
+use super::{Event, Places, Report, is_ordinary, jail, may_jail};
 use crate::attack::{self, Answer, Confined, Layer, Outcome, Probe, Unconfined, Verdict};
 use crate::plan::{Mode, Plan, Step, native_architecture};
 use crate::spec::Spec;
@@ -100,14 +100,17 @@ pub fn attack(places: &Places, options: &AttackOptions, report: &Report<'_>) -> 
         return under::attack(places, command, options, report);
     }
     let name = &options.name;
-    must_be_root(&format!("attack {name}"))?;
+    may_jail(&format!("attack {name}"))?;
     let probes = chosen(&options.probes)?;
     let begun = Instant::now();
     let jail = jail::plan(places, name, Mode::Supervised, report)?;
     let setting = Setting::of_jail(places, &jail);
     let scene = Scene::put_up(&setting)?;
     let plan = jail::plan_beside(&jail, scene.runtime(), scene.label())?;
-    let own = rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits());
+    let own = match is_ordinary() {
+        true => worker::every_capability()?,
+        false => rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits()),
+    };
     let plan = attack::without(&plan, &options.without, own)?;
     let mut attack = Attack {
         attempter: Attempter::start(&plan, &scene, setting.owner, None)?,
@@ -201,6 +204,10 @@ impl Attack<'_> {
             )));
             let outside = Unconfined {
                 root: self.answer(&probe.id, Where::Root)?,
+                most: match is_ordinary() {
+                    true => "root of a user namespace",
+                    false => "root",
+                },
                 user: self.answer(&probe.id, Where::User)?,
             };
             for phase in self.phases {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::guard as guarded;
 use super::stamp::{Compiled, Stamp};
-use super::{Event, Incomplete, Places, Report, must_be_ours, must_be_root, valid_name};
+use super::{Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
 use crate::plan::{self, Inputs, Mode, Plan, assemble};
@@ -97,7 +97,7 @@ pub fn build(
     incomplete: Incomplete,
     report: &Report<'_>,
 ) -> Result<(Jail, Built)> {
-    must_be_root(&format!("build the jail {name}"))?;
+    may_jail(&format!("build the jail {name}"))?;
     let source = Source::of(places, name)?;
     incomplete.judge_spec(&source.spec)?;
     build_spec(places, source, Mode::Supervised, report)
@@ -279,7 +279,7 @@ fn make_plan(
 /// # Errors
 /// As [`build()`], and a user whose numbers are no longer those that the tree was built with.
 pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Result<Jail> {
-    must_be_root(&format!("start the jail {name}"))?;
+    may_jail(&format!("start the jail {name}"))?;
     let source = Source::of(places, name)?;
     let current = match build::state_of(&places.state, name)? {
         Some(state) => state
@@ -311,7 +311,7 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
 /// The state directory could be changed by others.
 pub(super) fn compiled(places: &Places, name: &str, mode: Mode) -> Result<Option<Plan>> {
     valid_name(name)?;
-    must_be_root(&format!("start the jail {name}"))?;
+    may_jail(&format!("start the jail {name}"))?;
     let Some(state) = build::state_of(&places.state, name)? else {
         return Ok(None);
     };

@@ -13,7 +13,8 @@ use super::merge::Before;
 use super::trace::reached;
 use super::user::{self, Wish};
 use super::{
-    Event, Healed, Places, Report, guard, handover, heal, jail, must_be_root, ports, valid_name,
+    Event, Healed, Places, Report, guard, handover, heal, is_ordinary, jail, may_jail, ordinary,
+    ports, valid_name,
 };
 use crate::build::{GENERATIONS, State};
 use crate::learn::coverage::Coverage;
@@ -109,7 +110,8 @@ pub struct Learned {
 /// No spec is written then.
 pub fn learn(places: &Places, options: &LearnOptions, report: &Report<'_>) -> Result<Learned> {
     valid_name(&options.name)?;
-    must_be_root(&format!("learn {}", options.name))?;
+    may_jail(&format!("learn {}", options.name))?;
+    ordinary::may_be_learned(options)?;
     guard::past(places, || learn_here(places, options, report))
 }
 
@@ -125,6 +127,7 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
         None => options.clone(),
     };
     let mut subject = Service::find(options)?;
+    subject.places = places.all();
     subject.preflight(report)?;
     subject.settle_ports(options)?;
     if let Some(before) = &before {
@@ -151,7 +154,7 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
         judge(&trace)?;
     }
     let identity = user::choose(wish, &trace)?;
-    if wish.beginning != Beginning::StaysRoot {
+    if wish.beginning != Beginning::StaysRoot && !is_ordinary() {
         for note in handover::hand_over(&trace, &identity, began)? {
             report(Event::Note(note));
         }
@@ -168,6 +171,7 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
         // The person knows better than the trace what to wait for.
         derived.spec.service.ready.clone_from(&subject.ready);
     }
+    derived.notes.extend(ordinary::settle(&mut derived.spec));
     write(places, &path, &derived.spec)?;
     report(Event::Did(format!("wrote {}", path.display())));
     keep_trace(places, &options.name, &trace)?;

@@ -3,7 +3,7 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -166,7 +166,7 @@ fn supervise_announced(
         directory: &directory,
         foreground: false,
         host_log: places.trial().is_none(),
-        log_file: &log_file(places, name),
+        log_file: &places.log(name),
         attest: &attest::words(places, name, mode),
     };
     supervise::supervise(&supervision, listener, &mut |stage| match stage {
@@ -182,14 +182,6 @@ fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
     match jail::compiled(places, name, mode)? {
         Some(plan) => Ok(plan),
         None => Ok(jail::plan(places, name, mode, &|_| ())?.plan),
-    }
-}
-
-/// Where a jail's messages go if nobody else takes them; those of a trial stay with it.
-fn log_file(places: &Places, name: &str) -> PathBuf {
-    match places.trial() {
-        Some(_) => places.state.join("log"),
-        None => Path::new("/var/log").join(format!("gaoler-{name}.log")),
     }
 }
 
@@ -218,7 +210,7 @@ fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
         directory: &directory,
         foreground: true,
         host_log: places.trial().is_none(),
-        log_file: &log_file(places, name),
+        log_file: &places.log(name),
         attest: &attest::words(places, name, mode),
     };
     supervise::supervise(&supervision, None, &mut |_| Ok(()))
@@ -260,7 +252,7 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
 /// # Errors
 /// It cannot be signalled, or what is left of the jail cannot be removed.
 pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
-    super::must_be_root(&format!("stop {name}"))?;
+    super::may_jail(&format!("stop {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let directory = places.runtime(name);
     let Some(mut state) = State::running(&directory)? else {
@@ -348,7 +340,7 @@ fn wait_for_end(process: ProcessName, patience: Duration) -> bool {
 /// # Errors
 /// It does not run; the configuration is bad (nothing is done then); its spec knows no way.
 pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
-    super::must_be_root(&format!("reload {name}"))?;
+    super::may_jail(&format!("reload {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let doing = || format!("reload {name}");
     let Some(state) = State::running(&places.runtime(name))? else {

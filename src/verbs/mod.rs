@@ -18,7 +18,9 @@ mod lifecycle;
 mod listening;
 mod merge;
 mod minimize;
+mod ordinary;
 mod perms;
+mod places;
 mod ports;
 mod preflight;
 mod readiness;
@@ -35,7 +37,7 @@ mod user;
 mod why;
 mod worker;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
 pub use attest::attest;
@@ -49,6 +51,8 @@ pub use learn::{Beginning, LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, reload, run, start, stop, supervise};
 pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use perms::{Drifted, Permissions, perms, perms_script};
+pub use places::Places;
+use places::TRIAL;
 pub use scan::{Report as ScanReport, scan};
 pub use spec::{spec_diff, spec_show};
 pub use status::{Status, status};
@@ -59,79 +63,8 @@ pub use why::{Explained, Why, WhyOptions, why, why_take};
 
 use crate::{Error, Result};
 
-/// How the directory of a trial begins, which no jail's name does.
-const TRIAL: &str = ".trial-";
-
 /// The longest name of a jail, in bytes: it becomes part of paths and of log lines.
 const LONGEST_NAME: usize = 64;
-
-/// Where everything is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Places {
-    /// The specs: `/etc/gaoler`.
-    pub etc: PathBuf,
-    /// The root trees: `/var/lib/gaoler`.
-    pub state: PathBuf,
-    /// Running jails: `/run/gaoler`.
-    pub run: PathBuf,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            etc: PathBuf::from("/etc/gaoler"),
-            state: PathBuf::from("/var/lib/gaoler"),
-            run: PathBuf::from("/run/gaoler"),
-        }
-    }
-}
-
-impl Places {
-    /// The spec of a jail.
-    pub fn spec(&self, name: &str) -> PathBuf {
-        self.etc.join(format!("{name}.toml"))
-    }
-
-    /// What the service did when it was learned.
-    pub fn trace(&self, name: &str) -> PathBuf {
-        self.state.join(name).join("trace.json")
-    }
-
-    /// What is kept, beside the trace of a spec, of a run that was incomplete.
-    pub fn incomplete_trace(&self, name: &str) -> PathBuf {
-        self.state.join(name).join("trace-incomplete.json")
-    }
-
-    /// What is kept of a run while it is learned, and left if gaoler is killed.
-    pub fn unfinished_trace(&self, name: &str) -> PathBuf {
-        self.state.join(name).join("trace.unfinished.json")
-    }
-
-    /// What a trial of a jail is called, if these are its places: `.trial-NAME-0`. What is named
-    /// after the jail elsewhere is named so then.
-    pub(crate) fn trial(&self) -> Option<&str> {
-        let name = self.state.parent()?.file_name()?.to_str()?;
-        name.starts_with(TRIAL).then_some(name)
-    }
-
-    /// The state in which the guards of jails are recorded: these, and outside of a trial's.
-    pub(crate) fn guards(&self) -> &Path {
-        match (self.trial(), self.state.ancestors().nth(2)) {
-            (Some(_), Some(real)) => real,
-            _ => &self.state,
-        }
-    }
-
-    /// What `minimize` knows before it is done.
-    pub fn minimizing(&self, name: &str) -> PathBuf {
-        self.state.join(name).join("minimize.json")
-    }
-
-    /// The directory of a running jail.
-    pub fn runtime(&self, name: &str) -> PathBuf {
-        self.run.join(name)
-    }
-}
 
 /// What a verb is doing, for whoever shows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,7 +99,17 @@ pub(crate) fn valid_name(name: &str) -> Result<()> {
     ))
 }
 
-/// Everything here changes the machine or reads what is root's.
+/// What root does for everybody, and an ordinary user for themselves (docs/rootless.md).
+pub(crate) fn may_jail(doing: &str) -> Result<()> {
+    proc_is_the_kernels(doing)
+}
+
+/// Whether an ordinary user runs this.
+pub(crate) fn is_ordinary() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// What changes the machine, or reads what is root's.
 pub(crate) fn must_be_root(doing: &str) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::setup(doing, "it needs root").hint("run it with sudo"));
@@ -199,7 +142,11 @@ pub(crate) fn must_be_ours(path: &Path, doing: &str) -> Result<()> {
     }
     if metadata.uid() != own {
         let why = format!("{} belongs to uid {}", path.display(), metadata.uid());
-        return Err(Error::setup(doing, why).hint("chown it to root"));
+        let hint = match metadata.uid() {
+            0 => "what is root's is root's: sudo gaoler; or leave --etc, --state and --run out",
+            _ => "chown it to root, or to yourself if the jail is yours",
+        };
+        return Err(Error::setup(doing, why).hint(hint));
     }
     if metadata.mode() & 0o022 != 0 {
         let why = format!(

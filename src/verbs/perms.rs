@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Event, Places, Report, jail, must_be_root};
+use super::{Event, Places, Report, jail, may_jail};
 use crate::build::permissions::{self, Change, Permission};
 use crate::build::{self, Account, Manifest, State};
 use crate::spec::Spec;
@@ -113,7 +113,7 @@ struct Known {
 impl Known {
     fn of(places: &Places, name: &str) -> Result<Self> {
         let doing = || format!("look at the permissions of {name}");
-        must_be_root(&doing())?;
+        may_jail(&doing())?;
         let spec = jail::load_spec(places, name)?;
         let account = Account::of(&spec)?;
         let not_built = || {

@@ -2,7 +2,7 @@
 
 use super::{
     Event, Jail, LearnOptions, Places, Report, check, guard, heal, jail, learn, lifecycle,
-    must_be_root, preflight, valid_name,
+    may_jail, preflight, valid_name,
 };
 use crate::build::Built;
 use crate::error::Kind;
@@ -41,7 +41,7 @@ pub struct Up {
 /// next `up` goes on from there.
 pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<Up> {
     valid_name(&options.name)?;
-    must_be_root(&format!("jail {}", options.name))?;
+    may_jail(&format!("jail {}", options.name))?;
     let name = &options.name;
     let (trace, notes) = if places.spec(name).exists() && !options.again && !options.merge {
         same_command(places, options)?;

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Beginning;
+use super::ordinary::own_user;
+use super::{Beginning, is_ordinary};
 use rustix::process::Gid;
 use rustix::thread::CapabilitySet;
 
@@ -51,6 +52,9 @@ pub(super) struct Wish<'a> {
 
 /// Whom the service starts as while it is learned; `None` for root.
 pub(super) fn from_the_start(wish: Wish<'_>) -> Result<Option<Ids>> {
+    if is_ordinary() {
+        return Ok(None);
+    }
     let asked = wish.asked.or(wish.known);
     let Some(name) = asked.filter(|_| wish.beginning == Beginning::AsUser) else {
         return Ok(None);
@@ -70,8 +74,13 @@ pub(super) fn from_the_start(wish: Wish<'_>) -> Result<Option<Ids>> {
 }
 
 /// The user that the service shall run as: the one that was asked for, else the one that it
-/// changed to by itself, else the one that is known, else one of its own.
+/// changed to by itself, else the one that is known, else one of its own; an ordinary user's is
+/// that user.
 pub(super) fn choose(wish: Wish<'_>, trace: &Trace) -> Result<Identity> {
+    if let Some(own) = own_user()? {
+        refuse_generic(&own.name)?;
+        return complete(own, wish);
+    }
     if wish.beginning == Beginning::StaysRoot {
         return root(trace);
     }

@@ -6,7 +6,7 @@ mod logged;
 
 use std::path::PathBuf;
 
-use super::{Event, Jail, Places, Report, jail, learn, must_be_root};
+use super::{Event, Jail, Places, Report, jail, learn, may_jail};
 use crate::audit::{self, Facts, Finding, Severity, Subject};
 use crate::build::{self, Manifest};
 use crate::learn as learner;
@@ -85,7 +85,7 @@ pub fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result
     if !options.logs.is_empty() {
         return logged::why(places, options, report);
     }
-    must_be_root(&format!("look why {name} does not work"))?;
+    may_jail(&format!("look why {name} does not work"))?;
     match State::running(&places.runtime(name))? {
         Some(state) if complaining::complains(&state) => {
             complaining::why(places, options, &state, report)

@@ -145,6 +145,7 @@ impl Jail {
         let text = |text: &str| CString::new(text).unwrap();
         let words = self.words("build");
         let program = spawn_traced::Program {
+            no_new_privs: false,
             file: text(GAOLER),
             arguments: std::iter::once(GAOLER)
                 .chain(words.iter().map(String::as_str))

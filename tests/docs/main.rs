@@ -11,6 +11,7 @@ mod holes;
 mod json;
 mod learning;
 mod pages;
+mod rootless;
 mod services;
 mod why;
 

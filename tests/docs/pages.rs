@@ -7,7 +7,7 @@ use gaoler::build::{Entry, EntryKind, Manifest};
 use gaoler::host::Host;
 use gaoler::host::cgroup::{Cgroups, Hierarchy, Version};
 use gaoler::plan::{Inputs, Mode, Plan, assemble};
-use gaoler::spec;
+use gaoler::spec::{self, Spec};
 
 use crate::{gaoler, repository, same};
 
@@ -114,7 +114,12 @@ fn man_pages_and_completions_are_made() {
 /// A plan that does not depend on this machine.
 fn example(text: &str, mode: Mode) -> Plan {
     let spec = spec::parse(text, "example.toml").unwrap();
-    let host = Host {
+    plan_of(&spec, &example_host(), mode).unwrap()
+}
+
+/// A machine that is not this one, and root's.
+pub fn example_host() -> Host {
+    Host {
         kernel: "6.1.0".to_owned(),
         landlock_abi: 4,
         last_capability: 40,
@@ -126,7 +131,12 @@ fn example(text: &str, mode: Mode) -> Plan {
             }],
         },
         unprivileged_port_start: 1024,
-    };
+        user: None,
+    }
+}
+
+/// The plan of a spec on such a machine.
+pub fn plan_of(spec: &Spec, host: &Host, mode: Mode) -> gaoler::Result<Plan> {
     let program = Entry {
         path: "/usr/sbin/exampled".into(),
         mode: "0555".to_owned(),
@@ -138,20 +148,19 @@ fn example(text: &str, mode: Mode) -> Plan {
         entries: entries.into_iter().chain([program]).collect(),
     };
     assemble(Inputs {
-        spec: &spec,
+        spec,
         manifest: &manifest,
         generation: 1,
         tree: Path::new("/var/lib/gaoler/example/generations/1/root"),
         runtime: Path::new("/run/gaoler/example"),
         cgroup: "example",
-        host: &host,
+        host,
         uid: 995,
         gid: 995,
         groups: &[],
         interpreter: &[],
         mode,
     })
-    .unwrap()
 }
 
 fn directory(path: &str) -> Entry {

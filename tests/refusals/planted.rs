@@ -10,7 +10,7 @@ use crate::common::{Answer, DONE, FAILED, NOT_SET_UP, Place, files, mode};
 const SOMEBODY: u32 = 47_011;
 
 #[test]
-fn a_caller_who_is_not_root() {
+fn an_ordinary_user_has_no_part_in_roots_places() {
     let place = Place::new(&["serve", "20999"]);
     place.write();
     for verb in [
@@ -18,12 +18,12 @@ fn a_caller_who_is_not_root() {
     ] {
         let mut command = place.command(&[verb, &place.name]);
         let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
-        Answer::of(output).is(NOT_SET_UP, &["it needs root", "sudo", &place.name]);
+        Answer::of(output).is(NOT_SET_UP, &["belongs to uid 0", "sudo", &place.name]);
     }
     for verb in ["up", "learn"] {
         let mut command = place.command(&[verb, "new", "--", "/bin/true"]);
         let output = command.uid(SOMEBODY).gid(SOMEBODY).output().unwrap();
-        Answer::of(output).is(NOT_SET_UP, &["it needs root", "sudo", "new"]);
+        Answer::of(output).is(NOT_SET_UP, &["uid 47011 has no name", "/etc/passwd"]);
     }
     place.nothing_was_done();
 }

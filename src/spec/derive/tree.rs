@@ -342,7 +342,8 @@ impl<'a> Grower<'a> {
     }
 
     /// Shared by its place, on the host or below the service's own root; because everybody may
-    /// write; or because code lies in it: a bind is mounted noexec. What a part of a service that
+    /// write; because it holds gaoler's places or a home; or because code lies in it: a bind is
+    /// mounted noexec. What a part of a service that
     /// stays root makes its root is that part's alone, often its spool.
     fn is_shared(&self, directory: &Path) -> bool {
         let mut inside = self
@@ -351,6 +352,11 @@ impl<'a> Grower<'a> {
             .filter(|_| !self.facts.start_as_root)
             .filter_map(|root| directory.strip_prefix(root).ok());
         is_shared_place(directory)
+            || self
+                .facts
+                .withheld
+                .iter()
+                .any(|place| place.starts_with(directory))
             || inside.any(|path| is_shared_place(&Path::new("/").join(path)))
             || is_sticky(directory, self.facts)
             || self.code.iter().any(|code| code.starts_with(directory))

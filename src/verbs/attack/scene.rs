@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::super::must_be_ours;
+use super::super::{is_ordinary, must_be_ours};
 use super::prober::Prober;
 use super::setting::{SHARED, Setting};
 use super::told::{above, host_root, in_directory, in_jail, limits};
@@ -131,11 +131,14 @@ impl Scene {
             format!("key={}", u32::from_str_radix(&token[..7], 16).unwrap_or(1)),
             format!("queue=gaoler-{token}"),
             format!("policy={}", setting.policy.display()),
-            format!("setuid={}", directory.join("stranger").display()),
-            format!("stranger={STRANGER}"),
             format!("port={port}"),
             format!("free={free}"),
         ];
+        if !is_ordinary() {
+            let stranger = directory.join("stranger");
+            both.push(format!("setuid={}", stranger.display()));
+            both.push(format!("stranger={STRANGER}"));
+        }
         if terminal.is_some() {
             both.push(format!("terminal={terminal_path}"));
         }
@@ -280,6 +283,10 @@ impl Made<'_> {
             self.directory(name, 0o755)?;
         }
         self.file("tree/etc/passwd", b"", 0o644)?;
+        if is_ordinary() {
+            // Who could be given to nobody else is no stranger.
+            return Ok(());
+        }
         self.file("stranger", crate::attack::PROBER, 0o755)?;
         chown(
             self.directory.join("stranger"),
@@ -310,12 +317,13 @@ fn random() -> String {
     format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
-/// A pseudo-terminal: its master, and the path of its slave; `None` where there are none.
+/// A pseudo-terminal: its master, and the path of its slave; `None` where there are none, or
+/// none for an ordinary user.
 fn terminal() -> rustix::io::Result<Option<(OwnedFd, String)>> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = match openpt(flags) {
         Ok(master) => master,
-        Err(Errno::NOENT | Errno::NXIO) => return Ok(None),
+        Err(Errno::NOENT | Errno::NXIO | Errno::ACCESS) => return Ok(None),
         Err(errno) => return Err(errno),
     };
     grantpt(&master)?;

@@ -10,11 +10,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use serde::{Deserialize, Serialize};
 
-use super::super::must_be_root;
 use super::super::worker::{Failure, Worker};
+use super::super::{is_ordinary, may_jail};
 use super::prober::Prober;
 use super::scene::Scene;
-use crate::attack::{launched, unconfined, with_prober};
+use crate::attack::{launched, unconfined, unconfined_as_is, unconfined_in_namespace, with_prober};
+use crate::host::Host;
 use crate::plan::Plan;
 use crate::run::attempt::{Attempt, Attempts, Terms};
 use crate::{Doing, Error, Result, sys};
@@ -31,7 +32,7 @@ pub(super) enum Where {
     Start,
     /// In the jail, from then on.
     Serve,
-    /// Unconfined, as root.
+    /// Unconfined, as root; as an ordinary user, in a user namespace with every capability.
     Root,
     /// Unconfined, as the service's user.
     User,
@@ -85,7 +86,12 @@ enum Answer {
 
 /// The other end: a process that tries what it is told to.
 #[derive(Debug)]
-pub(super) struct Attempter(Worker);
+pub(super) struct Attempter {
+    worker: Worker,
+    /// An ordinary user's jails are started from within a user namespace: who is to be outside of
+    /// everything needs another process.
+    outside: Option<Worker>,
+}
 
 impl Attempter {
     /// Starts it, for a jail by its plan, among what was put up, and for its user; or for what
@@ -99,20 +105,27 @@ impl Attempter {
         user: (u32, u32),
         under: Option<Launcher>,
     ) -> Result<Self> {
-        let work = format!("an attack on {}", plan.name);
-        let mut worker = Worker::start(work, &["attack-worker"])?;
-        worker.send(&Begin {
+        let begin = Begin {
             plan: plan.clone(),
             log: scene.log().to_owned(),
             user,
             terminal: scene.terminal().map(Path::to_owned),
             under,
-        })?;
-        match worker.receive()? {
-            Answer::Ready => Ok(Self(worker)),
-            Answer::Failed(failure) => Err(failure.into()),
-            Answer::Tried(_) => Err(out_of_turn()),
-        }
+        };
+        let outside = match is_ordinary() {
+            true => Some(began(&Begin {
+                plan: unconfined_as_is(&plan.name, Vec::new()),
+                log: begin.log.clone(),
+                user,
+                terminal: None,
+                under: None,
+            })?),
+            false => None,
+        };
+        Ok(Self {
+            worker: began(&begin)?,
+            outside,
+        })
     }
 
     /// Tries something.
@@ -120,8 +133,12 @@ impl Attempter {
     /// # Errors
     /// The jail cannot be started.
     pub(super) fn attempt(&mut self, place: Where, arguments: Vec<String>) -> Result<Attempt> {
-        self.0.send(&Job { place, arguments })?;
-        match self.0.receive()? {
+        let worker = match (place, &mut self.outside) {
+            (Where::User, Some(outside)) => outside,
+            _ => &mut self.worker,
+        };
+        worker.send(&Job { place, arguments })?;
+        match worker.receive()? {
             Answer::Tried(attempt) => Ok(attempt),
             Answer::Failed(failure) => Err(failure.into()),
             Answer::Ready => Err(out_of_turn()),
@@ -133,12 +150,27 @@ impl Attempter {
     /// # Errors
     /// Something cannot be removed.
     pub(super) fn finish(mut self) -> Result<()> {
-        self.0.close();
-        match self.0.receive()? {
-            Answer::Ready => Ok(()),
-            Answer::Failed(failure) => Err(failure.into()),
-            Answer::Tried(_) => Err(out_of_turn()),
+        for worker in self.outside.iter_mut().chain([&mut self.worker]) {
+            worker.close();
+            ready(worker)?;
         }
+        Ok(())
+    }
+}
+
+fn began(begin: &Begin) -> Result<Worker> {
+    let work = format!("an attack on {}", begin.plan.name);
+    let mut worker = Worker::start(work, &["attack-worker"])?;
+    worker.send(begin)?;
+    ready(&mut worker)?;
+    Ok(worker)
+}
+
+fn ready(worker: &mut Worker) -> Result<()> {
+    match worker.receive()? {
+        Answer::Ready => Ok(()),
+        Answer::Failed(failure) => Err(failure.into()),
+        Answer::Tried(_) => Err(out_of_turn()),
     }
 }
 
@@ -151,7 +183,7 @@ fn out_of_turn() -> Error {
 /// # Errors
 /// Its input is no job.
 pub fn attack_worker(input: &mut dyn BufRead, say: &mut dyn FnMut(&str)) -> Result<()> {
-    must_be_root("attack a jail")?;
+    may_jail("attack a jail")?;
     let mut answer = |answer: Answer| match serde_json::to_string(&answer) {
         Ok(line) => say(&line),
         Err(_) => say("{}"),
@@ -197,6 +229,8 @@ struct Inside {
     prober: Prober,
     jail: Attempts,
     outside: Attempts,
+    /// Every capability that this kernel has.
+    all_capabilities: u64,
     /// A descriptor of `/` that execve does not close: a launch that does not close it leaks it.
     _leak: OwnedFd,
     /// The terminal of this process's session, and the signal of its end, which is not taken: a
@@ -233,6 +267,7 @@ impl Inside {
             prober: Prober::new()?,
             outside: Attempts::begin(&nothing, &log)?,
             jail: Attempts::begin(&plan, &log)?,
+            all_capabilities: every_capability()?,
             _leak: rustix::fs::open("/", flags, Mode::empty()).doing(|| "open /")?,
             _terminal: (terminal, hangup),
             plan,
@@ -251,7 +286,13 @@ impl Inside {
                 };
                 (&mut self.jail, plan)
             }
+            Where::Root if is_ordinary() => {
+                let all = self.all_capabilities;
+                let plan = unconfined_in_namespace(&self.plan, all, arguments);
+                (&mut self.outside, plan)
+            }
             Where::Root => (&mut self.outside, unconfined(name, None, arguments)),
+            Where::User if is_ordinary() => (&mut self.outside, unconfined_as_is(name, arguments)),
             Where::User => (
                 &mut self.outside,
                 unconfined(name, Some(self.user), arguments),
@@ -267,6 +308,12 @@ impl Inside {
         }
         attempt
     }
+}
+
+/// Those of a user namespace of an ordinary user, too.
+pub(super) fn every_capability() -> Result<u64> {
+    let last = Host::probe()?.last_capability.min(63);
+    Ok(u64::MAX >> (63 - last))
 }
 
 /// Ends what a launcher has left: processes whose parents have ended are this one's children.

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::super::closure;
+use super::super::is_ordinary;
 use super::super::user::Identity;
 use super::Beginning;
 use super::service::Service;
@@ -52,8 +53,21 @@ impl Service {
             workdir: PathBuf::from("/"),
             environment: self.environment(),
             closure: closure::of(trace)?,
+            withheld: self.withheld(identity),
             exercises: self.exercises.clone(),
         })
+    }
+
+    /// What it does not get whole: as a service of root's it has a user of its own, whose home may
+    /// be its data.
+    fn withheld(&self, identity: &Identity) -> Vec<PathBuf> {
+        let mut withheld = self.places.clone();
+        if is_ordinary() {
+            withheld.push(PathBuf::from(&identity.user.home));
+            withheld.extend(std::env::var_os("HOME").map(PathBuf::from));
+        }
+        withheld.retain(|place| place.has_root());
+        withheld
     }
 
     /// The paths that the service's configuration names, as the host sees them.

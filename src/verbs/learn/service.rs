@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::super::preflight::{self, Copies};
-use super::super::{Event, Report};
+use super::super::{Event, Places, Report, is_ordinary};
 use super::{Beginning, LearnOptions};
 use crate::host::command::PATH;
 use crate::learn::Ids;
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) ids: Option<Ids>,
     pub(super) ready: Vec<Ready>,
     pub(super) exercises: Vec<Exercise>,
+    /// gaoler's own directories.
+    pub(super) places: Vec<PathBuf>,
     copies: Copies,
     pub(super) known: Option<Resolved>,
     /// The whole configuration in its printed form; empty if there is no way to print it.
@@ -60,6 +62,7 @@ impl Service {
             ids: None,
             ready,
             exercises,
+            places: Places::default().all(),
             copies: if options.command.is_empty() {
                 Copies::SameProgram
             } else {
@@ -99,6 +102,9 @@ impl Service {
 
     /// Those that its unit would make, also for the test of its configuration.
     fn make_own_directories(&self) -> Result<()> {
+        if is_ordinary() {
+            return Ok(());
+        }
         let Some(knowledge) = self.knowledge() else {
             return Ok(());
         };
