@@ -169,7 +169,8 @@ fn takes_root(spec: &Spec, first_port: u16) -> Result<()> {
 fn weaker(spec: &Spec, user: &OrdinaryUser) -> Vec<String> {
     let mut weaker = vec![format!(
         "{OWNER}: the tree belongs to the service's own user, uid {}: only the read-only mount and \
-         Landlock keep it from writing there, not the owner",
+         Landlock keep it from writing there, not the owner; and its supervisor compares nothing \
+         with what was started: check --live does, when you ask",
         user.uid
     )];
     if !user.groups.is_empty() {

@@ -129,8 +129,9 @@ fn live(
         serving,
         attest: Attest::of(plan, supervision.attest),
     };
-    started::save(supervision.directory, plan, jail.launched.child_pid)?;
-    let ended = tell(Stage::Started).and_then(|()| jail.until_ended(&signals));
+    let ended = started::save(supervision.directory, plan, jail.launched.child_pid)
+        .and_then(|()| tell(Stage::Started))
+        .and_then(|()| jail.until_ended(&signals));
     jail.finish(ended)
 }
 

@@ -121,7 +121,7 @@ fn few_processes() {
     let lab = Lab::new();
     let group = Group::new();
     let script = "echo $$ >\"$0/cgroup.procs\" && exec \"$@\"";
-    let amounts: Vec<u64> = (1..=16).collect();
+    let amounts: Vec<u64> = (1..=24).collect();
     until_enough(&lab, &amounts, |amount, verb| {
         fs::write(group.0.join("pids.max"), amount.to_string()).unwrap();
         under(

@@ -31,6 +31,7 @@ fn memcached_needs_nothing_but_a_port() {
         let user = User::new(m);
         let screen = up(&user, &[]);
         assert!(screen.contains("rootless.owner"), "{screen}");
+        assert!(screen.contains("compares nothing"), "{screen}");
         assert_eq!(
             user.findings("cache"),
             BTreeSet::from(["rootless.owner".into()])
