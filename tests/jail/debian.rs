@@ -28,7 +28,16 @@ fn up_once_and_again() {
         let status = m.json(&["status", "named"]);
         assert_eq!(
             keys(&status),
-            ["generation", "last", "name", "pid", "state", "uptime_s"]
+            [
+                "compared",
+                "drift",
+                "generation",
+                "last",
+                "name",
+                "pid",
+                "state",
+                "uptime_s"
+            ]
         );
         let check = m.json(&["check", "named", "--live"]);
         assert_eq!(keys(&check), ["findings", "name", "score"]);
