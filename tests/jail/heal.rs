@@ -146,3 +146,29 @@ fn a_service_that_insists_on_root_is_told_how() {
         m.gaoler(&["stop", "web"]).ok();
     });
 }
+
+#[test]
+fn a_service_that_runs_and_is_not_ready_is_looked_at_too() {
+    machine(|m| {
+        let daemon = "use Socket; socket S, PF_INET, SOCK_STREAM, 0;\n\
+            setsockopt S, SOL_SOCKET, SO_REUSEADDR, 1; bind S, sockaddr_in(8099, INADDR_LOOPBACK);\n\
+            sleep 1 until listen S, 5; close C while accept C, S;\n";
+        fs::create_dir_all("/srv/web").unwrap();
+        fs::write("/srv/web/daemon", daemon).unwrap();
+        let options = ["--user", "www-data", "--ready", "tcp:8099"];
+        let command = ["--", "/usr/bin/perl", "/srv/web/daemon"];
+        m.gaoler(&[&["up", "web"], &options[..], &command].concat())
+            .ok();
+        m.gaoler(&["stop", "web"]).ok();
+        let listen = calls::number("listen").unwrap();
+        without(
+            &read(),
+            |one| matches!(one, Allowance::Call(rule) if rule.number == listen),
+        );
+        let done = m.gaoler(&["up", "web"]);
+        assert_eq!(done.code, 0, "{done:#?}");
+        assert!(done.err.contains("it runs but is not ready"), "{done:#?}");
+        assert!(done.err.contains("healed web: call listen"), "{done:#?}");
+        m.gaoler(&["stop", "web"]).ok();
+    });
+}

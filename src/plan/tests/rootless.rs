@@ -119,6 +119,13 @@ fn what_is_weaker_is_said() {
         before.map(str::to_owned).collect()
     };
     assert_eq!(ids(lacking(&web(), &users(&[]))), [OWNER]);
+    // In its user namespace the supervisor cannot tell what is root's.
+    let every = |host: &Host| {
+        planned(&web(), host, Mode::Supervised)
+            .unwrap()
+            .check_every_s
+    };
+    assert_eq!((every(&users(&[])), every(&host())), (0, 60));
     let kept = lacking(&web(), &users(&[27, 100]));
     assert!(kept[1].contains("27, 100"), "{kept:?}");
     assert_eq!(ids(kept), [OWNER, GROUPS]);

@@ -1,7 +1,6 @@
 //! Calls, capabilities, ports, readiness, exercises.
 use super::*;
 
-/// The calls of a spec without those that every spec has.
 /// An exercise that passed.
 fn use_it() -> ExerciseRun {
     ExerciseRun {
@@ -14,6 +13,18 @@ fn use_it() -> ExerciseRun {
     }
 }
 
+/// A call that was made once.
+fn call(name: &str, phase: Phase) -> CallSeen {
+    CallSeen {
+        number: calls::number(name).unwrap(),
+        name: name.to_owned(),
+        phase,
+        count: 1,
+        witness: counted(phase, 1),
+    }
+}
+
+/// The calls of a spec without those that every spec has.
 fn allowed(derived: &Derived) -> Vec<(u32, &str)> {
     let rules = derived.spec.calls.iter();
     rules
@@ -118,13 +129,6 @@ fn clone_comes_with_clone3() {
 
 #[test]
 fn a_call_comes_with_those_that_take_its_place() {
-    let call = |name: &str, phase| CallSeen {
-        number: calls::number(name).unwrap(),
-        name: name.to_owned(),
-        phase,
-        count: 1,
-        witness: counted(phase, 1),
-    };
     let mut trace = trace(Vec::new());
     trace.calls = vec![
         call("openat", Phase::Start),
@@ -156,13 +160,6 @@ fn a_call_comes_with_those_that_take_its_place() {
 #[test]
 fn clone_stays_as_long_as_clone3() {
     // The service forks to become a daemon, and makes threads while it serves.
-    let call = |name: &str, phase| CallSeen {
-        number: calls::number(name).unwrap(),
-        name: name.to_owned(),
-        phase,
-        count: 1,
-        witness: counted(phase, 1),
-    };
     let mut trace = trace(Vec::new());
     trace.certificate.exercises = vec![use_it()];
     trace.calls = vec![call("clone", Phase::Start), call("clone3", Phase::Serve)];
