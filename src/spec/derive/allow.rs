@@ -217,7 +217,9 @@ pub(super) fn capabilities(
     }
     add_low_ports(trace, facts, &mut needed);
     if needed.contains_key(&SYS_ADMIN) {
-        notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());
+        notes.push(
+            "CAP_SYS_ADMIN is given, as it was needed: it can undo most of a jail".to_owned(),
+        );
     }
     needed
         .into_iter()
