@@ -198,9 +198,6 @@ pub struct Up {
     /// As `learn`.
     #[command(flatten)]
     pub learn: Learn,
-    /// Make the service's own system user, named as the jail, if it has none.
-    #[arg(long, conflicts_with = "start_as_root")]
-    pub create_user: bool,
 }
 
 /// What `learn` can be told.
@@ -208,8 +205,9 @@ pub struct Up {
 pub struct Learn {
     /// The jail's name; a service that gaoler knows needs no command.
     pub name: String,
-    /// A command that shows that the service works; may be given more than once. One that fails
-    /// is a warning: the service is learned without what it should have reached.
+    /// A command that shows that the service works; may be given more than once. The word $PID
+    /// stands for the service's process, as in 'kill -HUP $PID' for one that reloads. One that
+    /// fails is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
     /// A command that belongs to its start: run in every start once it shows that it is ready, and
@@ -228,6 +226,9 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// Make the service's own system user, named as the jail, if it has none.
+    #[arg(long, conflicts_with = "start_as_root")]
+    pub create_user: bool,
     /// Run it in its jail afterwards with its exercises, and take into the spec what is safe of
     /// what it is denied there, until that changes nothing.
     #[arg(long)]

@@ -110,11 +110,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
     match arguments.verb {
         Verb::Up(up) => {
             let json = up.learn.json;
-            let options = LearnOptions {
-                create_user: up.create_user,
-                ..options(up.learn)
-            };
-            let done = verbs::up(&places, &options, &report)?;
+            let done = verbs::up(&places, &options(up.learn), &report)?;
             output.show(json, &screen::up_json(&done), || screen::up(&done))
         }
         Verb::Learn(learn) => {
@@ -432,7 +428,7 @@ fn options(learn: Learn) -> LearnOptions {
             _ => None,
         },
         unaided: learn.unaided,
-        create_user: false,
+        create_user: learn.create_user,
         again: learn.again,
         merge: learn.merge,
         incomplete: Incomplete::accept_if(learn.accept_incomplete),

@@ -55,3 +55,17 @@ pub fn words(text: &str) -> crate::Result<Vec<String>> {
     service::words(text)
         .map_err(|bad| crate::Error::usage(format!("read the command {text:?}"), bad.why))
 }
+
+/// Splits the command line of an exercise into words as a shell would, without its expansions; the
+/// word `$PID` stays as it is.
+///
+/// # Errors
+/// An open quote, or something that only a shell could carry out.
+pub fn exercise_words(text: &str) -> crate::Result<Vec<String>> {
+    service::words_with_pid(text).map_err(|bad| {
+        crate::Error::usage(format!("read the command {text:?}"), bad.why).hint(
+            "$PID, as a word of its own, is the service's process; for anything else have a shell \
+             do it, in single quotes: --exercise \"sh -c '...'\"",
+        )
+    })
+}
