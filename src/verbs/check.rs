@@ -20,6 +20,8 @@ pub struct Report {
     pub name: String,
     /// 0 is best, 10 is worst.
     pub score: f64,
+    /// The exercises that were run and passed, those of its start included.
+    pub passed: Vec<String>,
     /// Worst first.
     pub findings: Vec<Finding>,
 }
@@ -77,6 +79,9 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
             failed = Some(exercise(places, &spec, &state, report)?);
         }
     }
+    let passed = failed
+        .as_deref()
+        .map_or_else(Vec::new, |failed| passed(&spec, failed));
     let facts = facts(places, &jail)?;
     let findings = audit::audit(&Subject {
         spec: &spec,
@@ -91,6 +96,7 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
     Ok(Report {
         name: name.to_owned(),
         score: audit::score(&findings),
+        passed,
         findings,
     })
 }
@@ -135,6 +141,13 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
             )),
         ),
     }
+}
+
+/// The exercises that are not among those that failed.
+fn passed(spec: &Spec, failed: &[FailedExercise]) -> Vec<String> {
+    let names = spec.exercises.iter().map(|exercise| &exercise.name);
+    let failed = |name: &&String| failed.iter().any(|one| one.name == **name);
+    names.filter(|name| !failed(name)).cloned().collect()
 }
 
 /// Runs the exercises of the spec, one after another. Those of the start have passed when it is
