@@ -73,7 +73,7 @@ pub(super) fn up(up: &Up) -> String {
         );
     }
     for note in &up.notes {
-        line(&mut text, "left out", note);
+        line(&mut text, "noted", note);
     }
     text.push('\n');
     let name = &spec.name;
@@ -117,14 +117,17 @@ fn learned_in_words(trace: &Trace) -> String {
     };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
-         {passed} of {run} exercises passed, {} passes",
+         {passed} of {run} exercises passed, {}",
         certificate.stops,
         certificate.records,
         certificate.processes,
         certificate.threads,
         phase(Phase::Start),
         phase(Phase::Serve),
-        certificate.passes,
+        match certificate.passes {
+            1 => "1 pass".to_owned(),
+            passes => format!("{passes} passes"),
+        },
     )
 }
 
@@ -286,8 +289,12 @@ pub(super) fn learned(learned: &Learned) -> String {
         learned_in_words(&learned.trace)
     );
     failed_exercises(&mut text, &learned.trace);
+    let one_pass = &learned.trace.certificate.one_pass;
+    if !one_pass.is_empty() {
+        line(&mut text, "one pass", &shown(one_pass));
+    }
     for note in &learned.notes {
-        line(&mut text, "left out", note);
+        line(&mut text, "noted", note);
     }
     line(
         &mut text,

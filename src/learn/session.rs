@@ -266,7 +266,10 @@ impl<'a> Session<'a> {
                     missing.join(", ")
                 ),
             )
-            .hint("give it more time, or another sign of being ready"));
+            .hint(
+                "--ready names another sign of being ready: another port or protocol, file:PATH, \
+                 log:REGEX, notify, quiet:MILLISECONDS",
+            ));
         }
         Ok(())
     }
