@@ -1,6 +1,7 @@
 //! The host, probed once, as plain data. Decides nothing.
 #![forbid(unsafe_code)]
 
+pub mod begun;
 pub mod cgroup;
 pub mod command;
 pub mod confinement;

@@ -19,6 +19,7 @@ use super::output::Output;
 use super::state::{self, Last, ProcessName, State};
 use super::warm_up::WarmUp;
 use super::{cgroup, leftover, started};
+use crate::host::begun::Begun;
 use crate::plan::{LogSigns, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
@@ -102,6 +103,7 @@ fn live(
     signals.push(SIGCHLD);
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
+    let begun = Begun::now(plan.start_ends_with().unwrap_or_default());
     let launched = launch(plan, &stdio, &mut |launched| {
         record(
             supervision,
@@ -123,7 +125,7 @@ fn live(
         notified,
         output,
         release_at: Some(Instant::now() + SETTLED),
-        begun: Instant::now(),
+        begun,
         look_at: Some(Instant::now()),
         warm_up: WarmUp::of(plan),
         serving,

@@ -14,6 +14,7 @@ use super::preflight::Copies;
 use super::supervisor::Supervisor;
 use super::{Event, Jail, Places, Report, attest, guard, jail, ports, preflight, readiness};
 use crate::error::Kind;
+use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
 use crate::run::state::{self, ProcessName, State};
@@ -86,11 +87,12 @@ fn start_as(
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
+    let begun = Begun::now(&service.ready);
     let listening = Supervisor::start(places, name, mode, &service.ready)
         .and_then(|supervisor| supervisor.has_started(&directory))
         .map_err(Error::nothing_started);
     let mut listening = listening?;
-    let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening, &begun, patience)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }

@@ -17,6 +17,7 @@ use super::super::readiness::is_ready;
 use super::super::state::Last;
 use super::super::warm_up::WarmUp;
 use super::{Progress, SIGCHLD, Supervision, record, remove_files};
+use crate::host::begun::Begun;
 use crate::host::process;
 use crate::plan::Sign;
 use crate::sys;
@@ -49,7 +50,7 @@ pub(super) struct Jail<'a> {
     pub(super) output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     pub(super) release_at: Option<Instant>,
-    pub(super) begun: Instant,
+    pub(super) begun: Begun,
     /// When it is looked whether it is ready; or, in complain mode, counts are kept.
     pub(super) look_at: Option<Instant>,
     pub(super) warm_up: WarmUp<'a>,
@@ -209,7 +210,7 @@ impl Jail<'_> {
             Sign::Log(expression) => self.relay.words().has_seen(expression),
             _ => self.notified.is_ready(),
         };
-        let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
+        let ready = is_ready(signs, self.launched.child_pid, &self.begun, &heard);
         let main = self.launched.service_pid.unwrap_or(self.launched.child_pid);
         if !asks || self.warm_up.is_over(ready, main) {
             self.serving = true;
