@@ -109,7 +109,8 @@ pub enum Verb {
         gaoler why named --apply                            take over what is safe\n  \
         gaoler why named --allow CAP_NET_BIND_SERVICE       and this, which is for a person to say\n  \
         gaoler why named --log audit.log                    what another machine denied it\n  \
-        journalctl -k | gaoler why named --log -\n\n\
+        journalctl -k | gaoler why named --log -\n  \
+        journalctl -o json | gaoler why named --log -\n\n\
         Exit codes: 0 everything works, 3 something was denied that matters.")]
     Why(Why),
     /// Try to break out of the real jail, and show what stops each attempt.
@@ -168,6 +169,13 @@ pub enum Verb {
     /// The process in which variants of a spec are tried out.
     #[command(hide = true)]
     TrialWorker(TrialWorker),
+    /// Who starts a jail again that was stopped to try variants of its spec out, if the command that
+    /// did is killed.
+    #[command(hide = true)]
+    TrialKeeper {
+        /// The jail's name.
+        name: String,
+    },
     /// The process that starts the jails of an attack.
     #[command(hide = true)]
     AttackWorker,
@@ -361,8 +369,8 @@ pub struct Why {
     #[arg(long, value_name = "SUBJECT")]
     pub allow: Vec<String>,
     /// Explain the audit records of this file, which may be another machine's, without running
-    /// anything: auditd's, or the kernel log in any dress; - is standard input; may be given more
-    /// than once.
+    /// anything: auditd's, the kernel log in any dress, or the journal as text or JSON; - is standard
+    /// input; may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
     /// Print JSON, for machines.

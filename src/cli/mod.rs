@@ -243,6 +243,9 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(minimize.json, &found, || trials::minimized(&found))
         }
         Verb::TrialWorker(worker) => trial_worker(&places, &worker),
+        Verb::TrialKeeper { name } => {
+            verbs::trial_keeper(&places, &name, &mut io::stdin().lock(), &report).map(|()| 0)
+        }
         Verb::Spec(Spec::Diff(diff)) => {
             // Of diff(1): what differs is told from what could not be compared.
             let other = diff.other.as_deref();

@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
                 missing.push("its start is not over".to_owned());
             }
             return Err(Error::new(
-                "learn the service",
+                "start the service",
                 format!(
                     "it was not ready after {seconds:.1} s: {}",
                     missing.join(", ")
@@ -389,7 +389,7 @@ fn describe(sign: &Ready, begun: &Begun) -> String {
 fn ended_early(tracer: &mut Tracer<'_>, end: Change) -> Error {
     tracer.launch_failure().unwrap_or_else(|| {
         Error::new(
-            "learn the service",
+            "start the service",
             format!("it {} before it was ready", how(end)),
         )
         .hint(

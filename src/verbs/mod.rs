@@ -57,7 +57,7 @@ pub use scan::{Report as ScanReport, scan};
 pub use spec::{spec_diff, spec_show};
 pub use status::{Status, status};
 pub use trace::{ShownTrace, trace_show};
-pub use trial::{Way, killed_trial, trial_worker};
+pub use trial::{Way, killed_trial, trial_keeper, trial_worker};
 pub use up::{Up, UpOptions, up};
 pub use why::{Explained, Why, WhyOptions, why, why_take};
 

@@ -4,6 +4,7 @@
 
 mod copies;
 mod crew;
+mod keeper;
 mod place;
 mod worker;
 
@@ -19,6 +20,7 @@ use crate::spec::{self, Spec};
 use crate::{Error, Result};
 use copies::Copied;
 pub(super) use crew::{Crew, Signals, Terms};
+pub use keeper::trial_keeper;
 use place::Place;
 pub use place::killed_trial;
 pub use worker::trial_worker;

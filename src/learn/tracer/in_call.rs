@@ -270,7 +270,10 @@ impl Tracer<'_> {
             return;
         }
         let number = number(call.number);
-        let (at, thread) = if self.recorder.knows_failure(number, errno, when.phase) {
+        let known = self
+            .recorder
+            .knows_failure(number, errno, when.phase, &call.arguments);
+        let (at, thread) = if known {
             (None, String::new())
         } else {
             (

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::keeper::Keeper;
 use super::{Outcome, Patience, Trial, Way};
 use crate::run::state::State;
 use crate::spec::Spec;
@@ -63,6 +64,8 @@ pub(in crate::verbs) struct Crew<'a> {
     signals: &'a Signals,
     /// Start the real jail at the end.
     restart: bool,
+    /// Who does, if this process is killed.
+    keeper: Option<Keeper>,
     /// Directories below `/run` that were made for the copies.
     made: Vec<PathBuf>,
     /// How many trials there were.
@@ -92,6 +95,7 @@ impl<'a> Crew<'a> {
             trials: Vec::new(),
             signals,
             restart: false,
+            keeper: None,
             made: Vec::new(),
             count: 0,
         };
@@ -128,10 +132,13 @@ impl<'a> Crew<'a> {
             ),
             Way::Isolated => format!(
                 "{} is tried out beside the jail: in a network of its own, {} at once, on copies \
-                 of {} places ({} files, {} KiB)",
+                 of {} ({} files, {} KiB)",
                 self.name,
                 self.trials.len(),
-                copied.places,
+                match copied.places {
+                    1 => "1 place".to_owned(),
+                    places => format!("{places} places"),
+                },
                 copied.files,
                 copied.bytes.div_ceil(1024)
             ),
@@ -155,6 +162,9 @@ impl<'a> Crew<'a> {
         let Some((trial, _)) = self.trials.first() else {
             return Ok(());
         };
+        if running || self.restart {
+            self.keeper = Some(Keeper::start(self.places, &self.name)?);
+        }
         if running {
             // First, so that it is known whatever happens.
             trial.place().mark_stopped(true)?;
@@ -290,7 +300,11 @@ impl<'a> Crew<'a> {
             let mut trials = std::mem::take(&mut self.trials).into_iter();
             let first = trials.next().map(|(trial, _)| trial.end());
             drop(trials);
-            lifecycle::start(self.places, &self.name, false, self.report)?;
+            let started = lifecycle::start(self.places, &self.name, false, self.report);
+            if let Some(keeper) = self.keeper.take() {
+                keeper.dismiss()?;
+            }
+            started?;
             if let Some(place) = first {
                 place.mark_stopped(false)?;
             }

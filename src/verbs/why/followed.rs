@@ -103,7 +103,14 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
             };
         }
     };
-    supervisor.wait()?;
+    // A launch that fails at its last step looks to the tracer like a service that exits.
+    let error = match error {
+        Some(error) => supervisor.has_failed()?.or(Some(error)),
+        None => {
+            supervisor.wait()?;
+            None
+        }
+    };
     let (words, reached) = Last::load(&places.runtime(name))
         .map(|last| (last.words, last.reached))
         .unwrap_or_default();
