@@ -274,6 +274,7 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         generation: 0,
         forks: false,
         steps: planned.collect(),
+        ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
     }

@@ -193,6 +193,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         generation: 1,
         forks: false,
         steps: steps.collect(),
+        ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
     }

@@ -343,6 +343,9 @@ pub struct Beside {
     /// Hold the service until a line is read.
     #[arg(long, conflicts_with = "complain")]
     pub traced: bool,
+    /// Take the sockets that come on standard input.
+    #[arg(long, conflicts_with = "traced")]
+    pub sockets: bool,
 }
 
 impl Beside {

@@ -24,8 +24,11 @@ use clap::Parser;
 use rustix::fs::Mode as FileMode;
 
 use crate::error::Kind;
-use crate::plan::Mode;
+use crate::plan::{FIRST_PASSED, Mode};
 use crate::run::Ended;
+use crate::run::manager::Manager;
+use crate::run::sockets::{self, Offers};
+use crate::run::supervise::Handed;
 use crate::verbs::{
     self, Beginning, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places,
     Verdict, Way,
@@ -50,8 +53,12 @@ const KILLED_BY: i32 = 128;
 
 /// Runs the command line and answers with its exit code.
 pub fn main() -> ExitCode {
-    // Before anything is opened: nothing of the caller's may reach a jail (CVE-2024-21626).
-    if let Err(errno) = sys::close::close_from(3) {
+    // Before anything is opened: nothing of the caller's may reach a jail (CVE-2024-21626), but the
+    // sockets that it hands over by name.
+    let manager = Manager::of_environment();
+    let passed = manager.as_ref().map_or(0, |manager| manager.sockets.len());
+    let first = FIRST_PASSED.saturating_add(u32::try_from(passed).unwrap_or(0));
+    if let Err(errno) = sys::close::close_from(first) {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
     if let Err(error) = not_set_user_id() {
@@ -62,11 +69,15 @@ pub fn main() -> ExitCode {
     let result = match direct::direct(std::env::args_os()) {
         Some(Direct::Run { places, name, exec }) => {
             let mode = if exec { Mode::Exec } else { Mode::Supervised };
-            verbs::run(&places, &name, mode).map(exit_code_of)
+            run(&places, &name, mode, manager)
         }
         Some(Direct::Attest { places, name }) => attest(&places, &name),
-        Some(Direct::Supervise { places, name }) => supervise(&places, &name, Mode::Supervised),
-        None => perform(Arguments::parse()),
+        Some(Direct::Supervise {
+            places,
+            name,
+            sockets,
+        }) => supervise(&places, &name, Mode::Supervised, sockets),
+        None => perform(Arguments::parse(), manager),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -103,7 +114,7 @@ fn fail(error: &Error) -> ExitCode {
     }
 }
 
-fn perform(arguments: Arguments) -> Result<u8> {
+fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
     let places = arguments.places();
     let output = Output::new();
     let report = |event: Event| output.event(&event);
@@ -146,7 +157,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
                 screen::plan(&jail.plan)
             })
         }
-        Verb::Run(run) => verbs::run(&places, &run.name, run.mode()).map(exit_code_of),
+        Verb::Run(asked) => run(&places, &asked.name, asked.mode(), manager),
         Verb::Start(args::Start {
             name,
             json,
@@ -164,8 +175,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &status, || screen::stopped(&name, ran))
         }
         Verb::Restart(Named { name, json }) => {
-            verbs::stop(&places, &name, &report)?;
-            verbs::start(&places, &name, false, &report)?;
+            verbs::restart(&places, &name, &report)?;
             let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::started(&status, false))
         }
@@ -279,7 +289,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Attest { name } => attest(&places, &name),
-        Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
+        Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode(), beside.sockets),
     }
 }
 
@@ -332,10 +342,27 @@ fn dialogue(places: &Places, found: &mut verbs::Why, output: &Output) -> Result<
     Ok(if found.works() { 0 } else { FINDINGS })
 }
 
+/// Runs a jail in the foreground, with what the manager hands over.
+fn run(places: &Places, name: &str, mode: Mode, manager: Result<Manager>) -> Result<u8> {
+    let manager = manager.map_err(Error::nothing_started)?;
+    verbs::run(places, name, mode, manager).map(exit_code_of)
+}
+
 /// Beside a jail: lines for whoever started it, then what the jail says for as long as that is
 /// read.
-fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
-    let listener = output::standard_output_as_listener();
+fn supervise(places: &Places, name: &str, mode: Mode, sockets: bool) -> Result<u8> {
+    let kept = match sockets {
+        true => sockets::receive(rustix::stdio::stdin())?,
+        false => Vec::new(),
+    };
+    let handed = Handed {
+        listener: output::standard_output_as_listener(),
+        sockets: Offers {
+            kept,
+            ..Offers::default()
+        },
+        ..Handed::default()
+    };
     let mut announce = |word: &verbs::Announcement| {
         let mut line = serde_json::to_string(word).unwrap_or_default();
         line.push('\n');
@@ -355,7 +382,7 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
         }
         Ok(())
     };
-    verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
+    verbs::supervise(places, name, mode, handed, &mut announce).map(|()| 0)
 }
 
 /// Lines for the supervisor, which logs them.

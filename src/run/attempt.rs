@@ -10,14 +10,14 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
-use super::launch::{Ended, Launched, Stdio, launch_given, pipe};
+use super::launch::{Ended, Given, Launched, Stdio, launch_given, pipe};
 use super::log::{Relay, Sink, Words};
 use super::supervise::{relay_to, remove_log};
 use crate::plan::{LogSigns, Plan};
 use crate::{Doing, Result};
 
 /// As much of what it prints is read.
-const MOST_WORDS: usize = 4096;
+const MOST_WORDS: usize = 1 << 16;
 
 /// How long the program may take, and in which phase of the service it is.
 #[derive(Clone, Copy, Debug)]
@@ -64,15 +64,23 @@ impl Attempts {
         })
     }
 
-    /// Starts the jail by a plan that differs from the first in what it executes only, with
-    /// `program`, which it takes over, and waits for its end.
+    /// Starts the jail by a plan that differs from the first in what it executes only, with a
+    /// `program` that it takes over, if it has no own, and waits for its end.
     ///
     /// # Errors
     /// As [`super::launch`]; nothing is left of it then.
-    pub fn run(&mut self, plan: &Plan, program: &OwnedFd, terms: Terms) -> Result<Attempt> {
-        let program = rustix::io::fcntl_dupfd_cloexec(program, 0).doing(|| "pass a program on")?;
+    pub fn run(&mut self, plan: &Plan, program: Option<&OwnedFd>, terms: Terms) -> Result<Attempt> {
+        let copy = |program| rustix::io::fcntl_dupfd_cloexec(program, 0);
+        let program = program
+            .map(copy)
+            .transpose()
+            .doing(|| "pass a program on")?;
         let (output, input) = pipe()?;
-        let mut launched = launch_given(plan, Some(program), &Stdio::To(input), &mut |_| Ok(()))?;
+        let given = Given {
+            program,
+            ..Given::default()
+        };
+        let mut launched = launch_given(plan, given, &Stdio::To(input), &mut |_| Ok(()))?;
         if terms.serving {
             launched.start = None;
         }
@@ -149,7 +157,7 @@ impl Attempts {
 fn words(output: &OwnedFd) -> Result<String> {
     let doing = || "read what the program printed";
     rustix::io::ioctl_fionbio(output, true).doing(doing)?;
-    let mut words = [0; MOST_WORDS];
+    let mut words = vec![0; MOST_WORDS];
     let count = match rustix::io::read(output, &mut words) {
         Ok(count) => count,
         Err(Errno::AGAIN) => 0,

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// As `pipe2(2)`, `pidfd_open(2)` and `clone3(2)`.
 pub(super) fn start(plan: &Plan, directory: &Path) -> Result<OwnedFd> {
     let doing = || "start what attends to the service's start";
-    let begun = Begun::now(plan.start_ends_with().unwrap_or_default());
+    let begun = Begun::now(&plan.signs_of_its_own());
     let (words, told) = pipe()?;
     let own = ProcessName::of(std::process::id().cast_signed())?;
     let service = Pid::from_raw(own.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ended;
 use super::cgroup::Reached;
+use super::sockets::Held;
 use crate::host::process;
+use crate::plan::Managed;
 use crate::{Doing, Error, Result};
 
 /// The file's name.
@@ -79,6 +81,12 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// The sockets that its supervisor keeps, or that the service was given where there is none.
+    #[serde(default)]
+    pub sockets: Vec<Held>,
+    /// What a manager gives the service, where nobody stays between them.
+    #[serde(default)]
+    pub managed: Managed,
     /// The system calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
     /// What the filter would refuse runs.

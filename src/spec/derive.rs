@@ -124,6 +124,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         protections: Protections::default(),
         check: Schedule::default(),
         accepted: Vec::new(),
+        sockets: Vec::new(),
     };
     spec.service.ready = ready;
     spec.service.pid_file = pid_file::pid_file(trace, knowledge, &spec.binds);

@@ -44,6 +44,7 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         protections: pick(&mine.protections, &first.protections, new.protections),
         check: pick(&mine.check, &first.check, new.check),
         accepted: mine.accepted.clone(),
+        sockets: mine.sockets.clone(),
     };
     one_thing_each(&mut spec, mine);
     notes.sort();

@@ -13,6 +13,7 @@ mod parse;
 mod pattern;
 mod schedule;
 mod service;
+mod socket;
 mod types;
 mod write;
 
@@ -29,6 +30,7 @@ pub use service::{
     ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, PortLines, Resolved, config_paths,
     config_port, listed_port, peer_ports, shipped, shipped_program,
 };
+pub use socket::{BACKLOG, Listen, MOST_SOCKETS, SOCKET_MODE, SocketRule};
 pub use types::*;
 pub use write::{to_toml, turns_writing};
 

@@ -57,7 +57,11 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
         .as_ref()
         .is_some_and(|state| state.supervisor.is_none());
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
-    let jail = jail::plan(places, name, mode, &|_| ())?;
+    let mut jail = jail::plan(places, name, mode, &|_| ())?;
+    // Where nobody stays between it and a manager, it has the manager's socket.
+    if let Some(state) = running.as_ref().filter(|_| exec) {
+        jail.plan = jail.plan.managed(&state.managed)?;
+    }
     let drift: Vec<(String, String)> = build::drift(&jail.tree, &jail.manifest)?
         .into_iter()
         .map(|drift| (drift.path.display().to_string(), drift.what.to_string()))

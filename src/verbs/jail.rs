@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::guard as guarded;
+use super::handed;
 use super::stamp::{Compiled, Stamp};
 use super::{Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, valid_name};
 use crate::build::{self, Account, Built, Manifest, Request};
@@ -228,6 +229,7 @@ fn keep(path: &Path, text: &str) -> Result<()> {
 pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<Plan> {
     let spec = &jail.spec;
     let groups: Vec<u32> = jail.account.groups.iter().map(|group| group.gid).collect();
+    let socket_owners = handed::owners(spec)?;
     assemble(Inputs {
         spec,
         manifest: &jail.manifest,
@@ -239,9 +241,36 @@ pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<P
         uid: jail.account.user.uid,
         gid: jail.account.group.gid,
         groups: &groups,
+        socket_owners: &socket_owners,
         interpreter: &build::interpreter_of(spec)?,
         mode: Mode::Supervised,
     })
+}
+
+/// A generation as it was built, with the plan by which it starts beside the real one.
+///
+/// # Errors
+/// It is gone; as [`plan()`].
+pub(super) fn beside(
+    places: &Places,
+    name: &str,
+    generation: u64,
+    runtime: &Path,
+    cgroup: &str,
+) -> Result<Jail> {
+    let state = build::State::create(&places.state, name)?;
+    let tree = state.root(generation);
+    let spec = spec_of_tree(&tree)?;
+    let mut jail = Jail {
+        account: Account::of(&spec)?,
+        spec,
+        generation,
+        manifest: state.manifest(generation)?,
+        tree,
+        plan: Plan::default(),
+    };
+    jail.plan = plan_beside(&jail, runtime, cgroup)?;
+    Ok(jail)
 }
 
 /// Makes a plan without leaving anything.
@@ -257,6 +286,7 @@ fn make_plan(
     let host = Host::probe()?;
     let groups: Vec<u32> = account.groups.iter().map(|group| group.gid).collect();
     let interpreter = build::interpreter_of(spec)?;
+    let socket_owners = handed::owners(spec)?;
     assemble(Inputs {
         spec,
         manifest,
@@ -268,6 +298,7 @@ fn make_plan(
         uid: account.user.uid,
         gid: account.group.gid,
         groups: &groups,
+        socket_owners: &socket_owners,
         interpreter: &interpreter,
         mode,
     })

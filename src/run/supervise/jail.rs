@@ -11,9 +11,11 @@ use super::super::cgroup;
 use super::super::complaints::Complaints;
 use super::super::launch::{Ended, Launched};
 use super::super::log::Relay;
+use super::super::manager::Speaker;
 use super::super::notified::Notified;
 use super::super::output::Output;
 use super::super::readiness::is_ready;
+use super::super::sockets::Held;
 use super::super::state::Last;
 use super::super::warm_up::WarmUp;
 use super::{Progress, SIGCHLD, Supervision, record, remove_files};
@@ -36,7 +38,7 @@ const A_MOMENT: Timespec = Timespec {
 pub(super) const SETTLED: Duration = Duration::from_millis(50);
 
 /// How often a service that starts is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How often the counts of complaints are kept.
 const KEEP: Duration = Duration::from_secs(1);
@@ -47,6 +49,12 @@ pub(super) struct Jail<'a> {
     pub(super) launched: Launched,
     pub(super) relay: Relay,
     pub(super) notified: Notified,
+    /// Who is told how the service is.
+    pub(super) manager: Option<Speaker>,
+    /// Where this process has the sockets that it keeps.
+    pub(super) held: Vec<Held>,
+    /// The service has said that another process is its main one now.
+    pub(super) handed_over: bool,
     pub(super) output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     pub(super) release_at: Option<Instant>,
@@ -64,17 +72,26 @@ impl Jail<'_> {
     /// Until the service, and a daemon that it left behind, has ended.
     pub(super) fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let [ended, _] = self.wait(self.launched.end(), None, signals)?;
+            let main = self.launched.service().filter(|_| self.handed_over);
+            let moved = main.is_some();
+            let [ended, main_ended] = self.wait(self.launched.end(), main, signals)?;
             self.handle(signals)?;
             self.release_when_settled();
             if ended {
                 break;
+            }
+            // The process that it has named its main one: without that it is over.
+            if moved && main_ended {
+                return Ok(Ended::Exited(0));
             }
         }
         let ended = self.launched.ended()?;
         // One that waits for ever ends on SIGTERM, and its daemon is still to be asked.
         let left = matches!(ended, Ended::Exited(0) | Ended::Killed(SIGTERM));
         if self.supervision.plan.forks && left && self.adopt()? {
+            return self.until_empty(signals);
+        }
+        if self.handed_over {
             return self.until_empty(signals);
         }
         Ok(ended)
@@ -155,7 +172,8 @@ impl Jail<'_> {
         }
         let start = self.launched.start.as_ref();
         watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
-        let look_at = self.look_at.filter(|_| start.is_some() || !self.serving);
+        let looks = start.is_some() || !self.serving || self.is_awaited();
+        let look_at = self.look_at.filter(|_| looks);
         let timeout = [self.release_at, look_at, self.attest.wakes_at()]
             .into_iter()
             .flatten()
@@ -180,14 +198,14 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
-        if self.notified.hear() {
-            self.record()?;
-        }
+        self.hear()?;
         if self.attest.attend(&mut self.relay) {
             // What that took is given back.
             self.release_at = Some(Instant::now() + SETTLED);
         }
-        self.attend_start()
+        self.attend_start()?;
+        self.attend_manager();
+        Ok(())
     }
 
     /// Lets the calls of the start run, until the service is ready; in complain mode, everything
@@ -228,13 +246,13 @@ impl Jail<'_> {
         Ok(())
     }
 
-    fn record(&self) -> Result<()> {
+    pub(super) fn record(&self) -> Result<()> {
         let progress = Progress {
             serving: self.serving,
             notified: self.notified.is_ready(),
             waits_for: self.warm_up.failed().filter(|_| !self.serving),
         };
-        record(self.supervision, &self.launched, progress)
+        record(self.supervision, &self.launched, &self.held, progress)
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.

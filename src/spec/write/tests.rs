@@ -65,6 +65,7 @@ fn named_like() -> Spec {
     Spec {
         check: Schedule::default(),
         accepted: Vec::new(),
+        sockets: Vec::new(),
         name: "named".to_owned(),
         incomplete: Some("2 stops were lost".to_owned()),
         service: Service {

@@ -302,7 +302,7 @@ impl Inside {
             serving: place == Where::Serve,
             patience: PATIENCE,
         };
-        let attempt = attempts.run(&plan, self.prober.program(), terms);
+        let attempt = attempts.run(&plan, Some(self.prober.program()), terms);
         if self.under.is_some() {
             end_orphans()?;
         }
