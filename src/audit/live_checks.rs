@@ -94,7 +94,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "live.supervisor",
         worst: Severity::Medium,
         about: "its supervisor is there: what the service logs arrives, and what changes in the jail is noticed",
-        from: "",
+        from: "CWE-778",
         remedy: SUPERVISE,
         needs: Needs::Live,
         look: supervisor,

@@ -41,6 +41,8 @@ pub const CHECKS: [&str; 83] = [
     "live.seccomp",
     "live.stale",
     "live.start",
+    "live.supervisor",
+    "live.tracer",
     "live.uid",
     "live.writable-descriptor",
     "place.device",
