@@ -18,6 +18,8 @@ pub struct Status {
     pub state: char,
     /// Parent's pid.
     pub parent: i32,
+    /// Who traces it (`ptrace(2)`); 0 if nobody does, or nobody whom this process could see.
+    pub tracer: i32,
     /// Real, effective, saved and file system uid.
     pub uids: [u32; 4],
     /// Real, effective, saved and file system gid.
@@ -85,6 +87,7 @@ fn parse_status(text: &str) -> Status {
         name: field("Name").to_owned(),
         state: field("State").chars().next().unwrap_or('?'),
         parent: field("PPid").parse().unwrap_or(0),
+        tracer: field("TracerPid").parse().unwrap_or(0),
         uids: four("Uid"),
         gids: four("Gid"),
         groups: list("Groups"),

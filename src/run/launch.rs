@@ -18,7 +18,8 @@ use super::inside::{Pipes, run_child};
 use super::prepare;
 use super::start_calls::StartCalls;
 use super::start_helper;
-use crate::plan::{Plan, Step};
+use super::state::{ProcessName, State};
+use crate::plan::{Managed, Plan, Step};
 use crate::sys;
 use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
@@ -312,6 +313,30 @@ impl Launched {
         start.complaints = Complaints::of(plan)?.map(Box::new);
         self.start = Some(start);
         Ok(())
+    }
+
+    /// What is known of it by now.
+    ///
+    /// # Errors
+    /// Its first process has ended.
+    pub fn state(&self, plan: &Plan) -> Result<State> {
+        let pid = self.service_pid.unwrap_or(self.child_pid);
+        let init = self.has_init().then(|| ProcessName::of(self.child_pid));
+        Ok(State {
+            name: plan.name.clone(),
+            generation: plan.generation,
+            // One that has ended already has no start time any more, and so is not alive.
+            service: ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
+            init: init.transpose()?,
+            supervisor: None,
+            cgroups: plan.cgroups(),
+            sockets: Vec::new(),
+            managed: Managed::default(),
+            serving: self.start.is_none(),
+            complaining: plan.complaints().is_some(),
+            notified: false,
+            waits_for: None,
+        })
     }
 
     /// Takes no process for the service from now on.

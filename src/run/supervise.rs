@@ -29,7 +29,7 @@ use crate::{Doing, Error, Result};
 use jail::{Jail, SETTLED};
 
 /// The name of the jail's log socket in its directory: what `/dev/log` leads to.
-const LOG_SOCKET: &str = "log";
+pub const LOG_SOCKET: &str = "log";
 
 /// The log socket's directory in the jail's own, as the plan has it.
 const LOG_DIRECTORY: &str = "log";
@@ -185,26 +185,13 @@ fn record(
     sockets: &[Held],
     progress: Progress<'_>,
 ) -> Result<()> {
-    let plan = supervision.plan;
-    let pid = launched.service_pid.unwrap_or(launched.child_pid);
-    let init = launched
-        .has_init()
-        .then(|| ProcessName::of(launched.child_pid))
-        .transpose()?;
     let state = State {
-        name: plan.name.clone(),
-        generation: plan.generation,
-        // One that has ended already has no start time any more, and so is not alive.
-        service: ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
-        init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
-        cgroups: plan.cgroups(),
         sockets: sockets.to_vec(),
-        managed: Managed::default(),
         serving: progress.serving,
-        complaining: plan.complaints().is_some(),
         notified: progress.notified,
         waits_for: progress.waits_for.map(str::to_owned),
+        ..launched.state(supervision.plan)?
     };
     state.save(supervision.directory)
 }

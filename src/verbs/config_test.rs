@@ -18,6 +18,7 @@ use crate::host::command::last_lines;
 use crate::plan::is_in_tree;
 use crate::run::Ended;
 use crate::run::attempt::{Attempt, Attempts, Terms};
+use crate::run::log::Sink;
 use crate::run::state::{self, State};
 use crate::spec::Spec;
 use crate::{Doing, Error, Result};
@@ -80,7 +81,7 @@ fn try_out(plan: &crate::plan::Plan, program: Option<OwnedFd>, messages: &Path) 
         serving: true,
         patience: CONFIG_TEST_LIMIT,
     };
-    let mut attempts = Attempts::begin(plan, messages)?;
+    let mut attempts = Attempts::begin(plan, Sink::file(messages))?;
     let tested = attempts.run(plan, program.as_ref(), terms);
     attempts.finish()?;
     tested

@@ -26,7 +26,7 @@ pub struct Status {
     pub last: Option<String>,
     /// When it was last compared with what was started.
     pub compared: Option<String>,
-    /// What differed then.
+    /// What differed then; and that nobody compares it any more, if its supervisor has ended.
     pub drift: Vec<String>,
 }
 
@@ -50,9 +50,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             uptime_s: Some(process::uptime_s(state.service.start_time)?),
             last: None,
             compared: compared.as_ref().map(|last| last.time.clone()),
-            drift: compared.map_or(Vec::new(), |last| {
-                last.drift.iter().map(Drift::to_string).collect()
-            }),
+            drift: drift(&state, compared),
         },
         None => Status {
             name: name.to_owned(),
@@ -65,4 +63,17 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             drift: Vec::new(),
         },
     })
+}
+
+fn drift(state: &State, compared: Option<Compared>) -> Vec<String> {
+    let mut all = compared.map_or(Vec::new(), |last| last.drift);
+    if state.supervisor.is_some_and(|process| !process.is_alive()) {
+        all.push(Drift {
+            id: "live.supervisor".to_owned(),
+            subject: "supervisor".to_owned(),
+            evidence: "it has ended: what the service logs is lost, and nobody compares the jail"
+                .to_owned(),
+        });
+    }
+    all.iter().map(Drift::to_string).collect()
 }

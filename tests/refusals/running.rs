@@ -407,6 +407,10 @@ fn a_supervisor_that_was_killed() {
         .status();
     assert!(killed.unwrap().success());
     assert!(answers(port), "the service goes on");
+    let gone = "it has ended: what the service logs is lost, and nobody compares the jail";
+    place.verb("status").is(DONE, &["DRIFT", gone]);
+    let check = place.gaoler(&["check", &place.name, "--live"]);
+    check.is(DONE, &["live.supervisor", gone]);
     place.verb("start").is(DONE, &["runs already"]);
     place.verb("stop").is(DONE, &["stopped"]);
     assert!(!answers(port));
