@@ -139,7 +139,7 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
 
 /// Runs the exercises of the spec, one after another. Those of the start have passed when it is
 /// over, and are not repeated: what they need may be refused by now.
-fn exercise(
+pub(super) fn exercise(
     places: &Places,
     spec: &Spec,
     state: &State,

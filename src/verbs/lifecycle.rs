@@ -1,4 +1,4 @@
-//! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
+//! `run`, `start`, `stop`, `restart`, `reload`: as an init script would
 //! have them.
 
 use std::mem::ManuallyDrop;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::preflight::Copies;
 use super::supervisor::Supervisor;
 use super::{Event, Jail, Places, Report, attest, guard, jail, ports, preflight, readiness};
+use crate::build;
 use crate::error::Kind;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
@@ -94,7 +95,19 @@ fn start_as(
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
+    if let Some(built) = build::state_of(&places.state, name)? {
+        built.note_ready(state.generation, &attest::now())?;
+    }
     Ok(Some(state))
+}
+
+/// Stops it if it runs, starts it and waits until it is ready.
+///
+/// # Errors
+/// As [`stop`] and [`start`].
+pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
+    stop(places, name, report)?;
+    start(places, name, false, report).map(drop)
 }
 
 /// The jail, planned and ready to be started; `None` if it runs already.
