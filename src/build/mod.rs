@@ -22,7 +22,7 @@ pub mod users;
 
 use std::path::{Path, PathBuf};
 
-pub use changes::{Altered, Alteration, altered};
+pub use changes::{Alteration, Altered, altered};
 pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, KEPT, Lock, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};

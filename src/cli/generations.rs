@@ -97,7 +97,11 @@ pub(super) fn rolled_back(done: &RolledBack) -> String {
         line(&mut text, "spec", &shown(&change.item));
     }
     if !done.spec.is_empty() {
-        line(&mut text, "", &format!("the newer spec is {}.toml.old", done.name));
+        line(
+            &mut text,
+            "",
+            &format!("the newer spec is {}.toml.old", done.name),
+        );
     }
     text
 }

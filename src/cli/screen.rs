@@ -422,7 +422,11 @@ pub(super) fn stale(text: &mut String, name: &str, reasons: &[String]) {
     for reason in reasons.iter().take(REASONS_SHOWN) {
         line(text, "STALE", &shown(reason));
     }
-    if let Some(more) = reasons.len().checked_sub(REASONS_SHOWN).filter(|more| *more > 0) {
+    if let Some(more) = reasons
+        .len()
+        .checked_sub(REASONS_SHOWN)
+        .filter(|more| *more > 0)
+    {
         line(text, "", &format!("and {more} more"));
     }
     if !reasons.is_empty() {

@@ -86,7 +86,9 @@ fn ask(done: &Upgraded, output: &Output) -> Result<bool> {
     io::stdout().flush().doing(doing)?;
     let mut answer = String::new();
     let mut input = io::stdin().lock().take(LONGEST);
-    input.read_line(&mut answer).map_err(|error| Error::new(doing(), error))?;
+    input
+        .read_line(&mut answer)
+        .map_err(|error| Error::new(doing(), error))?;
     Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
 }
 

@@ -160,8 +160,7 @@ pub fn rollback(
         Some(to) => to,
         None => previous(&state, from)?.ok_or_else(|| {
             let why = format!("there is no generation before {from}");
-            Error::new(doing(), why)
-                .hint(format!("see which there are: gaoler generations {name}"))
+            Error::new(doing(), why).hint(format!("see which there are: gaoler generations {name}"))
         })?,
     };
     let spec = spec_changes(&state, from, to);
@@ -185,8 +184,11 @@ pub fn rollback(
 
 fn built(places: &Places, name: &str) -> Result<build::State> {
     build::state_of(&places.state, name)?.ok_or_else(|| {
-        Error::usage(format!("find the generations of {name}"), "it has not been built")
-            .hint(format!("build it: gaoler build {name}"))
+        Error::usage(
+            format!("find the generations of {name}"),
+            "it has not been built",
+        )
+        .hint(format!("build it: gaoler build {name}"))
     })
 }
 

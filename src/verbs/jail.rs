@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::guard as guarded;
 use super::stamp::{Compiled, Stamp};
 use super::{
-    Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, sbom, switch, valid_name,
+    Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, sbom, switch,
+    valid_name,
 };
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;

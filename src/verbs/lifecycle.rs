@@ -95,10 +95,19 @@ fn start_as(
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
-    if let Some(built) = build::state_of(&places.state, name)? {
-        built.note_ready(state.generation, &attest::now())?;
+    // It runs, whatever can be written about it.
+    if let Err(error) = note_ready(places, &state) {
+        report(Event::Warning(error.to_string()));
     }
     Ok(Some(state))
+}
+
+/// Leaves beside the generation that it has worked: `rollback` goes by that.
+fn note_ready(places: &Places, state: &State) -> Result<()> {
+    match build::state_of(&places.state, &state.name)? {
+        Some(built) => built.note_ready(state.generation, &attest::now()),
+        None => Ok(()),
+    }
 }
 
 /// Stops it if it runs, starts it and waits until it is ready.

@@ -75,13 +75,14 @@ pub fn sbom(
     valid_name(name)?;
     let doing = format!("list what is in the jail {name}");
     may_jail(&doing)?;
-    let state = build::state_of(&places.state, name)?
-        .ok_or_else(|| not_built(&doing, name))?;
+    let state = build::state_of(&places.state, name)?.ok_or_else(|| not_built(&doing, name))?;
     let generation = match generation {
         Some(generation) => generation,
         None => state.current()?.ok_or_else(|| not_built(&doing, name))?,
     };
-    report(Event::Doing(format!("reading generation {generation} of {name}")));
+    report(Event::Doing(format!(
+        "reading generation {generation} of {name}"
+    )));
     let manifest = state.manifest(generation)?;
     let tree = state.root(generation);
     let packages = kept(&tree)?.map_or_else(
@@ -97,7 +98,9 @@ pub fn sbom(
     let bill = Bill {
         name: name.to_owned(),
         generation,
-        time: attest::time(epoch()?.unwrap_or(state.written(generation)?.0.try_into().unwrap_or(0))),
+        time: attest::time(
+            epoch()?.unwrap_or(state.written(generation)?.0.try_into().unwrap_or(0)),
+        ),
         uuid: uuid(name, &manifest)?,
         files: materials(&tree, &manifest, &packages)?,
         packages,
@@ -169,7 +172,10 @@ fn epoch() -> Result<Option<u64>> {
     let seconds = text.to_str().and_then(|text| text.parse().ok());
     seconds.map(Some).ok_or_else(|| {
         let text = text.to_string_lossy();
-        Error::usage(format!("use {EPOCH}={text:?}"), "it is no number of seconds since 1970")
+        Error::usage(
+            format!("use {EPOCH}={text:?}"),
+            "it is no number of seconds since 1970",
+        )
     })
 }
 
@@ -198,8 +204,9 @@ fn materials(tree: &Path, manifest: &Manifest, packages: &Packages) -> Result<Ve
             let mut file = File::from(root.file(&entry.path).doing(doing)?);
             let sha256 = copy::hash(&mut file).doing(doing)?;
             if entry.sha256.as_ref() != Some(&sha256) {
-                return Err(Error::new(doing(), "it is not as it was built")
-                    .hint("see what else is not: gaoler check NAME; build it anew: gaoler build NAME"));
+                return Err(Error::new(doing(), "it is not as it was built").hint(
+                    "see what else is not: gaoler check NAME; build it anew: gaoler build NAME",
+                ));
             }
             Ok(Material {
                 path: entry.path.display().to_string(),

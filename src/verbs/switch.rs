@@ -86,7 +86,9 @@ pub(super) fn switch(
     let Err(error) = started else {
         return end(places, name).map(|()| Switched::Done);
     };
-    report(Event::Warning(format!("{error}: going back to generation {from}")));
+    report(Event::Warning(format!(
+        "{error}: going back to generation {from}"
+    )));
     {
         let lock = lock(&state, report)?;
         take(places, name, &state, &lock, from)?;
@@ -198,7 +200,9 @@ fn take(
 fn lock<'a>(state: &'a build::State, report: &Report<'_>) -> Result<Lock<'a>> {
     state.lock(&|progress| {
         if let build::Progress::Waiting(pid) = progress {
-            report(Event::Doing(format!("waiting for process {pid}, which builds")));
+            report(Event::Doing(format!(
+                "waiting for process {pid}, which builds"
+            )));
         }
     })
 }

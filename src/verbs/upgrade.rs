@@ -138,7 +138,9 @@ pub fn upgrade(
     }
     let signals = Signals::block()?;
     let text = tried.spec.clone().unwrap_or(text);
-    report(Event::Doing(format!("building the new root tree of {name}")));
+    report(Event::Doing(format!(
+        "building the new root tree of {name}"
+    )));
     let built = jail::build_beside(places, name, text, report)?;
     is_what_was_tried(places, &spec, built.generation, &tried)?;
     let proof = |running: &State| works(places, &spec, running, options, &signals, report);
@@ -245,15 +247,23 @@ fn tried(
         trace: places.trace(name),
         allow: options.allow.clone(),
     })?;
-    if followed.failures.is_empty() {
-        // Once more as it will run: the tracer changes what takes how long.
-        report(Event::Doing(format!("trying {name} out once more, without the tracer")));
-        let last = spec::parse(followed.spec.as_deref().unwrap_or(text), "the spec to be tried")?;
-        if let trial::Outcome::Failed { what, why, output } = crew.run(&last)? {
+    // Once more as it will run: the tracer changes what takes how long, and that decides.
+    report(Event::Doing(format!(
+        "trying {name} out once more, without the tracer"
+    )));
+    let last = followed.spec.as_deref().unwrap_or(text);
+    match crew.run(&spec::parse(last, "the spec to be tried")?)? {
+        trial::Outcome::Passed { .. } => {
+            for failure in std::mem::take(&mut followed.failures) {
+                report(Event::Note(format!("only under the tracer: {failure}")));
+            }
+        }
+        trial::Outcome::Failed { what, why, output } if followed.failures.is_empty() => {
             let last = crate::host::command::last_lines(&output, 5);
             followed.failures.push(format!("{what}: {why}"));
             followed.failures.extend((!last.is_empty()).then_some(last));
         }
+        trial::Outcome::Failed { .. } => {}
     }
     crew.finish()?;
     Ok(followed)
@@ -286,10 +296,15 @@ fn refused(
             return refusal(why, hint.to_owned());
         }
         let needs = tried.asked.iter();
-        let needs: Vec<String> = needs.map(|it| format!(" --allow '{}'", it.subject)).collect();
+        let needs: Vec<String> = needs
+            .map(|it| format!(" --allow '{}'", it.subject))
+            .collect();
         return refusal(
             why,
-            format!("if it shall have that: gaoler upgrade {name}{}", needs.concat()),
+            format!(
+                "if it shall have that: gaoler upgrade {name}{}",
+                needs.concat()
+            ),
         );
     }
     if done.grown.is_empty() || options.yes {

@@ -134,7 +134,7 @@ impl Place {
                 in_use: &[],
                 modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
-            current: true,
+                current: true,
             },
             &quiet,
         )

@@ -95,7 +95,7 @@ fn the_second_of_two_builds_waits() {
                 in_use: &[],
                 modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
-            current: true,
+                current: true,
             };
             build(&request, &|progress| {
                 if let Progress::Waiting(pid) = progress {

@@ -21,9 +21,18 @@ fn generations_say_what_they_are_and_what_differs() {
     let subject = two();
     let found = subject.json("generations", &[]);
     let (new, old) = (&found["generations"][0], &found["generations"][1]);
-    assert_eq!((&found["current"], &found["running"]), (&2.into(), &2.into()));
-    assert_eq!((&new["current"], &new["running"]), (&true.into(), &true.into()));
-    assert_eq!((&old["number"], &old["current"]), (&1.into(), &false.into()));
+    assert_eq!(
+        (&found["current"], &found["running"]),
+        (&2.into(), &2.into())
+    );
+    assert_eq!(
+        (&new["current"], &new["running"]),
+        (&true.into(), &true.into())
+    );
+    assert_eq!(
+        (&old["number"], &old["current"]),
+        (&1.into(), &false.into())
+    );
     assert!(old["ready"].is_string() && new["ready"].is_string());
     assert!(old["before"].is_null() && new["before"] == 1);
     let altered = new["altered"].as_array().unwrap();
@@ -79,9 +88,13 @@ fn without_a_number_it_is_the_last_one_that_was_ready() {
     assert_eq!(subject.version(), "2");
     let answer = subject.place.verb("rollback");
     answer.is(FAILED, &["no generation before 2"]);
-    let answer = subject.place.gaoler(&["rollback", &subject.place.name, "9"]);
+    let answer = subject
+        .place
+        .gaoler(&["rollback", &subject.place.name, "9"]);
     answer.is(USAGE, &["no such generation", "gaoler generations"]);
-    let answer = subject.place.gaoler(&["rollback", &subject.place.name, "2"]);
+    let answer = subject
+        .place
+        .gaoler(&["rollback", &subject.place.name, "2"]);
     answer.is(USAGE, &["is current"]);
 }
 

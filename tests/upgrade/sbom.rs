@@ -28,7 +28,9 @@ fn bill(place: &Place, words: &[&str]) -> Value {
 fn manifest(place: &Place) -> BTreeMap<String, String> {
     let path = place.tree(1).with_file_name("manifest.json");
     let lines = fs::read_to_string(path).unwrap();
-    let entries = lines.lines().map(|line| -> Value { serde_json::from_str(line).unwrap() });
+    let entries = lines
+        .lines()
+        .map(|line| -> Value { serde_json::from_str(line).unwrap() });
     entries
         .filter(|entry| entry["kind"] == "file")
         .map(|entry| {
@@ -107,7 +109,10 @@ fn every_file_is_in_the_spdx_document_once() {
         .map(|file| {
             let name = file["fileName"].as_str().unwrap();
             let sums = list(file, "checksums");
-            let sum = sums.iter().find(|sum| sum["algorithm"] == "SHA256").unwrap();
+            let sum = sums
+                .iter()
+                .find(|sum| sum["algorithm"] == "SHA256")
+                .unwrap();
             let sum = sum["checksumValue"].as_str().unwrap();
             (name.trim_start_matches('.').to_owned(), sum.to_owned())
         })

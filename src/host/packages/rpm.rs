@@ -9,7 +9,8 @@ use crate::host::command;
 /// By its path, so that nobody's `PATH` decides what is run.
 const PROGRAM: &str = "/usr/bin/rpm";
 /// What is asked for, a line each.
-const FORMAT: &str = "%{NAME}\\n%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\\n%{ARCH}\\n%{SOURCERPM}\\n%{LICENSE}\\n";
+const FORMAT: &str =
+    "%{NAME}\\n%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\\n%{ARCH}\\n%{SOURCERPM}\\n%{LICENSE}\\n";
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -33,8 +33,12 @@ fn system() -> tempfile::TempDir {
          Package: tools\nArchitecture: amd64\nVersion: 3\n\n\
          Package: better\nArchitecture: amd64\nVersion: 4\n",
     );
-    let list = |package: &str, lines: &str| write(&format!("var/lib/dpkg/info/{package}.list"), lines);
-    list("libx1:amd64", "/.\n/lib\n/lib/libx.so.1.2\n/lib/libx.so.1\n");
+    let list =
+        |package: &str, lines: &str| write(&format!("var/lib/dpkg/info/{package}.list"), lines);
+    list(
+        "libx1:amd64",
+        "/.\n/lib\n/lib/libx.so.1.2\n/lib/libx.so.1\n",
+    );
     list("libx1:i386", "/.\n/usr/lib32/libx.so.1.2\n");
     list("web", "/.\n/usr\n/usr/sbin/web\n");
     list("tools", "/usr/bin/tool\n");
@@ -48,7 +52,10 @@ fn system() -> tempfile::TempDir {
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n\
          Files: debian/*\nLicense: GPL-3\n\nFiles: *\nCopyright: somebody\nLicense: Expat\n the text\n",
     );
-    write("usr/share/doc/tools/copyright", "It is free.\nLicense: none\n");
+    write(
+        "usr/share/doc/tools/copyright",
+        "It is free.\nLicense: none\n",
+    );
     directory
 }
 
@@ -71,7 +78,10 @@ fn files_have_their_packages() {
     assert_eq!(library.architecture, "amd64");
     assert_eq!(library.source.as_deref(), Some("x"));
     let web = of("/usr/sbin/web").unwrap();
-    assert_eq!((web.source.as_deref(), web.licence.as_deref()), (None, Some("Expat")));
+    assert_eq!(
+        (web.source.as_deref(), web.licence.as_deref()),
+        (None, Some("Expat"))
+    );
     // Two packages list it, and one of them has moved the other's out of the way.
     assert_eq!(of("/usr/bin/tool").unwrap().name, "better");
     assert_eq!(of("/usr/bin/tool.distrib").unwrap().name, "tools");
@@ -92,11 +102,20 @@ fn a_system_without_packages_has_none() {
 fn what_rpm_answers_is_read() {
     let answer = "bind\n32:9.18.1-1.fc40\nx86_64\nbind-9.18.1-1.fc40.src.rpm\nMPL-2.0\nmore\n";
     let package = rpm::parse(answer).unwrap();
-    assert_eq!((&*package.name, &*package.version), ("bind", "32:9.18.1-1.fc40"));
-    assert_eq!((package.source, package.licence), (None, Some("MPL-2.0".to_owned())));
+    assert_eq!(
+        (&*package.name, &*package.version),
+        ("bind", "32:9.18.1-1.fc40")
+    );
+    assert_eq!(
+        (package.source, package.licence),
+        (None, Some("MPL-2.0".to_owned()))
+    );
     let answer = "bind-libs\n1-2\nx86_64\nbind-9.18.1-1.fc40.src.rpm\n(none)\n";
     let package = rpm::parse(answer).unwrap();
-    assert_eq!((package.source.as_deref(), package.licence), (Some("bind"), None));
+    assert_eq!(
+        (package.source.as_deref(), package.licence),
+        (Some("bind"), None)
+    );
     assert_eq!(rpm::parse("file /x is not owned by any package\n"), None);
 }
 

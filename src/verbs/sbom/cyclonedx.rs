@@ -22,7 +22,11 @@ pub(super) fn document(bill: &Bill) -> Value {
         .filter_map(|component| component.get("bom-ref").cloned())
         .collect();
     let mut dependencies = vec![json!({ "ref": root, "dependsOn": references })];
-    dependencies.extend(references.iter().map(|reference| json!({ "ref": reference })));
+    dependencies.extend(
+        references
+            .iter()
+            .map(|reference| json!({ "ref": reference })),
+    );
     json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",

@@ -26,7 +26,10 @@ fn bill() -> Bill {
         packages: Packages {
             distribution: "debian".to_owned(),
             release: "13".to_owned(),
-            packages: vec![package("libx1", Some("GPL-2+")), package("web", Some("odd"))],
+            packages: vec![
+                package("libx1", Some("GPL-2+")),
+                package("web", Some("odd")),
+            ],
             owners: BTreeMap::new(),
         },
         files: vec![
