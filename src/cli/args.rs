@@ -1,8 +1,11 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
 mod attack;
+mod generations;
 mod guard;
 mod perms;
+mod sbom;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -11,8 +14,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::plan::Mode;
 use crate::verbs::Places;
 pub use attack::Attack;
+pub use generations::{Generations, Rollback};
 pub use guard::Guard;
 pub use perms::Perms;
+pub use sbom::Sbom;
+pub use upgrade::Upgrade;
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -91,6 +97,18 @@ pub enum Verb {
     Reload(Named),
     /// Whether it runs (exit code 0) or not (3).
     Status(Named),
+    /// Bring into a jail what the host's package manager has replaced, or out again if it does not do.
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade(Upgrade),
+    /// List what was built for a jail, what differs, and remove what is old.
+    #[command(after_help = generations::EXAMPLES)]
+    Generations(Generations),
+    /// Go back to an earlier generation, with its spec, and start the jail anew from it.
+    #[command(after_help = generations::ROLLBACK_EXAMPLES)]
+    Rollback(Rollback),
+    /// Print a bill of materials: every file in the jail, with its package, version and hash.
+    #[command(after_help = sbom::EXAMPLES)]
+    Sbom(Sbom),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \

@@ -7,6 +7,7 @@ mod attacks;
 mod checks;
 mod completions;
 mod direct;
+mod generations;
 mod guards;
 mod output;
 mod perms;
@@ -15,6 +16,7 @@ mod screen;
 mod specs;
 mod traces;
 mod trials;
+mod upgrades;
 mod whys;
 
 use std::io::{self, BufRead, Read, Write};
@@ -191,6 +193,17 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
+        Verb::Upgrade(asked) => upgrades::upgrade(&places, &asked, &output),
+        Verb::Generations(asked) => {
+            let prune = asked.prune.map(usize::from);
+            let found = verbs::generations(&places, &asked.name, prune, &report)?;
+            output.show(asked.json, &found, || generations::generations(&found))
+        }
+        Verb::Rollback(asked) => {
+            let done = verbs::rollback(&places, &asked.name, asked.generation, &report)?;
+            output.show(asked.json, &done, || generations::rolled_back(&done))
+        }
+        Verb::Sbom(asked) => sbom(&places, asked, &output),
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;
@@ -324,6 +337,20 @@ fn check(places: &Places, asked: &args::Check, output: &Output) -> Result<u8> {
     };
     let above = asked.fail_above.is_some_and(|limit| score > limit);
     Ok(if above { FINDINGS } else { 0 })
+}
+
+/// Prints a bill of materials, or writes it into a file.
+fn sbom(places: &Places, asked: args::Sbom, output: &Output) -> Result<u8> {
+    let report = |event: Event| output.event(&event);
+    let format = asked.format.into();
+    let bill = verbs::sbom(places, &asked.name, asked.generation, format, &report)?;
+    let Some(file) = asked.output else {
+        return output.show(true, &bill, String::new);
+    };
+    let mut text = serde_json::to_string_pretty(&bill)
+        .map_err(|error| Error::new("write the bill of materials", error))?;
+    text.push('\n');
+    verbs::sbom_write(&file, &text).map(|()| 0)
 }
 
 /// Asks about each denial, and takes over what is allowed.

@@ -8,6 +8,7 @@ pub mod confinement;
 pub mod exercise;
 pub mod memory;
 pub mod notifications;
+pub mod packages;
 pub mod process;
 pub mod sockets;
 pub mod user_namespaces;

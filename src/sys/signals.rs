@@ -52,6 +52,18 @@ pub fn descriptor(signals: &[i32]) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Takes the block from `signals` that [`descriptor`] has put on them.
+///
+/// # Errors
+/// As `sigprocmask(2)`.
+pub fn unblock(signals: &[i32]) -> Result<()> {
+    let set = set_of(signals);
+    // SAFETY: `set` is an initialised sigset_t; the old mask is not asked for.
+    let result =
+        unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    super::check(result.into()).map(drop)
+}
+
 /// The next signal that is waiting in a descriptor made by [`descriptor`], if any.
 ///
 /// # Errors

@@ -156,7 +156,7 @@ fn passed(spec: &Spec, failed: &[FailedExercise]) -> Vec<String> {
 
 /// Runs the exercises of the spec, one after another. Those of the start have passed when it is
 /// over, and are not repeated: what they need may be refused by now.
-fn exercise(
+pub(super) fn exercise(
     places: &Places,
     spec: &Spec,
     state: &State,

@@ -1,4 +1,4 @@
-//! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
+//! `run`, `start`, `stop`, `restart`, `reload`: as an init script would
 //! have them.
 
 use std::mem::ManuallyDrop;
@@ -15,6 +15,7 @@ use super::{
     Event, Jail, Places, Report, attest, config_test, guard, handed, jail, ports, preflight,
     readiness,
 };
+use crate::build;
 use crate::error::Kind;
 use crate::host::begun::Begun;
 use crate::host::command;
@@ -129,7 +130,28 @@ fn start_as(
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
+    // It runs, whatever can be written about it.
+    if let Err(error) = note_ready(places, &state) {
+        report(Event::Warning(error.to_string()));
+    }
     Ok(Some(state))
+}
+
+/// Leaves beside the generation that it has worked: `rollback` goes by that.
+fn note_ready(places: &Places, state: &State) -> Result<()> {
+    match build::state_of(&places.state, &state.name)? {
+        Some(built) => built.note_ready(state.generation, &attest::now()),
+        None => Ok(()),
+    }
+}
+
+/// Stops it if it runs, starts it and waits until it is ready.
+///
+/// # Errors
+/// As [`stop`] and [`start`].
+pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
+    stop(places, name, report)?;
+    start(places, name, false, report).map(drop)
 }
 
 /// The jail, planned and ready to be started; `None` if it runs already.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Places, jail};
+use super::{Places, jail, stale};
 use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift};
@@ -28,6 +28,9 @@ pub struct Status {
     pub compared: Option<String>,
     /// What differed then; and that nobody compares it any more, if its supervisor has ended.
     pub drift: Vec<String>,
+    /// Why it is behind its host: what it was built from is another one there by now, another
+    /// generation is current, or a file that it runs was removed.
+    pub stale: Vec<String>,
 }
 
 /// Whether the jail runs. What an ended one has left is removed, where that may be done.
@@ -41,7 +44,10 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     let compared = Compared::load(&directory);
-    Ok(match State::running(&directory)? {
+    let running = State::running(&directory)?;
+    // Who may not read the generation is told what can be told.
+    let stale = stale::of(places, name, running.as_ref()).unwrap_or_default();
+    Ok(match running {
         Some(state) => Status {
             name: name.to_owned(),
             state: "running",
@@ -51,6 +57,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             last: None,
             compared: compared.as_ref().map(|last| last.time.clone()),
             drift: drift(&state, compared),
+            stale,
         },
         None => Status {
             name: name.to_owned(),
@@ -61,6 +68,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             last: Last::load(&directory).map(|last| last.ended.to_string()),
             compared: None,
             drift: Vec::new(),
+            stale,
         },
     })
 }
