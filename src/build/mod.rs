@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
+pub use parallel::in_parallel;
 pub use standalone::{Standalone, standalone};
 pub use users::Account;
 

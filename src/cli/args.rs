@@ -3,6 +3,7 @@
 mod attack;
 mod guard;
 mod perms;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::verbs::Places;
 pub use attack::Attack;
 pub use guard::Guard;
 pub use perms::Perms;
+pub use watch::{List, Observed, Top};
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -91,6 +93,21 @@ pub enum Verb {
     Reload(Named),
     /// Whether it runs (exit code 0) or not (3).
     Status(Named),
+    /// Show every jail: whether it runs, as whom, its generation and its score.
+    #[command(after_help = watch::LIST_EXAMPLES)]
+    List(List),
+    /// Show the processes of the jails as trees.
+    #[command(after_help = watch::TREE_EXAMPLES)]
+    Tree(Observed),
+    /// Show what the jails and their processes use, on a page that is drawn again and again.
+    #[command(after_help = watch::TOP_EXAMPLES)]
+    Top(Top),
+    /// Show the sockets of the jails: who listens, who is connected, and what went through.
+    #[command(after_help = watch::NETSTATS_EXAMPLES)]
+    Netstats(Observed),
+    /// Tell what happens in the jails, as it happens.
+    #[command(after_help = watch::MONITOR_EXAMPLES)]
+    Monitor(Observed),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
