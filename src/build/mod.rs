@@ -26,6 +26,7 @@ pub use changes::{Alteration, Altered, altered};
 pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, KEPT, Lock, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
+pub use parallel::in_parallel;
 pub use standalone::{Standalone, standalone};
 pub use users::Account;
 

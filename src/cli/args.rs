@@ -6,6 +6,7 @@ mod guard;
 mod perms;
 mod sbom;
 mod upgrade;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use guard::Guard;
 pub use perms::Perms;
 pub use sbom::Sbom;
 pub use upgrade::Upgrade;
+pub use watch::{List, Observed, Top};
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -109,6 +111,21 @@ pub enum Verb {
     /// Print a bill of materials: every file in the jail, with its package, version and hash.
     #[command(after_help = sbom::EXAMPLES)]
     Sbom(Sbom),
+    /// Show every jail: whether it runs, as whom, its generation and its score.
+    #[command(after_help = watch::LIST_EXAMPLES)]
+    List(List),
+    /// Show the processes of the jails as trees.
+    #[command(after_help = watch::TREE_EXAMPLES)]
+    Tree(Observed),
+    /// Show what the jails and their processes use, on a page that is drawn again and again.
+    #[command(after_help = watch::TOP_EXAMPLES)]
+    Top(Top),
+    /// Show the sockets of the jails: who listens, who is connected, and what went through.
+    #[command(after_help = watch::NETSTATS_EXAMPLES)]
+    Netstats(Observed),
+    /// Tell what happens in the jails, as it happens.
+    #[command(after_help = watch::MONITOR_EXAMPLES)]
+    Monitor(Observed),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \

@@ -14,13 +14,18 @@ mod perms;
 mod sarif;
 mod screen;
 mod specs;
+mod table;
+mod top;
 mod traces;
 mod trials;
+mod units;
 mod upgrades;
+mod watching;
 mod whys;
 
 use std::io::{self, BufRead, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rustix::fs::Mode as FileMode;
@@ -46,6 +51,9 @@ const FINDINGS: u8 = 3;
 
 /// Exit code of `spec diff` for specs that differ (`diff(1)`).
 const DIFFERENT: u8 = 1;
+
+/// For how long `top --once` looks: what is used is the difference.
+const LOOK_FOR: Duration = Duration::from_secs(1);
 
 /// The longest line that a held service's supervisor reads.
 const LONGEST_ANSWER: u64 = 64;
@@ -204,6 +212,26 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             output.show(asked.json, &done, || generations::rolled_back(&done))
         }
         Verb::Sbom(asked) => sbom(&places, asked, &output),
+        Verb::List(asked) => {
+            let found = verbs::list(&places, asked.running)?;
+            output.show(asked.json, &found, || {
+                watching::list(&found, &places, asked.running)
+            })
+        }
+        Verb::Tree(asked) => {
+            let trees = verbs::tree(&places, asked.name.as_deref())?;
+            output.show(asked.json, &watching::trees_json(&trees), || {
+                watching::trees(&trees)
+            })
+        }
+        Verb::Top(asked) => top(&places, &asked, &output),
+        Verb::Netstats(asked) => {
+            let found = verbs::netstats(&places, asked.name.as_deref())?;
+            output.show(asked.json, &watching::sockets_json(&found), || {
+                watching::sockets(&found)
+            })
+        }
+        Verb::Monitor(asked) => monitor(&places, &asked),
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;
@@ -304,6 +332,40 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         Verb::Attest { name } => attest(&places, &name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode(), beside.sockets),
     }
+}
+
+/// Tells what happens, line by line, until nobody reads it.
+fn monitor(places: &Places, asked: &args::Observed) -> Result<u8> {
+    let mut out = io::stdout().lock();
+    let mut tell = |event: &crate::run::events::Event| {
+        let line = match asked.json {
+            true => {
+                serde_json::to_string(event).map_err(|error| Error::new("write JSON", error))?
+            }
+            false => watching::event(event),
+        };
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Error::new("write to standard output", error)),
+        }
+    };
+    verbs::monitor(places, asked.name.as_deref(), &mut tell).map(|()| 0)
+}
+
+/// Shows what is used: on a page if a person sits there.
+fn top(places: &Places, asked: &args::Top, output: &Output) -> Result<u8> {
+    let mut top = verbs::Top::new(places, asked.name.as_deref())?;
+    if output.is_dialogue() && !asked.once && !asked.json {
+        let signal = top::show(&mut top, Duration::from_secs(asked.every))?;
+        return Ok(signal.map_or(0, |signal| exit_code_of(Ended::Killed(signal))));
+    }
+    top.sample()?;
+    std::thread::sleep(LOOK_FOR);
+    let jails = top.sample()?;
+    output.show(asked.json, &serde_json::json!({ "jails": jails }), || {
+        top::once(&jails)
+    })
 }
 
 /// Checks one jail, or everything that listens.

@@ -45,6 +45,7 @@ pub struct Attempts {
     cgroups: Vec<PathBuf>,
     /// How many messages had come when that was asked last.
     settled: u64,
+    counting: Vec<PathBuf>,
 }
 
 impl Attempts {
@@ -64,6 +65,7 @@ impl Attempts {
             log: plan.log_directory(),
             cgroups: plan.cgroups(),
             settled: 0,
+            counting: plan.counting(),
         })
     }
 
@@ -170,6 +172,7 @@ impl Attempts {
         if let Some(directory) = &self.log {
             remove_log(directory)?;
         }
+        cgroup::forget(&self.counting);
         cgroup::remove(&self.cgroups)
     }
 }

@@ -330,12 +330,14 @@ impl Launched {
             init: init.transpose()?,
             supervisor: None,
             cgroups: plan.cgroups(),
+            counting: plan.counting(),
             sockets: Vec::new(),
             managed: Managed::default(),
             serving: self.start.is_none(),
             complaining: plan.complaints().is_some(),
             notified: false,
             waits_for: None,
+            restarts: 0,
         })
     }
 

@@ -148,6 +148,8 @@ pub(super) struct Prepared {
     pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
+    /// The same of each that only counts.
+    pub counting: Vec<OwnedFd>,
     /// What else is open for them.
     pub opened: Opened,
 }
@@ -173,6 +175,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
+        counting: Vec::new(),
         opened: Opened {
             landlock: None,
             program: None,
@@ -198,6 +201,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 limits,
             } => {
                 prepared.cgroups = cgroup::make(directories, limits)?;
+                None
+            }
+            Step::CountUsage { directories } => {
+                prepared.counting = cgroup::make_counting(directories);
                 None
             }
             Step::EnterUserNamespace { uid, gid } => {

@@ -91,6 +91,7 @@ pub fn supervise(
     let ended = live(supervision, handed, tell);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
+    cgroup::forget(&supervision.plan.counting());
     drop(lock);
     // What went wrong first is what the user needs to know.
     let ended = ended?;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Event, Places, Report as Events, guard, jail, may_jail, scan, unseen};
+use super::{Event, Places, Report as Events, guard, jail, may_jail, scan, score, unseen};
 use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
@@ -45,6 +45,7 @@ pub struct Look {
 /// generation of it does; with `exercise`, its spec has none.
 pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Result<Report> {
     may_jail(&format!("check {name}"))?;
+    let stamp = score::stamp(places, name);
     let spec = jail::load_spec(places, name)?;
     let built = build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     if built.is_none() {
@@ -97,9 +98,13 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
         failed: failed.as_deref(),
         today: Date::today(),
     });
+    let score = audit::score(&findings);
+    if let Some(stamp) = stamp {
+        score::keep(&jail, score, stamp);
+    }
     Ok(Report {
         name: name.to_owned(),
-        score: audit::score(&findings),
+        score,
         passed,
         findings,
     })

@@ -97,6 +97,11 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    see("list", &jail.json(&["list", "--json"]));
+    see("tree", &jail.json(&["tree", "nap", "--json"]));
+    let sockets = jail.json(&["netstats", "--json"]);
+    see("netstats", &with_a_socket(sockets));
+    see("top", &jail.json(&["top", "nap", "--json"]));
     perms(&jail, &mut see);
     see("guard", &jail.json(&["guard", "nap", "--status", "--json"]));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -132,7 +137,9 @@ fn the_documented_keys_are_those_that_are_printed() {
         pid: None,
         detail: String::new(),
     };
-    see("events", &serde_json::to_value(event).unwrap());
+    let event = serde_json::to_value(event).unwrap();
+    see("events", &event);
+    see("monitor", &event);
 
     let documented = documented(&repository("docs/json.md"));
     for (section, keys) in &seen {
@@ -182,6 +189,27 @@ fn without_spec(mut found: Value, list: &str) -> Value {
         one["spec"] = Value::Array(Vec::new());
     }
     found
+}
+
+/// `sleep` has none.
+fn with_a_socket(mut value: Value) -> Value {
+    use gaoler::watch::sockets::{Activity, Socket};
+    let socket = Socket {
+        protocol: "tcp",
+        activity: Activity::Listening,
+        address: None,
+        port: None,
+        peer_address: None,
+        peer_port: None,
+        peer_pid: None,
+        received: None,
+        sent: None,
+        allowed: None,
+        pids: Vec::new(),
+    };
+    let sockets = &mut value["jails"][0]["sockets"];
+    *sockets = serde_json::to_value([socket]).unwrap();
+    value
 }
 
 /// The permission plan with something to set, something to report and a place.
