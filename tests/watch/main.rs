@@ -1,6 +1,6 @@
 //! What can be seen of running jails: as root, with real jails, and with services that would rather
 //! not be seen as they are.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 #[path = "../refusals"]
 mod refusals {
