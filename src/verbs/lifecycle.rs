@@ -16,7 +16,6 @@ use super::{
     readiness,
 };
 use crate::build;
-use crate::error::Kind;
 use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
@@ -74,17 +73,18 @@ pub fn start(
     )
 }
 
-/// Stops the service and starts it. Its sockets stay open: who connects meanwhile waits.
+/// Stops the service if it runs, starts it and waits until it is ready. Its sockets stay open: who
+/// connects meanwhile waits.
 ///
 /// # Errors
 /// As [`stop`] and [`start`].
-pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
+pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     super::may_jail(&format!("restart {name}"))?;
     super::valid_name(name)?;
     let kept = handed::keep(&places.runtime(name), report)?;
     stop(places, name, report)?;
     let started = (Mode::Supervised, kept);
-    start_as(places, name, started, readiness::PATIENCE, report)
+    start_as(places, name, started, readiness::PATIENCE, report).map(drop)
 }
 
 /// As [`start`], for a service that must be ready within `patience`.
@@ -143,15 +143,6 @@ fn note_ready(places: &Places, state: &State) -> Result<()> {
         Some(built) => built.note_ready(state.generation, &attest::now()),
         None => Ok(()),
     }
-}
-
-/// Stops it if it runs, starts it and waits until it is ready.
-///
-/// # Errors
-/// As [`stop`] and [`start`].
-pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
-    stop(places, name, report)?;
-    start(places, name, false, report).map(drop)
 }
 
 /// The jail, planned and ready to be started; `None` if it runs already.

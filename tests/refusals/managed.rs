@@ -33,7 +33,7 @@ impl Manager {
     #[track_caller]
     pub fn hears(&self) -> String {
         let mut text = [0; 8192];
-        let length = self.socket.recv(&mut text).expect("a message");
+        let length = self.socket.recv(&mut text).unwrap();
         String::from_utf8(text[..length].to_vec()).unwrap()
     }
 
