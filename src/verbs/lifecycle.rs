@@ -145,15 +145,6 @@ fn note_ready(places: &Places, state: &State) -> Result<()> {
     }
 }
 
-/// Stops it if it runs, starts it and waits until it is ready.
-///
-/// # Errors
-/// As [`stop`] and [`start`].
-pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
-    stop(places, name, report)?;
-    start(places, name, false, report).map(drop)
-}
-
 /// The jail, planned and ready to be started; `None` if it runs already.
 pub(super) fn prepare_start(
     places: &Places,
