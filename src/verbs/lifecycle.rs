@@ -16,7 +16,6 @@ use super::{
     readiness,
 };
 use crate::build;
-use crate::error::Kind;
 use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
