@@ -78,7 +78,7 @@ pub(super) fn switch(
         return end(places, name).map(|()| Switched::Done);
     }
     let started = lifecycle::restart(places, name, report)
-        .and_then(|()| State::running(&directory))
+        .and_then(|_| State::running(&directory))
         .and_then(|running| {
             running.ok_or_else(|| Error::new(format!("start {name}"), "it ended at once"))
         })
