@@ -57,7 +57,7 @@ impl Jail<'_> {
         };
         // Where something ends with the start, that has seen the signs.
         let ready = plan.start_ends_with().is_some()
-            || is_ready(&plan.ready, self.launched.child_pid, self.begun, &heard);
+            || is_ready(&plan.ready, self.launched.child_pid, &self.begun, &heard);
         let failed = match ready {
             true => self.manager.as_mut().and_then(Speaker::announce),
             false => None,
