@@ -103,6 +103,7 @@ mod tests {
 
     use super::super::state::ProcessName;
     use super::*;
+    use crate::plan::Managed;
 
     /// A jail that this process is the service of.
     fn state() -> State {
@@ -113,10 +114,14 @@ mod tests {
             init: None,
             supervisor: None,
             cgroups: Vec::new(),
+            counting: Vec::new(),
+            sockets: Vec::new(),
+            managed: Managed::default(),
             serving: true,
             complaining: false,
             notified: false,
             waits_for: None,
+            restarts: 0,
         }
     }
 

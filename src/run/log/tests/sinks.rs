@@ -25,12 +25,10 @@ fn the_first_log_that_exists_is_chosen() {
 fn what_may_be_somebody_elses_file_is_no_log() {
     let scene = Scene::new();
     std::fs::write(scene.path("elsewhere"), "untouched").unwrap();
-    let plant: [&dyn Fn(&Path, &Path); 2] = [
-        &|target, path| symlink(target, path).unwrap(),
-        &|target, path| std::fs::hard_link(target, path).unwrap(),
-    ];
+    let plant: [fn(PathBuf, PathBuf) -> std::io::Result<()>; 2] =
+        [symlink::<PathBuf, PathBuf>, std::fs::hard_link];
     for plant in plant {
-        plant(&scene.path("elsewhere"), &scene.path("file"));
+        plant(scene.path("elsewhere"), scene.path("file")).unwrap();
         assert_eq!(scene.sink().to_string(), "standard error");
         std::fs::remove_file(scene.path("file")).unwrap();
     }
