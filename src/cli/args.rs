@@ -99,7 +99,7 @@ pub enum Verb {
     Reload(Named),
     /// Whether it runs (exit code 0) or not (3).
     Status(Named),
-    /// Bring into a jail what the host's package manager has replaced, or out again if it does not do.
+    /// Bring what the host's package manager has replaced into a jail.
     #[command(after_help = upgrade::EXAMPLES)]
     Upgrade(Upgrade),
     /// List what was built for a jail, what differs, and remove what is old.
