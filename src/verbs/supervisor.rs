@@ -28,7 +28,7 @@ impl Supervisor {
         name: &str,
         mode: Mode,
         signs: &[Ready],
-        kept: &[Offered],
+        kept: Vec<Offered>,
     ) -> Result<Self> {
         let doing = || format!("start the supervisor of {name}");
         let mut command = Command::new("/proc/self/exe");
