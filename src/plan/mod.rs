@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::spec::{Exercise, LogSigns, Ready as Sign};
+pub use crate::spec::{Exercise, LogSigns, LogSink, LogTo, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
     ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
@@ -29,6 +29,10 @@ use crate::{Error, Result};
 
 /// The name of the socket for `sd_notify(3)` in the directory of the jail's log socket.
 pub const NOTIFY_SOCKET: &str = "notify";
+
+/// The name of the socket for `sd_journal_send(3)` there: that directory is mounted where journald
+/// has its own.
+pub const JOURNAL_SOCKET: &str = "socket";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.
@@ -46,6 +50,8 @@ pub struct Plan {
     pub lacking: Vec<String>,
     /// Seconds from one comparison of the running jail with this to the next; 0 for never.
     pub check_every_s: u32,
+    /// Where what the jail logs goes.
+    pub log: LogSink,
 }
 
 impl Plan {
@@ -126,6 +132,13 @@ impl Plan {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// Whether the jail has a socket in the place of journald's.
+    pub fn has_journal_socket(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|planned| matches!(planned.step, Step::OpenJournalSocket { .. }))
     }
 
     /// The directory of the jail's log socket, if it has one.

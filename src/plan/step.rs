@@ -143,6 +143,8 @@ pub enum Step {
     },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
+    /// Make the socket beside it that the jail has in the place of journald's own.
+    OpenJournalSocket { directory: PathBuf },
     /// Make the socket beside it on which the service says that it is ready.
     OpenNotifySocket { directory: PathBuf, uid: u32 },
     /// A user namespace with one user and one group, for who is not root.

@@ -1,7 +1,7 @@
 //! A jail that is started with another program in place of its service, which ends by itself: how
 //! it ends, and what it prints, is the answer.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::cgroup;
 use super::launch::{Ended, Launched, Stdio, launch_given, pipe};
 use super::log::{Relay, Sink, Words};
 use super::supervise::{relay_to, remove_log};
-use crate::plan::{LogSigns, Plan};
+use crate::plan::{LogSigns, LogSink, Plan};
 use crate::{Doing, Result};
 
 /// As much of what it prints is read.
@@ -54,7 +54,7 @@ impl Attempts {
         let words = Words::to(None, LogSigns::among(&[])?);
         // What a prober says of itself ends nothing, so nobody need hear it.
         let relay = match plan.log_directory() {
-            Some(_) => Some(relay_to(plan, Sink::file(log_file), words)?.0),
+            Some(_) => Some(relay_to(plan, Sink::file(log_file, &LogSink::default()), words)?.0),
             None => None,
         };
         Ok(Self {
@@ -110,10 +110,7 @@ impl Attempts {
     fn wait(&self, launched: &Launched, left: Duration) -> Result<bool> {
         let mut watched = vec![PollFd::from_borrowed_fd(launched.end(), PollFlags::IN)];
         if let Some(relay) = &self.relay {
-            watched.push(PollFd::from_borrowed_fd(
-                relay.socket().as_fd(),
-                PollFlags::IN,
-            ));
+            watched.extend(relay.watched());
         }
         if let Some(start) = &launched.start {
             watched.push(PollFd::new(start, PollFlags::IN));

@@ -173,6 +173,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
+            | Step::OpenJournalSocket { .. }
             | Step::OpenNotifySocket { .. }
             | Step::EndStart { .. }
             | Step::Complain { .. } => None,

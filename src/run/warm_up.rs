@@ -122,6 +122,7 @@ mod tests {
             }],
             lacking: Vec::new(),
             check_every_s: 0,
+            log: Default::default(),
         }
     }
 

@@ -54,6 +54,7 @@ impl Allowance {
             limits: _,
             protections: _,
             check: _,
+            log: _,
             accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();

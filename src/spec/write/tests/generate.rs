@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use crate::spec::LogTo;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
 
@@ -298,6 +299,30 @@ fn schedule() -> impl Strategy<Value = Schedule> {
     (0..=86_400_u32).prop_map(|every_s| Schedule { every_s })
 }
 
+fn log() -> impl Strategy<Value = Log> {
+    let address = || (any::<std::net::IpAddr>(), 1..=u16::MAX).prop_map(std::net::SocketAddr::from);
+    let to = prop_oneof![
+        select(vec![
+            LogTo::Auto,
+            LogTo::Syslog,
+            LogTo::Journal,
+            LogTo::File,
+            LogTo::Stderr
+        ]),
+        address().prop_map(LogTo::Tcp),
+        address().prop_map(LogTo::Udp),
+    ];
+    let numbers = (LogSink::SIZES_KIB, 0..=LogSink::MOST_OLD_FILES);
+    (to, numbers, any::<bool>()).prop_map(|(to, (file_size_kib, old_files), journal)| Log {
+        sink: LogSink {
+            to,
+            file_size_kib,
+            old_files,
+        },
+        journal,
+    })
+}
+
 pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
@@ -307,15 +332,16 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
         allow(),
         limits(),
         protections(),
-        (option::of(reason()), accepted(), schedule()),
+        (option::of(reason()), accepted(), schedule(), log()),
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check) = rest;
+            let (incomplete, accepted, check, log) = rest;
             Spec {
                 name,
                 incomplete,
                 check,
+                log,
                 service,
                 exercises,
                 capabilities: allow.capabilities,
