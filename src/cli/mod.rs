@@ -26,6 +26,7 @@ use rustix::fs::Mode as FileMode;
 use crate::error::Kind;
 use crate::plan::Mode;
 use crate::run::Ended;
+use crate::run::log::Line;
 use crate::verbs::{
     self, Beginning, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places,
     Verdict, Way,
@@ -185,6 +186,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
+        Verb::Logs(asked) => logs(&places, asked, &output),
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;
@@ -282,6 +284,22 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Attest { name } => attest(&places, &name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
+}
+
+/// Shows what a jail has said, line by line.
+fn logs(places: &Places, asked: args::Logs, output: &Output) -> Result<u8> {
+    let options = verbs::LogsOptions {
+        name: asked.name,
+        lines: asked.lines,
+        follow: asked.follow,
+    };
+    let mut show = |line: &str| match (asked.json, Line::parse(line)) {
+        (false, _) => output.say(&specs::shown(line)),
+        (true, Some(line)) => output.say(&serde_json::to_string(&line).unwrap_or_default()),
+        // Somebody else has written that.
+        (true, None) => Ok(true),
+    };
+    verbs::logs(places, &options, &mut show).map(|()| 0)
 }
 
 /// Checks one jail, or everything that listens.

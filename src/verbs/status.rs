@@ -7,6 +7,7 @@ use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift};
 use crate::run::leftover;
+use crate::run::log::Logged;
 use crate::run::state::{Last, State};
 
 /// Whether a jail runs.
@@ -28,6 +29,39 @@ pub struct Status {
     pub compared: Option<String>,
     /// What differed then.
     pub drift: Vec<String>,
+    /// What became of what it has logged, or did in its last run.
+    pub log: Option<Log>,
+}
+
+/// What became of a jail's messages in one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Log {
+    /// Where they go.
+    pub to: String,
+    /// Those that came from the jail.
+    pub sent: u64,
+    /// Those that the log took.
+    pub forwarded: u64,
+    /// Those that it did not take.
+    pub dropped: u64,
+    /// Those that are on their way.
+    pub waiting: u64,
+    /// Those, among the others, that were cut.
+    pub truncated: u64,
+}
+
+impl From<Logged> for Log {
+    fn from(Logged { to, counts, .. }: Logged) -> Self {
+        let known = counts.forwarded.saturating_add(counts.dropped);
+        Self {
+            to,
+            sent: counts.received,
+            forwarded: counts.forwarded,
+            dropped: counts.dropped,
+            waiting: counts.received.saturating_sub(known),
+            truncated: counts.truncated,
+        }
+    }
 }
 
 /// Whether the jail runs. What an ended one has left is removed, where that may be done.
@@ -41,6 +75,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     let compared = Compared::load(&directory);
+    let log = Logged::load(&directory).map(Log::from);
     Ok(match State::running(&directory)? {
         Some(state) => Status {
             name: name.to_owned(),
@@ -53,6 +88,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             drift: compared.map_or(Vec::new(), |last| {
                 last.drift.iter().map(Drift::to_string).collect()
             }),
+            log,
         },
         None => Status {
             name: name.to_owned(),
@@ -63,6 +99,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             last: Last::load(&directory).map(|last| last.ended.to_string()),
             compared: None,
             drift: Vec::new(),
+            log,
         },
     })
 }
