@@ -69,13 +69,19 @@ impl Listening {
 
     /// Takes what has been said meanwhile; never waits.
     pub(super) fn listen(&mut self) {
+        // What came together with the supervisor's last word.
+        self.hear_lines();
         let mut chunk = [0; CHUNK];
         // The end, or nothing there now.
         while let Ok(count @ 1..) = self.pipe.read(&mut chunk) {
             self.take(chunk.get(..count).unwrap_or_default());
-            while let Some(line) = self.next_line() {
-                self.hear(&line);
-            }
+            self.hear_lines();
+        }
+    }
+
+    fn hear_lines(&mut self) {
+        while let Some(line) = self.next_line() {
+            self.hear(&line);
         }
     }
 
