@@ -57,6 +57,7 @@ fn a_file_gets_lines_and_survives_rotation() {
         .mode();
     assert_eq!(mode & 0o7777 & !0o640, 0);
     std::fs::rename(scene.path("file"), scene.path("file.1")).unwrap();
+    relay.pump().unwrap();
     client.send(b"three").unwrap();
     relay.pump().unwrap();
     let line = std::fs::read_to_string(scene.path("file")).unwrap();
