@@ -330,6 +330,6 @@ fn logs_follow_a_jail_through_its_restarts() {
             shown.lines().last()
         );
         m.gaoler(&["stop", "talker"]).ok();
-        assert_eq!(m.gaoler(&["logs", "nobody"]).code, 1);
+        assert_eq!(m.gaoler(&["logs", "nobody"]).code, 2);
     });
 }

@@ -169,7 +169,13 @@ impl<'a> User<'a> {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        let kept = ["last.json", "lock", "log.json", "recent.log"];
+        let kept = [
+            "last.json",
+            "lock",
+            "log.json",
+            "recent.log",
+            "recent.log.1",
+        ];
         let other = left.iter().find(|name| !kept.contains(&name.as_str()));
         assert_eq!(other, None);
         let state = Path::new(HOME).join(".local/state/gaoler");

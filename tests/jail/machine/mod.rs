@@ -340,7 +340,14 @@ impl Machine {
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|file| {
-                !["last.json", "lock", "log.json", "recent.log"].contains(&file.as_str())
+                ![
+                    "last.json",
+                    "lock",
+                    "log.json",
+                    "recent.log",
+                    "recent.log.1",
+                ]
+                .contains(&file.as_str())
             })
             .collect();
         assert_eq!(left, [""; 0], "in {runtime:?}");
