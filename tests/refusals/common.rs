@@ -223,6 +223,7 @@ impl Place {
                     "events.jsonl",
                     "log.json",
                     "recent.log",
+                    "recent.log.1",
                 ]
                 .iter()
                 .any(|name| path.ends_with(name))
