@@ -15,14 +15,18 @@ pub(super) enum Direct {
         name: String,
         exec: bool,
     },
-    /// `supervise NAME`
-    Supervise { places: Places, name: String },
+    /// `supervise NAME [--sockets]`
+    Supervise {
+        places: Places,
+        name: String,
+        sockets: bool,
+    },
     /// `attest NAME`
     Attest { places: Places, name: String },
 }
 
 /// Reads `[--etc DIR] [--state DIR] [--run DIR] run NAME [--exec]` and the same with
-/// `supervise NAME` or `attest NAME`. `None` for everything else, mistakes included: clap words them.
+/// `supervise NAME [--sockets]` or `attest NAME`. `None` for everything else, mistakes included: clap words them.
 pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct> {
     let mut places = Places::default();
     let mut arguments = arguments.skip(1);
@@ -39,9 +43,11 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     };
     let mut name = None;
     let mut exec = false;
+    let mut sockets = false;
     for argument in arguments {
         match argument.to_str()? {
             "--exec" if verb == "run" => exec = true,
+            "--sockets" if verb == "supervise" => sockets = true,
             option if option.starts_with('-') => return None,
             text if name.is_none() => name = Some(text.to_owned()),
             _ => return None,
@@ -51,7 +57,11 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     Some(match verb.as_str() {
         "run" => Direct::Run { places, name, exec },
         "attest" => Direct::Attest { places, name },
-        _ => Direct::Supervise { places, name },
+        _ => Direct::Supervise {
+            places,
+            name,
+            sockets,
+        },
     })
 }
 
@@ -73,6 +83,7 @@ mod tests {
             "gaoler run --exec named",
             "gaoler --etc /a --state /b --run /c run named --exec",
             "gaoler --run /c supervise named",
+            "gaoler --run /c supervise named --sockets",
             "gaoler --run /c attest named",
         ] {
             let clap = Arguments::try_parse_from(words(text)).expect("clap takes it");
@@ -81,8 +92,15 @@ mod tests {
                 (Some(Direct::Run { places, name, exec }), Verb::Run(run)) => {
                     assert_eq!((places, name, exec), (wanted, run.name, run.exec));
                 }
-                (Some(Direct::Supervise { places, name }), Verb::Supervise(named)) => {
-                    assert_eq!((places, name), (wanted, named.name));
+                (
+                    Some(Direct::Supervise {
+                        places,
+                        name,
+                        sockets,
+                    }),
+                    Verb::Supervise(named),
+                ) => {
+                    assert_eq!((places, name, sockets), (wanted, named.name, named.sockets));
                 }
                 (Some(Direct::Attest { places, name }), Verb::Attest { name: named }) => {
                     assert_eq!((places, name), (wanted, named));
@@ -100,6 +118,7 @@ mod tests {
             "gaoler run --help",
             "gaoler run a b",
             "gaoler supervise --exec a",
+            "gaoler run --sockets a",
             "gaoler --etc",
             "gaoler status named",
             "gaoler --etc=/a run named",

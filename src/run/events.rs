@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Doing, Error, Result};
 
 /// The events, the oldest first. They stay when the jail has ended.
-const EVENTS: &str = "events.jsonl";
+pub const EVENTS: &str = "events.jsonl";
 
 /// Those before, once there were too many.
-const OLD: &str = "events.jsonl.old";
+pub const OLD: &str = "events.jsonl.old";
 
 /// How large the file may become before it is put aside, bytes.
 const LARGEST: u64 = 1 << 20;

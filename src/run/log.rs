@@ -27,6 +27,7 @@ use rustix::io::Errno;
 
 pub use counts::{Counts, Logged};
 pub use line::Line;
+use message::OWN_TAG;
 pub use message::{Arrival, LIMIT, Message, NATIVE_LIMIT, Native, rewrite};
 pub use sink::{Format, Places, RotatedFile, Sink};
 pub use socket::LogSocket;
@@ -384,7 +385,7 @@ impl Relay {
         let message = Message {
             priority: DAEMON_WARNING,
             timestamp: None,
-            tag: "gaoler",
+            tag: OWN_TAG,
             text: text.as_bytes(),
             truncated: false,
         };

@@ -1,11 +1,10 @@
-//! Where a jailed service says by itself that it is ready (`sd_notify(3)`): a socket beside that of
-//! its log.
+//! Where a jailed service says how it is (`sd_notify(3)`): a socket beside that of its log.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::log::LogSocket;
 use crate::Result;
-use crate::host::notifications;
+use crate::host::notifications::{self, Said};
 use crate::plan::{NOTIFY_SOCKET, Plan, Step};
 
 /// The socket, and whether the service has said it.
@@ -41,10 +40,16 @@ impl Notified {
     }
 
     /// Takes what has come. Whether it is ready, and that was not known before.
-    pub fn hear(&mut self) -> bool {
-        let said = self.socket().is_some_and(notifications::said_ready);
-        let news = said && !self.ready;
-        self.ready |= said;
+    pub fn hear(&mut self, each: &mut dyn FnMut(Said)) -> bool {
+        let mut ready = false;
+        if let Some(socket) = self.socket() {
+            notifications::take(socket, &mut |said| {
+                ready |= said.ready;
+                each(said);
+            });
+        }
+        let news = ready && !self.ready;
+        self.ready |= ready;
         news
     }
 

@@ -17,7 +17,7 @@ use super::mounts::open_source;
 use super::scratch;
 use super::user_namespace;
 use crate::plan::step::{Namespaces, Resource};
-use crate::plan::{Plan, Step};
+use crate::plan::{Descriptors, Plan, Step};
 use crate::sys::exec::StringArray;
 use crate::sys::fork::{self, Stack};
 use crate::sys::mount::MountAttributes;
@@ -63,6 +63,7 @@ pub(super) enum Operation {
     },
     EnterRoot,
     NewSession,
+    PassSockets,
     OpenProgram {
         path: CString,
     },
@@ -147,10 +148,23 @@ pub(super) struct Prepared {
     pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
-    /// What Landlock needs, open.
+    /// The same of each that only counts.
+    pub counting: Vec<OwnedFd>,
+    /// What else is open for them.
+    pub opened: Opened,
+}
+
+/// Descriptors that the service's process is to have under fixed numbers.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What Landlock needs.
     pub landlock: Option<Restriction>,
     /// The program that [`Step::TakeProgram`] takes.
     pub program: Option<OwnedFd>,
+    /// The sockets that are passed on.
+    pub sockets: Vec<OwnedFd>,
+    /// The numbers.
+    pub numbers: Descriptors,
 }
 
 /// Prepares everything; changes nothing but cgroups, which [`cgroup::remove`] undoes.
@@ -161,8 +175,13 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
-        landlock: None,
-        program: None,
+        counting: Vec::new(),
+        opened: Opened {
+            landlock: None,
+            program: None,
+            sockets: Vec::new(),
+            numbers: plan.descriptors(),
+        },
     };
     let mut made: Vec<(PathBuf, OwnedFd)> = Vec::new();
     for (planned, index) in plan.steps.iter().zip(0_u32..) {
@@ -175,6 +194,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::OpenLogSocket { .. }
             | Step::OpenJournalSocket { .. }
             | Step::OpenNotifySocket { .. }
+            | Step::OpenSocket { .. }
             | Step::EndStart { .. }
             | Step::Complain { .. } => None,
             Step::JoinCgroup {
@@ -182,6 +202,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 limits,
             } => {
                 prepared.cgroups = cgroup::make(directories, limits)?;
+                None
+            }
+            Step::CountUsage { directories } => {
+                prepared.counting = cgroup::make_counting(directories);
                 None
             }
             Step::EnterUserNamespace { uid, gid } => {
@@ -215,7 +239,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 None
             }
             Step::Landlock(rules) => {
-                prepared.landlock = Some(Restriction {
+                prepared.opened.landlock = Some(Restriction {
                     ruleset: high(landlock::ruleset(rules, &made)?)?,
                     forbidden: high(forbidden().doing(doing)?)?,
                 });
@@ -306,6 +330,7 @@ fn direct(step: &Step) -> Result<Operation> {
         Step::Chroot { tree } => Operation::Chroot { tree: text(tree)? },
         Step::EnterRoot => Operation::EnterRoot,
         Step::NewSession => Operation::NewSession,
+        Step::PassSockets { .. } => Operation::PassSockets,
         Step::OpenProgram { path } => Operation::OpenProgram { path: text(path)? },
         Step::TakeProgram => Operation::TakeProgram,
         Step::ChangeDirectory { path } => Operation::ChangeDirectory { path: text(path)? },
@@ -403,7 +428,8 @@ fn strings(texts: &[String]) -> Result<StringArray> {
             "one of them has a NUL byte in it",
         ));
     }
-    StringArray::new(texts).map_err(|error| Error::setup("use the arguments", error))
+    StringArray::numbered(texts, Plan::is_numbered)
+        .map_err(|error| Error::setup("use the arguments", error))
 }
 
 /// Moves a descriptor out of the way of the fixed numbers; the old one is closed.

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ended;
 use super::cgroup::Reached;
-use crate::host::process;
+use super::sockets::Held;
+use crate::host::process::{self, Status};
+use crate::plan::Managed;
 use crate::{Doing, Error, Result};
 
 /// The file's name.
@@ -57,10 +59,19 @@ impl ProcessName {
 
     /// Whether it still runs.
     pub fn is_alive(self) -> bool {
+        self.status().is_some()
+    }
+
+    /// What the kernel says of it, if it still runs.
+    pub fn status(self) -> Option<Status> {
         let is_same = |number| process::handle_number(self.pid).is_ok_and(|now| now == number);
-        process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
-            && self.handle_number.is_none_or(is_same)
-            && process::status(self.pid).is_ok_and(|status| !['Z', 'X'].contains(&status.state))
+        let is_it = process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
+            && self.handle_number.is_none_or(is_same);
+        if !is_it {
+            return None;
+        }
+        let status = process::status(self.pid).ok()?;
+        (!['Z', 'X'].contains(&status.state)).then_some(status)
     }
 }
 
@@ -79,6 +90,15 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// The sockets that its supervisor keeps, or that the service was given where there is none.
+    #[serde(default)]
+    pub sockets: Vec<Held>,
+    /// What a manager gives the service, where nobody stays between them.
+    #[serde(default)]
+    pub managed: Managed,
+    /// Those that only count what it uses; one that could not be made is not there.
+    #[serde(default)]
+    pub counting: Vec<PathBuf>,
     /// The system calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
     /// What the filter would refuse runs.
@@ -90,9 +110,17 @@ pub struct State {
     /// Why its start is not over yet, if an exercise of it was tried and has failed.
     #[serde(default)]
     pub waits_for: Option<String>,
+    /// How often it was started again, for whatever reason, since it was built first.
+    #[serde(default)]
+    pub restarts: u64,
 }
 
 impl State {
+    /// Its directories in all cgroup hierarchies: where [`super::cgroup::usage`] looks.
+    pub fn cgroup_directories(&self) -> Vec<PathBuf> {
+        self.cgroups.iter().chain(&self.counting).cloned().collect()
+    }
+
     /// Writes the state in one rename.
     ///
     /// # Errors

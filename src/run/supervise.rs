@@ -1,6 +1,7 @@
 //! One small process for each jail: passes signals on, relays the log, tells how it ended.
 
 mod jail;
+mod managed;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,20 +13,23 @@ use rustix::io::Errno;
 
 use super::attest::Attest;
 use super::events::Compared;
-use super::launch::{Ended, Launched, Stdio, launch};
+use super::launch::{Ended, Given, Launched, Stdio, launch_given};
 use super::log::{self, LogSocket, Relay, Sink, Words};
+use super::manager::Speaker;
 use super::notified::Notified;
 use super::output::Output;
+use super::sockets::{self, Held, Offers};
 use super::state::{self, Last, ProcessName, State};
 use super::warm_up::WarmUp;
 use super::{cgroup, leftover, started};
-use crate::plan::{JOURNAL_SOCKET, LogSigns, LogSink, NOTIFY_SOCKET, Plan};
+use crate::host::begun::Begun;
+use crate::plan::{JOURNAL_SOCKET, LogSigns, LogSink, Managed, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 use jail::{Jail, SETTLED};
 
 /// The name of the jail's log socket in its directory: what `/dev/log` leads to.
-const LOG_SOCKET: &str = "log";
+pub const LOG_SOCKET: &str = "log";
 
 /// The log socket's directory in the jail's own, as the plan has it.
 const LOG_DIRECTORY: &str = "log";
@@ -51,6 +55,18 @@ pub struct Supervision<'a> {
     pub attest: &'a [OsString],
 }
 
+/// What a supervisor is handed.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// What the service says goes here too, line by line: a pipe that does not block, until nobody
+    /// reads it.
+    pub listener: Option<OwnedFd>,
+    /// Sockets that are open already.
+    pub sockets: Offers,
+    /// The manager that waits for word of the service, if there is one.
+    pub manager: Managed,
+}
+
 /// How far a start is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -61,20 +77,21 @@ pub enum Stage {
     Started,
 }
 
-/// Starts the jail and stays until it has ended. `tell` is called as it starts. What the service
-/// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
+/// Starts the jail and stays until it has ended. `tell` is called as it starts.
 ///
 /// # Errors
-/// As [`launch`]; another supervisor has this jail, or it runs. Then nothing is left behind.
+/// As [`super::launch`]; a socket cannot be opened; another supervisor has this jail, or it runs.
+/// Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let lock = leftover::lock_and_clear(supervision.directory)?;
-    let ended = live(supervision, listener, tell);
+    let ended = live(supervision, handed, tell);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
+    cgroup::forget(&supervision.plan.counting());
     drop(lock);
     // What went wrong first is what the user needs to know.
     let ended = ended?;
@@ -83,12 +100,19 @@ pub fn supervise(
 
 fn live(
     supervision: &Supervision<'_>,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
-    let signs = LogSigns::among(plan.start_ends_with().unwrap_or_default())?;
-    let words = Words::to(listener, signs);
+    let manager = Speaker::to(&handed.manager)?;
+    let signs = match manager {
+        Some(_) => Some(plan.ready.as_slice()),
+        None => plan.start_ends_with(),
+    };
+    let signs = LogSigns::among(signs.unwrap_or_default())?;
+    let words = Words::to(handed.listener, signs);
+    let sockets = sockets::open(plan, handed.sockets)?;
+    let held = sockets::held(plan, &sockets);
     Last::remove(supervision.directory)?;
     let (relay, notified) = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
@@ -98,14 +122,20 @@ fn live(
         Some(output) => Stdio::To(output.for_service()?),
         None => Stdio::Inherit,
     };
-    let mut signals = sys::signals::FORWARDED.to_vec();
+    let mut signals = sys::signals::forwarded();
     signals.push(SIGCHLD);
     let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
     let serving = plan.start_ends_with().is_none();
-    let launched = launch(plan, &stdio, &mut |launched| {
+    let begun = Begun::now(&plan.signs_of_its_own());
+    let given = Given {
+        sockets: &sockets,
+        ..Given::default()
+    };
+    let launched = launch_given(plan, given, &stdio, &mut |launched| {
         record(
             supervision,
             launched,
+            &held,
             Progress {
                 serving,
                 ..Progress::default()
@@ -121,9 +151,12 @@ fn live(
         launched,
         relay,
         notified,
+        manager,
+        held,
+        handed_over: false,
         output,
         release_at: Some(Instant::now() + SETTLED),
-        begun: Instant::now(),
+        begun,
         look_at: Some(Instant::now()),
         warm_up: WarmUp::of(plan),
         serving,
@@ -132,7 +165,10 @@ fn live(
     let ended = started::save(supervision.directory, plan, jail.launched.child_pid)
         .and_then(|()| tell(Stage::Started))
         .and_then(|()| jail.until_ended(&signals));
-    jail.finish(ended)
+    let ended = jail.finish(ended);
+    // Connections wait at them until here.
+    drop(sockets);
+    ended
 }
 
 /// How far a start is, for the other commands.
@@ -147,26 +183,16 @@ struct Progress<'a> {
 fn record(
     supervision: &Supervision<'_>,
     launched: &Launched,
+    sockets: &[Held],
     progress: Progress<'_>,
 ) -> Result<()> {
-    let plan = supervision.plan;
-    let pid = launched.service_pid.unwrap_or(launched.child_pid);
-    let init = launched
-        .has_init()
-        .then(|| ProcessName::of(launched.child_pid))
-        .transpose()?;
     let state = State {
-        name: plan.name.clone(),
-        generation: plan.generation,
-        // One that has ended already has no start time any more, and so is not alive.
-        service: ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
-        init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
-        cgroups: plan.cgroups(),
+        sockets: sockets.to_vec(),
         serving: progress.serving,
-        complaining: plan.complaints().is_some(),
         notified: progress.notified,
         waits_for: progress.waits_for.map(str::to_owned),
+        ..launched.state(supervision.plan)?
     };
     state.save(supervision.directory)
 }

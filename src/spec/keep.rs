@@ -48,6 +48,7 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
             journal: pick(&mine.log.journal, &first.log.journal, new.log.journal),
         },
         accepted: mine.accepted.clone(),
+        sockets: mine.sockets.clone(),
     };
     one_thing_each(&mut spec, mine);
     notes.sort();

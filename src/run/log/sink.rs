@@ -96,23 +96,34 @@ impl Sink {
     /// What the spec asks for. A log that is away is one that comes back: what it does not take until
     /// then is lost, and counted.
     pub fn of(log: &LogSink, places: &Places<'_>) -> Self {
-        let socket = |path: &Path, format| Target::Socket {
+        match log.to {
+            LogTo::Auto if is_socket(places.syslog) => Self::syslog(places.syslog),
+            LogTo::Auto if is_socket(places.journal) => Self::journal(places.journal),
+            LogTo::Auto | LogTo::File => Self::file(places.file, log),
+            LogTo::Syslog => Self::syslog(places.syslog),
+            LogTo::Journal => Self::journal(places.journal),
+            LogTo::Stderr => Self::opened(Target::Stderr { socket: false }),
+            LogTo::Udp(address) => Self::opened(Target::Udp(address)),
+            LogTo::Tcp(address) => Self::opened(Target::Tcp(Tcp::new(address))),
+        }
+    }
+
+    /// syslogd's socket at this path.
+    pub fn syslog(path: &Path) -> Self {
+        Self::socket(path, Format::Syslog)
+    }
+
+    /// journald's own socket at this path.
+    fn journal(path: &Path) -> Self {
+        Self::socket(path, Format::Journal)
+    }
+
+    fn socket(path: &Path, format: Format) -> Self {
+        Self::opened(Target::Socket {
             path: path.to_owned(),
             format,
             stream: false,
-        };
-        let mut sink = Self::with(match log.to {
-            LogTo::Auto if is_socket(places.syslog) => socket(places.syslog, Format::Syslog),
-            LogTo::Auto if is_socket(places.journal) => socket(places.journal, Format::Journal),
-            LogTo::Auto | LogTo::File => return Self::file(places.file, log),
-            LogTo::Syslog => socket(places.syslog, Format::Syslog),
-            LogTo::Journal => socket(places.journal, Format::Journal),
-            LogTo::Stderr => Target::Stderr { socket: false },
-            LogTo::Udp(address) => Target::Udp(address),
-            LogTo::Tcp(address) => Target::Tcp(Tcp::new(address)),
-        });
-        sink.open();
-        sink
+        })
     }
 
     /// The file (which is made, mode 0640), or standard error.
@@ -122,7 +133,11 @@ impl Sink {
         if file.open() {
             return Self::with(Target::File(file));
         }
-        let mut sink = Self::with(Target::Stderr { socket: false });
+        Self::opened(Target::Stderr { socket: false })
+    }
+
+    fn opened(target: Target) -> Self {
+        let mut sink = Self::with(target);
         sink.open();
         sink
     }

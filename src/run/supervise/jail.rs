@@ -11,12 +11,15 @@ use super::super::cgroup;
 use super::super::complaints::Complaints;
 use super::super::launch::{Ended, Launched};
 use super::super::log::Relay;
+use super::super::manager::Speaker;
 use super::super::notified::Notified;
 use super::super::output::Output;
 use super::super::readiness::is_ready;
+use super::super::sockets::Held;
 use super::super::state::Last;
 use super::super::warm_up::WarmUp;
 use super::{Progress, SIGCHLD, Supervision, record, remove_files};
+use crate::host::begun::Begun;
 use crate::host::process;
 use crate::plan::Sign;
 use crate::sys;
@@ -35,7 +38,7 @@ const A_MOMENT: Timespec = Timespec {
 pub(super) const SETTLED: Duration = Duration::from_millis(50);
 
 /// How often a service that starts is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How often the counts of complaints are kept.
 const KEEP: Duration = Duration::from_secs(1);
@@ -46,10 +49,16 @@ pub(super) struct Jail<'a> {
     pub(super) launched: Launched,
     pub(super) relay: Relay,
     pub(super) notified: Notified,
+    /// Who is told how the service is.
+    pub(super) manager: Option<Speaker>,
+    /// Where this process has the sockets that it keeps.
+    pub(super) held: Vec<Held>,
+    /// The service has said that another process is its main one now.
+    pub(super) handed_over: bool,
     pub(super) output: Option<Output>,
     /// When the memory that only the start needed is given back; `None`: it has been.
     pub(super) release_at: Option<Instant>,
-    pub(super) begun: Instant,
+    pub(super) begun: Begun,
     /// When it is looked whether it is ready; or, in complain mode, counts are kept.
     pub(super) look_at: Option<Instant>,
     pub(super) warm_up: WarmUp<'a>,
@@ -63,17 +72,26 @@ impl Jail<'_> {
     /// Until the service, and a daemon that it left behind, has ended.
     pub(super) fn until_ended(&mut self, signals: &OwnedFd) -> Result<Ended> {
         loop {
-            let [ended, _] = self.wait(self.launched.end(), None, signals)?;
+            let main = self.launched.service().filter(|_| self.handed_over);
+            let moved = main.is_some();
+            let [ended, main_ended] = self.wait(self.launched.end(), main, signals)?;
             self.handle(signals)?;
             self.release_when_settled();
             if ended {
                 break;
+            }
+            // The process that it has named its main one: without that it is over.
+            if moved && main_ended {
+                return Ok(Ended::Exited(0));
             }
         }
         let ended = self.launched.ended()?;
         // One that waits for ever ends on SIGTERM, and its daemon is still to be asked.
         let left = matches!(ended, Ended::Exited(0) | Ended::Killed(SIGTERM));
         if self.supervision.plan.forks && left && self.adopt()? {
+            return self.until_empty(signals);
+        }
+        if self.handed_over {
             return self.until_empty(signals);
         }
         Ok(ended)
@@ -154,7 +172,8 @@ impl Jail<'_> {
         }
         let start = self.launched.start.as_ref();
         watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
-        let look_at = self.look_at.filter(|_| start.is_some() || !self.serving);
+        let looks = start.is_some() || !self.serving || self.is_awaited();
+        let look_at = self.look_at.filter(|_| looks);
         let (attests_at, logs_at) = (self.attest.wakes_at(), self.relay.wakes_at());
         let timeout = [self.release_at, look_at, attests_at, logs_at]
             .into_iter()
@@ -180,14 +199,14 @@ impl Jail<'_> {
         }
         self.relay.pump()?;
         self.pump_output();
-        if self.notified.hear() {
-            self.record()?;
-        }
+        self.hear()?;
         if self.attest.attend(&mut self.relay) {
             // What that took is given back.
             self.release_at = Some(Instant::now() + SETTLED);
         }
-        self.attend_start()
+        self.attend_start()?;
+        self.attend_manager();
+        Ok(())
     }
 
     /// Lets the calls of the start run, until the service is ready; in complain mode, everything
@@ -210,7 +229,7 @@ impl Jail<'_> {
             Sign::Log(expression) => self.relay.words().has_seen(expression),
             _ => self.notified.is_ready(),
         };
-        let ready = is_ready(signs, self.launched.child_pid, self.begun, &heard);
+        let ready = is_ready(signs, self.launched.child_pid, &self.begun, &heard);
         let main = self.launched.service_pid.unwrap_or(self.launched.child_pid);
         if !asks || self.warm_up.is_over(ready, main) {
             self.serving = true;
@@ -228,13 +247,13 @@ impl Jail<'_> {
         Ok(())
     }
 
-    fn record(&self) -> Result<()> {
+    pub(super) fn record(&self) -> Result<()> {
         let progress = Progress {
             serving: self.serving,
             notified: self.notified.is_ready(),
             waits_for: self.warm_up.failed().filter(|_| !self.serving),
         };
-        record(self.supervision, &self.launched, progress)
+        record(self.supervision, &self.launched, &self.held, progress)
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.

@@ -66,6 +66,7 @@ fn named_like() -> Spec {
         check: Schedule::default(),
         log: Log::default(),
         accepted: Vec::new(),
+        sockets: Vec::new(),
         name: "named".to_owned(),
         incomplete: Some("2 stops were lost".to_owned()),
         service: Service {
