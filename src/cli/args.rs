@@ -107,7 +107,7 @@ pub enum Verb {
         gaoler logs named -f -n 0            what it says from now on, until Ctrl-C\n  \
         gaoler logs named -n 1000 --json | jq 'select(.severity == \"err\")'")]
     Logs(Logs),
-    /// Bring into a jail what the host's package manager has replaced, or out again if it does not do.
+    /// Bring what the host's package manager has replaced into a jail.
     #[command(after_help = upgrade::EXAMPLES)]
     Upgrade(Upgrade),
     /// List what was built for a jail, what differs, and remove what is old.

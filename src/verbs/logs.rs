@@ -81,9 +81,12 @@ fn file(places: &Places, name: &str) -> Result<PathBuf> {
     }
 }
 
-/// The last lines, the oldest first, also from files that were put aside; and the file with how much
-/// of it that was.
-fn last_lines(path: &Path, count: usize) -> Result<(Vec<String>, Option<(File, u64)>)> {
+/// The file, with how much of it has been read.
+type ReadTo = (File, u64);
+
+/// The last lines, the oldest first, also from files that were put aside; and how far the youngest
+/// was read, if it is there.
+fn last_lines(path: &Path, count: usize) -> Result<(Vec<String>, Option<ReadTo>)> {
     let mut lines: Vec<String> = Vec::new();
     let mut current = None;
     for number in 0_u32.. {
@@ -178,7 +181,7 @@ fn wait(watch: &OwnedFd) -> Result<()> {
 struct Follower {
     path: PathBuf,
     /// The file, and how much of it was read.
-    file: Option<(File, u64)>,
+    file: Option<ReadTo>,
     /// The beginning of a line.
     rest: Vec<u8>,
 }
@@ -192,7 +195,7 @@ impl Follower {
         }
     }
 
-    fn begin(&mut self, file: Option<(File, u64)>) {
+    fn begin(&mut self, file: Option<ReadTo>) {
         self.file = file;
     }
 

@@ -189,7 +189,8 @@ fn without_spec(mut found: Value, list: &str) -> Value {
     if list.is_empty() {
         found["spec"] = Value::Array(Vec::new());
     }
-    for one in found[list].as_array_mut().into_iter().flatten() {
+    let lists = found.get_mut(list).and_then(Value::as_array_mut);
+    for one in lists.into_iter().flatten() {
         one["spec"] = Value::Array(Vec::new());
     }
     found
