@@ -124,7 +124,7 @@ fn a_collector_that_is_away_or_reads_nothing_costs_messages_and_no_time() {
         // More than that and the queue have room for.
         for _ in 0..500 {
             relay.printed(&filler, "named", 7);
-            if relay.counts().received % 64 == 0 {
+            if relay.counts().received.is_multiple_of(64) {
                 relay.pump().unwrap();
             }
         }
