@@ -298,5 +298,6 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        log: Default::default(),
     }
 }

@@ -97,6 +97,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
             Some(_) => 0,
             None => inputs.spec.check.every_s,
         },
+        log: inputs.spec.log.sink,
     })
 }
 
@@ -230,6 +231,15 @@ impl Assembly<'_> {
                     directory: runtime.join("log"),
                 },
                 "the supervisor reads the jail's /dev/log and says itself which jail wrote",
+            );
+        }
+        if self.has_journal() {
+            self.add(
+                Phase::Host,
+                Step::OpenJournalSocket {
+                    directory: runtime.join("log"),
+                },
+                "the service speaks journald's protocol; the supervisor says itself whose it is",
             );
         }
         if self.is_notified()? {
@@ -400,6 +410,21 @@ impl Assembly<'_> {
                 "/dev/log leads here; a directory, so that a new supervisor's socket appears too",
             );
         }
+        if self.has_journal() {
+            self.add(
+                Phase::Mounts,
+                Step::Bind {
+                    path: PathBuf::from(crate::build::JOURNAL_DIRECTORY),
+                    source: runtime.join("log"),
+                    writable: false,
+                },
+                "sd_journal_send(3) looks for its socket here; it is the same directory",
+            );
+        }
+    }
+
+    fn has_journal(&self) -> bool {
+        self.inputs.mode.is_supervised() && self.inputs.spec.log.journal
     }
 
     fn bind(&mut self, bind: &BindRule) {

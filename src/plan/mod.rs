@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::spec::{Exercise, Listen, LogSigns, MOST_SOCKETS, Ready as Sign};
+pub use crate::spec::{Exercise, Listen, LogSigns, LogSink, LogTo, MOST_SOCKETS, Ready as Sign};
 pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
 pub use policy::{
@@ -34,6 +34,10 @@ use crate::{Error, Result};
 
 /// The name of the socket for `sd_notify(3)` in the directory of the jail's log socket.
 pub const NOTIFY_SOCKET: &str = "notify";
+
+/// The name of the socket for `sd_journal_send(3)` there: that directory is mounted where journald
+/// has its own.
+pub const JOURNAL_SOCKET: &str = "socket";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.
@@ -54,6 +58,9 @@ pub struct Plan {
     pub ready: Vec<Sign>,
     /// Seconds from one comparison of the running jail with this to the next; 0 for never.
     pub check_every_s: u32,
+    /// Where what the jail logs goes.
+    #[serde(default)]
+    pub log: LogSink,
 }
 
 impl Plan {
@@ -164,6 +171,13 @@ impl Plan {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// Whether the jail has a socket in the place of journald's.
+    pub fn has_journal_socket(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|planned| matches!(planned.step, Step::OpenJournalSocket { .. }))
     }
 
     /// Its directories in those that only count what it uses.

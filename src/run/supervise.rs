@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::attest::Attest;
 use super::events::Compared;
 use super::launch::{Ended, Given, Launched, Stdio, launch_given};
-use super::log::{LogSocket, Relay, Sink, Words};
+use super::log::{self, LogSocket, Relay, Sink, Words};
 use super::manager::Speaker;
 use super::notified::Notified;
 use super::output::Output;
@@ -23,7 +23,7 @@ use super::state::{self, Last, ProcessName, State};
 use super::warm_up::WarmUp;
 use super::{cgroup, leftover, started};
 use crate::host::begun::Begun;
-use crate::plan::{LogSigns, Managed, NOTIFY_SOCKET, Plan};
+use crate::plan::{JOURNAL_SOCKET, LogSigns, LogSink, Managed, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 use jail::{Jail, SETTLED};
@@ -46,9 +46,9 @@ pub struct Supervision<'a> {
     /// In the foreground the service has the caller's standard output; else what it prints is
     /// logged.
     pub foreground: bool,
-    /// Messages go to the host's `/dev/log` or journald, if it has one of them.
+    /// Messages go where the plan says, else to the file.
     pub host_log: bool,
-    /// Where they go otherwise.
+    /// The file, if they go to one.
     pub log_file: &'a Path,
     /// What gaoler itself is told so that it compares this jail with what was started; what it then
     /// prints is logged. Empty: that is not done.
@@ -201,11 +201,12 @@ fn record(
 fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<(Relay, Notified)> {
     let Supervision { plan, log_file, .. } = *supervision;
     let sink = if supervision.host_log {
-        Sink::choose(log_file)
+        Sink::of(&plan.log, &log::Places::of_host(log_file))
     } else {
-        Sink::file(log_file)
+        Sink::file(log_file, &LogSink::default())
     };
-    relay_to(plan, sink, words)
+    let (relay, notified) = relay_to(plan, sink, words)?;
+    Ok((relay.kept_in(supervision.directory), notified))
 }
 
 /// The jail's log socket in the place that the plan has for it, passed on to `sink`; and beside it
@@ -224,7 +225,12 @@ pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<(Relay, 
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
     let notified = Notified::open(plan, directory.as_fd())?;
-    Ok((Relay::new(socket, sink, &plan.name, words), notified))
+    let relay = Relay::new(socket, sink, &plan.name, plan.generation, words);
+    if !plan.has_journal_socket() {
+        return Ok((relay, notified));
+    }
+    let socket = LogSocket::bind(&directory, JOURNAL_SOCKET)?;
+    Ok((relay.with_journal(socket), notified))
 }
 
 pub(super) fn remove_log(directory: &Path) -> Result<()> {
@@ -239,7 +245,7 @@ pub(super) fn remove_log(directory: &Path) -> Result<()> {
         }
         Err(errno) => return Err(errno).doing(doing),
     };
-    for socket in [LOG_SOCKET, NOTIFY_SOCKET] {
+    for socket in [LOG_SOCKET, NOTIFY_SOCKET, JOURNAL_SOCKET] {
         match rustix::fs::unlinkat(&opened, socket, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => {

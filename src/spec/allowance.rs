@@ -55,6 +55,7 @@ impl Allowance {
             limits: _,
             protections: _,
             check: _,
+            log: _,
             accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();

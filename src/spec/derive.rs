@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use shared::{is_kernel, is_ruling, is_secret, is_shared_place};
 
-use super::{Exercise, Knowledge, Limits, Protections, Ready, Schedule, Service, Spec};
+use super::{Exercise, Knowledge, Limits, Log, Protections, Ready, Schedule, Service, Spec};
 use crate::learn::Trace;
 use crate::learn::trace::Use;
 
@@ -123,6 +123,10 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         limits: Limits::default(),
         protections: Protections::default(),
         check: Schedule::default(),
+        log: Log {
+            journal: trace.paths.iter().any(tree::is_journal),
+            ..Log::default()
+        },
         accepted: Vec::new(),
         sockets: Vec::new(),
     };

@@ -8,6 +8,7 @@ mod derive;
 mod diff;
 mod evidence;
 mod keep;
+mod log;
 mod names;
 mod parse;
 mod pattern;

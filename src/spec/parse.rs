@@ -92,6 +92,7 @@ impl Problems<'_> {
                 uts_namespace: protections.uts_namespace,
             },
             check: self.schedule(document.check.every.as_ref()),
+            log: self.log(&document.log),
             accepted: self.all_accepted(&document.accepted),
         }
     }

@@ -9,6 +9,7 @@ use crate::learn::trace::Phase;
 
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
+pub use super::log::{Log, LogSink, LogTo};
 pub use super::schedule::Schedule;
 use super::socket::SocketRule;
 
@@ -47,6 +48,8 @@ pub struct Spec {
     pub protections: Protections,
     /// How often the running jail is compared with what was started.
     pub check: Schedule,
+    /// Where what it logs goes.
+    pub log: Log,
     /// Findings of `check` that a person takes the risk of.
     pub accepted: Vec<Accepted>,
 }

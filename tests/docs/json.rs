@@ -7,6 +7,7 @@ use gaoler::learn::trace::{
     ArgumentsSeen, CapabilitySeen, Known, Phase, SocketSeen, SocketUse, Witness,
 };
 use gaoler::learn::{self, ExerciseRun};
+use gaoler::run::log::Line;
 use serde_json::Value;
 
 use crate::{gaoler, repository};
@@ -121,6 +122,9 @@ fn the_documented_keys_are_those_that_are_printed() {
         &jail.json(&["trace", "show", "nap", "--json"]),
     );
     see("status", &jail.json(&["status", "nap", "--json"]));
+    // It says nothing that there were a line of.
+    let line = Line::parse("2026-11-22T11:40:20Z daemon.info nap/1/sleep[7]: a line");
+    see("logs", &serde_json::to_value(line.unwrap()).unwrap());
     generations(&jail, &mut see);
     let stopped = jail.json(&["stop", "nap", "--json"]);
     assert_eq!(stopped["state"], "stopped");

@@ -269,6 +269,7 @@ pub(super) fn clean() -> Case {
             ready: Vec::new(),
             lacking: Vec::new(),
             check_every_s: 0,
+            log: Default::default(),
         },
         drift: Vec::new(),
         facts: Facts {

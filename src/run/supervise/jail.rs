@@ -105,7 +105,6 @@ impl Jail<'_> {
         self.attest.end();
         if let Ok(ended) = &ended {
             while self.relay.pump()? {}
-            self.relay.tell_dropped();
             if let Some(output) = &mut self.output {
                 let pid = self.launched.service_pid.unwrap_or(self.launched.child_pid);
                 output.end(&mut self.relay, &self.supervision.plan.name, pid);
@@ -116,6 +115,7 @@ impl Jail<'_> {
                 }
                 .save(self.supervision.directory)?;
             }
+            self.relay.finish()?;
             // While the kernel takes the jail's namespaces down.
             remove_files(self.supervision.directory)?;
         }
@@ -161,8 +161,8 @@ impl Jail<'_> {
             PollFd::from_borrowed_fd(end, PollFlags::IN),
             PollFd::from_borrowed_fd(service, PollFlags::IN),
             PollFd::new(signals, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.relay.socket().as_fd(), PollFlags::IN),
         ];
+        watched.extend(self.relay.watched());
         let notified = self.notified.socket();
         watched.extend(notified.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         let looks = self.attest.looks();
@@ -174,7 +174,8 @@ impl Jail<'_> {
         watched.extend(start.map(|start| PollFd::from_borrowed_fd(start.as_fd(), PollFlags::IN)));
         let looks = start.is_some() || !self.serving || self.is_awaited();
         let look_at = self.look_at.filter(|_| looks);
-        let timeout = [self.release_at, look_at, self.attest.wakes_at()]
+        let (attests_at, logs_at) = (self.attest.wakes_at(), self.relay.wakes_at());
+        let timeout = [self.release_at, look_at, attests_at, logs_at]
             .into_iter()
             .flatten()
             .min()

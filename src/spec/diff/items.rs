@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Protections, Reload,
-    Service, SocketRule, Spec,
+    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Log, LogSink,
+    Protections, Reload, Service, SocketRule, Spec,
 };
 
 /// Something in a spec that can be compared.
@@ -33,6 +33,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         limits,
         protections,
         check,
+        log,
         accepted,
         ..
     } = spec;
@@ -53,6 +54,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     items.limits(limits);
     items.protections(protections);
     items.set(Cost::Protection, "check.every", check);
+    items.log(log);
     items.0
 }
 
@@ -226,6 +228,19 @@ impl Items {
         if let Some(reason) = allowance.reason() {
             self.rule(allowance.cost(), allowance.name(), fields, reason);
         }
+    }
+
+    fn log(&mut self, log: &Log) {
+        let Log { sink, journal } = log;
+        let LogSink {
+            to,
+            file_size_kib,
+            old_files,
+        } = sink;
+        self.set(Cost::Service, "log.to", to);
+        self.set(Cost::Service, "log.file_size_kib", file_size_kib);
+        self.set(Cost::Service, "log.old_files", old_files);
+        self.set(Cost::Service, "log.journal", journal);
     }
 
     fn limits(&mut self, limits: &Limits) {

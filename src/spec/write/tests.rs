@@ -64,6 +64,7 @@ fn named_like() -> Spec {
     };
     Spec {
         check: Schedule::default(),
+        log: Log::default(),
         accepted: Vec::new(),
         sockets: Vec::new(),
         name: "named".to_owned(),

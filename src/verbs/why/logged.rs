@@ -45,6 +45,7 @@ pub(super) fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) ->
         ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        log: Default::default(),
     };
     let subject = Weighed {
         spec: &spec,
