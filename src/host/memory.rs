@@ -85,6 +85,11 @@ mod tests {
             .spawn()
             .unwrap();
         let pid = child.id().cast_signed();
+        // Its parent goes on a little before it is mapped (execve(2), vfork(2)).
+        let maps = format!("/proc/{pid}/maps");
+        while !std::fs::read_to_string(&maps).unwrap().contains("/nap") {
+            std::thread::yield_now();
+        }
         let before = code(pid);
         std::fs::remove_file(&program).unwrap();
         let after = code(pid);
