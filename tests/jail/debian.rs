@@ -33,6 +33,7 @@ fn up_once_and_again() {
                 "drift",
                 "generation",
                 "last",
+                "log",
                 "name",
                 "pid",
                 "stale",
