@@ -195,7 +195,15 @@ pub fn remove(directories: &[PathBuf]) -> Result<()> {
         }
         if let Some(parent) = directory.parent() {
             match rustix::fs::rmdir(parent) {
-                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::BUSY) => {}
+                // An ordinary user has made none: what is there is root's.
+                Ok(())
+                | Err(
+                    Errno::NOENT
+                    | Errno::NOTEMPTY
+                    | Errno::BUSY
+                    | Errno::ACCESS
+                    | Errno::PERM,
+                ) => {}
                 Err(errno) => {
                     return Err(errno).doing(|| format!("remove the cgroup {}", parent.display()));
                 }
