@@ -197,13 +197,8 @@ pub fn remove(directories: &[PathBuf]) -> Result<()> {
             match rustix::fs::rmdir(parent) {
                 // An ordinary user has made none: what is there is root's.
                 Ok(())
-                | Err(
-                    Errno::NOENT
-                    | Errno::NOTEMPTY
-                    | Errno::BUSY
-                    | Errno::ACCESS
-                    | Errno::PERM,
-                ) => {}
+                | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::BUSY | Errno::ACCESS | Errno::PERM) =>
+                    {}
                 Err(errno) => {
                     return Err(errno).doing(|| format!("remove the cgroup {}", parent.display()));
                 }

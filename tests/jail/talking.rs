@@ -271,7 +271,9 @@ fn logs_follow_a_jail_through_its_restarts() {
         restart(m, 2, "syslog");
         let shown = m.gaoler(&["logs", "talker"]).ok();
         assert!(shown.ends_with(": ready\n"), "{shown}");
-        let mut follower = Command::new(env!("CARGO_BIN_EXE_gaoler"))
+        // Who runs tests in the background has SIGINT ignored (sh(1)), and that is inherited.
+        let mut follower = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_gaoler")])
             .args(["logs", "talker", "-f", "-n", "1", "--json"])
             .stdout(Stdio::piped())
             .spawn()
