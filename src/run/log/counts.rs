@@ -50,8 +50,14 @@ impl Logged {
         let beside = directory.join(".log.json.new");
         let doing = || format!("write {}", path.display());
         let text = serde_json::to_string(self).map_err(|error| Error::new(doing(), error))?;
-        fs::write(&beside, text).doing(doing)?;
-        fs::rename(&beside, &path).doing(doing)
+        let written = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path));
+        if written.is_err() {
+            // What went wrong first is what counts.
+            match fs::remove_file(&beside) {
+                Ok(()) | Err(_) => {}
+            }
+        }
+        written.doing(doing)
     }
 }
 
