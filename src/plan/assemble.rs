@@ -1,5 +1,6 @@
 //! Puts the steps together. The order here is the launch order of the design; a test holds it.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::step::{Namespaces, Phase, PlannedStep, Step};
@@ -94,6 +95,15 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
             None => inputs.spec.check.every_s,
         },
     })
+}
+
+/// Where root's jails are when they run, unless something else was asked for.
+const RUNTIME: &str = "/run/gaoler";
+
+/// A number for a text (the hash FNV-1a, draft-eastlake-fnv): the same with every compiler.
+fn fnv_1a(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 /// Binds and scratch places need a mount namespace of the jail's own: made without one, the
@@ -209,6 +219,7 @@ impl Assembly<'_> {
                 "limits on the whole jail hold for every process in it",
             );
         }
+        self.count_usage();
         if self.inputs.mode.is_supervised() {
             self.add(
                 Phase::Host,
@@ -243,6 +254,41 @@ impl Assembly<'_> {
             );
         }
         Ok(())
+    }
+
+    /// Has the kernel count what the jail uses, in the hierarchies in which it has no directory for
+    /// a limit. Whoever takes a process over by `run --exec` counts by himself.
+    fn count_usage(&mut self) {
+        let Inputs {
+            spec,
+            runtime,
+            cgroup,
+            host,
+            mode,
+            ..
+        } = self.inputs;
+        if self.is_ordinary() || !matches!(mode, Mode::Supervised | Mode::Complaining) {
+            return;
+        }
+        let limited = self.steps.iter().find_map(|planned| match &planned.step {
+            Step::JoinCgroup { directories, .. } => Some(directories.clone()),
+            _ => None,
+        });
+        // A jail of the same name in other places is another jail.
+        let name = match cgroup == spec.name && !runtime.starts_with(RUNTIME) {
+            true => format!("{cgroup}@{:016x}", fnv_1a(runtime.as_os_str().as_bytes())),
+            false => cgroup.to_owned(),
+        };
+        let mut directories = policy::counting(&name, &host.cgroups);
+        directories.retain(|directory| !limited.iter().flatten().any(|it| it == directory));
+        if !directories.is_empty() {
+            self.add(
+                Phase::Host,
+                Step::CountUsage { directories },
+                "the kernel counts memory, processor time and processes of the whole jail; a \
+                 host that does not let it is no reason not to start",
+            );
+        }
     }
 
     /// Whether the service is to say by itself that it is ready, and somebody hears it.

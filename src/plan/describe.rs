@@ -33,6 +33,11 @@ impl fmt::Display for Step {
                     limits.len()
                 )
             }
+            Step::CountUsage { directories } => write!(
+                f,
+                "have what it uses counted in {} cgroup directories, where they can be made",
+                directories.len()
+            ),
             Step::OpenLogSocket { directory } => {
                 write!(f, "open the log socket in {}", directory.display())
             }

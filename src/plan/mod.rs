@@ -128,6 +128,17 @@ impl Plan {
             .unwrap_or_default()
     }
 
+    /// Its directories in those that only count what it uses.
+    pub fn counting(&self) -> Vec<PathBuf> {
+        self.steps
+            .iter()
+            .find_map(|planned| match &planned.step {
+                Step::CountUsage { directories } => Some(directories.clone()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+
     /// The directory of the jail's log socket, if it has one.
     pub fn log_directory(&self) -> Option<PathBuf> {
         self.steps.iter().find_map(|planned| match &planned.step {

@@ -358,7 +358,33 @@ pub fn cgroup_directories(name: &str, cgroups: &Cgroups) -> Vec<PathBuf> {
         processes: Some(0),
         ..Limits::default()
     };
-    cgroup(name, &limited, cgroups).0
+    let mut directories = cgroup(name, &limited, cgroups).0;
+    directories.extend(counting(name, cgroups));
+    directories.sort_unstable();
+    directories.dedup();
+    directories
+}
+
+/// The jail's directory in each hierarchy that counts memory, processes or processor time. The
+/// unified hierarchy counts that time in every directory, whichever controllers it has.
+pub fn counting(name: &str, cgroups: &Cgroups) -> Vec<PathBuf> {
+    let unified = || {
+        let mut all = cgroups.hierarchies.iter();
+        all.find(|hierarchy| hierarchy.version == Version::Two)
+    };
+    let found = [
+        cgroups.hierarchy_of("memory"),
+        cgroups.hierarchy_of("pids"),
+        cgroups.hierarchy_of("cpuacct").or_else(unified),
+    ];
+    let mut directories = Vec::new();
+    for hierarchy in found.into_iter().flatten() {
+        let directory = hierarchy.mount.join(CGROUP_PARENT).join(name);
+        if !directories.contains(&directory) {
+            directories.push(directory);
+        }
+    }
+    directories
 }
 
 /// The jail's directory in each cgroup hierarchy, and the files that hold its limits.

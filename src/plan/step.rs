@@ -141,6 +141,9 @@ pub enum Step {
         directories: Vec<PathBuf>,
         limits: Vec<(PathBuf, String)>,
     },
+    /// Make and join a directory in each hierarchy that counts what the jail uses, where that can
+    /// be had; nothing depends on it.
+    CountUsage { directories: Vec<PathBuf> },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
     /// Make the socket beside it on which the service says that it is ready.

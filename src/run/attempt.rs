@@ -43,6 +43,7 @@ pub struct Attempts {
     relay: Option<Relay>,
     log: Option<PathBuf>,
     cgroups: Vec<PathBuf>,
+    counting: Vec<PathBuf>,
 }
 
 impl Attempts {
@@ -61,6 +62,7 @@ impl Attempts {
             relay,
             log: plan.log_directory(),
             cgroups: plan.cgroups(),
+            counting: plan.counting(),
         })
     }
 
@@ -141,6 +143,7 @@ impl Attempts {
         if let Some(directory) = &self.log {
             remove_log(directory)?;
         }
+        cgroup::forget(&self.counting);
         cgroup::remove(&self.cgroups)
     }
 }

@@ -30,6 +30,54 @@ pub(super) fn make(directories: &[PathBuf], limits: &[(PathBuf, String)]) -> Res
     Ok(joins)
 }
 
+/// Makes those of these directories that can be made, and opens the files through which a process
+/// joins.
+pub(super) fn make_counting(directories: &[PathBuf]) -> Vec<OwnedFd> {
+    let made = directories.iter().filter_map(|directory| {
+        create(directory).ok()?;
+        // What cannot be handed on is not counted; the unified hierarchy counts the time even so.
+        match hand_controllers_on(directory) {
+            Ok(()) | Err(_) => {}
+        }
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::open(directory.join("cgroup.procs"), flags, Mode::empty()).ok()
+    });
+    made.collect()
+}
+
+/// What a jail uses now, all its processes together, as the kernel counts it. `None`: this host
+/// does not count that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Memory, bytes: `memory.current`, `memory.usage_in_bytes`. With what of files is cached for
+    /// it.
+    pub memory_bytes: Option<u64>,
+    /// Processor time since its start, microseconds: `cpu.stat`, `cpuacct.usage`.
+    pub cpu_us: Option<u64>,
+    /// Processes and threads: `pids.current`.
+    pub processes: Option<u64>,
+    /// How often its limits were reached.
+    pub reached: Reached,
+}
+
+/// Reads what the jail with these directories uses: [`super::state::State::cgroup_directories`].
+pub fn usage(directories: &[PathBuf]) -> Usage {
+    let first = |file: &str, key: &str| {
+        let mut files = directories.iter().map(|directory| directory.join(file));
+        files.find_map(|path| counted(&fs::read_to_string(path).ok()?, key))
+    };
+    let memory = || first("memory.usage_in_bytes", "");
+    let nanoseconds = || first("cpuacct.usage", "");
+    Usage {
+        memory_bytes: first("memory.current", "").or_else(memory),
+        cpu_us: nanoseconds()
+            .map(|time| time / 1000)
+            .or_else(|| first("cpu.stat", "usage_usec")),
+        processes: first("pids.current", ""),
+        reached: reached(directories),
+    }
+}
+
 /// How often the limits of a jail's cgroups were reached
 /// (`Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, `cgroup-v1/pids.rst`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +91,7 @@ pub struct Reached {
 }
 
 /// As the kernel has counted so far; what it does not tell is 0.
-pub(super) fn reached(directories: &[PathBuf]) -> Reached {
+pub fn reached(directories: &[PathBuf]) -> Reached {
     let sum = |file: &str, key: &str| -> u64 {
         let files = directories.iter().map(|directory| directory.join(file));
         let texts = files.filter_map(|path| fs::read_to_string(path).ok());
@@ -68,19 +116,32 @@ fn counted(text: &str, key: &str) -> Option<u64> {
 /// The parent is gaoler's own and shared by all jails. In the unified hierarchy it hands its
 /// controllers on.
 fn make_beneath_parent(directory: &Path) -> Result<()> {
-    let Some(parent) = directory.parent() else {
-        return Err(Error::setup(
+    create(directory)?;
+    hand_controllers_on(directory)
+}
+
+fn parent_of(directory: &Path) -> Result<&Path> {
+    directory.parent().ok_or_else(|| {
+        Error::setup(
             format!("make the cgroup {}", directory.display()),
             "it has no parent",
-        ));
-    };
-    for path in [parent, directory] {
+        )
+    })
+}
+
+fn create(directory: &Path) -> Result<()> {
+    for path in [parent_of(directory)?, directory] {
         match fs::create_dir(path) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).doing(|| format!("make {}", path.display())),
         }
     }
+    Ok(())
+}
+
+fn hand_controllers_on(directory: &Path) -> Result<()> {
+    let parent = parent_of(directory)?;
     for above in [parent.parent(), Some(parent)].into_iter().flatten() {
         let file = above.join("cgroup.subtree_control");
         if file.exists() {
@@ -97,6 +158,18 @@ fn make_beneath_parent(directory: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Removes directories that only count. One in which processes of another jail are, which has the
+/// same name in other places, stays for that.
+pub fn forget(directories: &[PathBuf]) {
+    for directory in directories {
+        for path in [Some(directory.as_path()), directory.parent()] {
+            match path.map(rustix::fs::rmdir) {
+                Some(Ok(()) | Err(_)) | None => {}
+            }
+        }
+    }
 }
 
 /// Removes the jail's directories; gaoler's own goes too when it was the last.
@@ -130,4 +203,63 @@ pub fn remove(directories: &[PathBuf]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hierarchy(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(place.path().join(name), text).unwrap();
+        }
+        place
+    }
+
+    #[test]
+    fn usage_is_read_from_either_version() {
+        let unified = hierarchy(&[
+            ("memory.current", "4096\n"),
+            ("memory.events", "low 0\nhigh 0\nmax 5\noom 1\noom_kill 1\n"),
+            (
+                "cpu.stat",
+                "usage_usec 1500\nuser_usec 1000\nsystem_usec 500\n",
+            ),
+            ("pids.current", "3\n"),
+            ("pids.events", "max 2\n"),
+        ]);
+        let reached = Reached {
+            memory_kills: 1,
+            memory: 5,
+            processes: 2,
+        };
+        let all = Usage {
+            memory_bytes: Some(4096),
+            cpu_us: Some(1500),
+            processes: Some(3),
+            reached,
+        };
+        assert_eq!(usage(&[unified.path().to_owned()]), all);
+        let memory = hierarchy(&[
+            ("memory.usage_in_bytes", "4096\n"),
+            ("memory.failcnt", "5\n"),
+            (
+                "memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+            ),
+        ]);
+        let time = hierarchy(&[("cpuacct.usage", "1500999\n")]);
+        let processes = hierarchy(&[("pids.current", "3\n"), ("pids.events", "max 2\n")]);
+        let directories = [&memory, &time, &processes].map(|place| place.path().to_owned());
+        assert_eq!(usage(&directories), all);
+        // Hybrid: the unified hierarchy has no controllers, and counts the time.
+        let hybrid = hierarchy(&[("cpu.stat", "usage_usec 7\n")]);
+        let found = usage(&[processes.path().to_owned(), hybrid.path().to_owned()]);
+        assert_eq!(
+            (found.memory_bytes, found.cpu_us, found.processes),
+            (None, Some(7), Some(3))
+        );
+        assert_eq!(usage(&[]), Usage::default());
+    }
 }

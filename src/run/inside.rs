@@ -137,6 +137,12 @@ fn begin(
     for join in &prepared.cgroups {
         rustix::io::write(join, b"0")?;
     }
+    for join in &prepared.counting {
+        // A host may have rules of its own for where processes are; without it nothing is counted.
+        match rustix::io::write(join, b"0") {
+            Ok(_) | Err(_) => {}
+        }
+    }
     sys::close::place(null, 0, true)?;
     if let Stdio::To(output) = stdio {
         sys::close::place(output, 1, true)?;

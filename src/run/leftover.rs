@@ -94,6 +94,7 @@ pub fn remove(directory: &Path, state: &State) -> Result<()> {
         end(init)?;
     }
     remove_files(directory)?;
+    cgroup::forget(&state.counting);
     cgroup::remove(&state.cgroups)
 }
 

@@ -29,6 +29,6 @@ pub mod supervise;
 mod user_namespace;
 mod warm_up;
 
-pub use cgroup::Reached;
+pub use cgroup::{Reached, Usage};
 pub use complaints::{Complaint, Record as ComplaintRecord};
 pub use launch::{Ended, Launched, Stdio, launch};

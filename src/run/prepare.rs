@@ -147,6 +147,8 @@ pub(super) struct Prepared {
     pub service: Option<Service>,
     /// `cgroup.procs` of each cgroup to join.
     pub cgroups: Vec<OwnedFd>,
+    /// The same of each that only counts.
+    pub counting: Vec<OwnedFd>,
     /// What Landlock needs, open.
     pub landlock: Option<Restriction>,
     /// The program that [`Step::TakeProgram`] takes.
@@ -161,6 +163,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         first: Vec::new(),
         service: None,
         cgroups: Vec::new(),
+        counting: Vec::new(),
         landlock: None,
         program: None,
     };
@@ -181,6 +184,10 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 limits,
             } => {
                 prepared.cgroups = cgroup::make(directories, limits)?;
+                None
+            }
+            Step::CountUsage { directories } => {
+                prepared.counting = cgroup::make_counting(directories);
                 None
             }
             Step::EnterUserNamespace { uid, gid } => {

@@ -79,6 +79,9 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// Those that only count what it uses; one that could not be made is not there.
+    #[serde(default)]
+    pub counting: Vec<PathBuf>,
     /// The system calls that only starting needs have come to their end, if there are any.
     pub serving: bool,
     /// What the filter would refuse runs.
@@ -90,9 +93,17 @@ pub struct State {
     /// Why its start is not over yet, if an exercise of it was tried and has failed.
     #[serde(default)]
     pub waits_for: Option<String>,
+    /// How often it was started again, for whatever reason, since it was built first.
+    #[serde(default)]
+    pub restarts: u64,
 }
 
 impl State {
+    /// Its directories in all cgroup hierarchies: where [`super::cgroup::usage`] looks.
+    pub fn cgroup_directories(&self) -> Vec<PathBuf> {
+        self.cgroups.iter().chain(&self.counting).cloned().collect()
+    }
+
     /// Writes the state in one rename.
     ///
     /// # Errors

@@ -75,6 +75,7 @@ pub fn supervise(
     let ended = live(supervision, listener, tell);
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
+    cgroup::forget(&supervision.plan.counting());
     drop(lock);
     // What went wrong first is what the user needs to know.
     let ended = ended?;
@@ -163,10 +164,12 @@ fn record(
         init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
+        counting: plan.counting(),
         serving: progress.serving,
         complaining: plan.complaints().is_some(),
         notified: progress.notified,
         waits_for: progress.waits_for.map(str::to_owned),
+        restarts: 0,
     };
     state.save(supervision.directory)
 }

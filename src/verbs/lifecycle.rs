@@ -226,10 +226,12 @@ fn execute(plan: &Plan, directory: &Path) -> Result<Error> {
         init: None,
         supervisor: None,
         cgroups: plan.cgroups(),
+        counting: plan.counting(),
         serving: plan.start_ends_with().is_none(),
         complaining: false,
         notified: false,
         waits_for: None,
+        restarts: 0,
     };
     state.save(directory)?;
     // Both are closed by number on the way, so that nobody may close them once more.

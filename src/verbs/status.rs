@@ -6,8 +6,8 @@ use super::{Places, jail};
 use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift};
-use crate::run::leftover;
 use crate::run::state::{Last, State};
+use crate::run::{Usage, cgroup, leftover};
 
 /// Whether a jail runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,6 +22,8 @@ pub struct Status {
     pub generation: Option<u64>,
     /// Seconds since the service started.
     pub uptime_s: Option<u64>,
+    /// What it uses, as its cgroups count it; `None` if it does not run.
+    pub usage: Option<Usage>,
     /// How it ended last, if it does not run.
     pub last: Option<String>,
     /// When it was last compared with what was started.
@@ -48,6 +50,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             pid: Some(state.service.pid),
             generation: Some(state.generation),
             uptime_s: Some(process::uptime_s(state.service.start_time)?),
+            usage: Some(cgroup::usage(&state.cgroup_directories())),
             last: None,
             compared: compared.as_ref().map(|last| last.time.clone()),
             drift: compared.map_or(Vec::new(), |last| {
@@ -60,6 +63,7 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             pid: None,
             generation: current,
             uptime_s: None,
+            usage: None,
             last: Last::load(&directory).map(|last| last.ended.to_string()),
             compared: None,
             drift: Vec::new(),

@@ -6,7 +6,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The cgroup hierarchies in which a machine gets a directory of its own.
-pub const HIERARCHIES: [&str; 4] = [
+pub const HIERARCHIES: [&str; 5] = [
+    "/sys/fs/cgroup/cpuacct",
     "/sys/fs/cgroup/pids",
     "/sys/fs/cgroup/memory",
     "/sys/fs/cgroup/unified",
