@@ -276,5 +276,6 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         steps: planned.collect(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
     }
 }

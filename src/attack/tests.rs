@@ -195,6 +195,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         steps: steps.collect(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
     }
 }
 

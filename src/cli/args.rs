@@ -334,6 +334,9 @@ pub struct Beside {
     /// Hold the service until a line is read.
     #[arg(long, conflicts_with = "complain")]
     pub traced: bool,
+    /// Stay beside a jail that runs already, and whose supervisor was killed.
+    #[arg(long, conflicts_with_all = ["complain", "traced"])]
+    pub take_over: bool,
 }
 
 impl Beside {

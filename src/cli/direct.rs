@@ -15,8 +15,12 @@ pub(super) enum Direct {
         name: String,
         exec: bool,
     },
-    /// `supervise NAME`
-    Supervise { places: Places, name: String },
+    /// `supervise NAME [--take-over]`
+    Supervise {
+        places: Places,
+        name: String,
+        take_over: bool,
+    },
     /// `attest NAME`
     Attest { places: Places, name: String },
 }
@@ -39,9 +43,11 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     };
     let mut name = None;
     let mut exec = false;
+    let mut take_over = false;
     for argument in arguments {
         match argument.to_str()? {
             "--exec" if verb == "run" => exec = true,
+            "--take-over" if verb == "supervise" => take_over = true,
             option if option.starts_with('-') => return None,
             text if name.is_none() => name = Some(text.to_owned()),
             _ => return None,
@@ -51,7 +57,11 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     Some(match verb.as_str() {
         "run" => Direct::Run { places, name, exec },
         "attest" => Direct::Attest { places, name },
-        _ => Direct::Supervise { places, name },
+        _ => Direct::Supervise {
+            places,
+            name,
+            take_over,
+        },
     })
 }
 
@@ -73,6 +83,7 @@ mod tests {
             "gaoler run --exec named",
             "gaoler --etc /a --state /b --run /c run named --exec",
             "gaoler --run /c supervise named",
+            "gaoler supervise named --take-over",
             "gaoler --run /c attest named",
         ] {
             let clap = Arguments::try_parse_from(words(text)).expect("clap takes it");
@@ -81,8 +92,16 @@ mod tests {
                 (Some(Direct::Run { places, name, exec }), Verb::Run(run)) => {
                     assert_eq!((places, name, exec), (wanted, run.name, run.exec));
                 }
-                (Some(Direct::Supervise { places, name }), Verb::Supervise(named)) => {
-                    assert_eq!((places, name), (wanted, named.name));
+                (
+                    Some(Direct::Supervise {
+                        places,
+                        name,
+                        take_over,
+                    }),
+                    Verb::Supervise(named),
+                ) => {
+                    let clap = (wanted, named.name, named.take_over);
+                    assert_eq!((places, name, take_over), clap);
                 }
                 (Some(Direct::Attest { places, name }), Verb::Attest { name: named }) => {
                     assert_eq!((places, name), (wanted, named));

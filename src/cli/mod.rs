@@ -65,7 +65,12 @@ pub fn main() -> ExitCode {
             verbs::run(&places, &name, mode).map(exit_code_of)
         }
         Some(Direct::Attest { places, name }) => attest(&places, &name),
-        Some(Direct::Supervise { places, name }) => supervise(&places, &name, Mode::Supervised),
+        Some(Direct::Supervise {
+            places,
+            name,
+            take_over: true,
+        }) => take_over(&places, &name),
+        Some(Direct::Supervise { places, name, .. }) => supervise(&places, &name, Mode::Supervised),
         None => perform(Arguments::parse()),
     };
     match result {
@@ -168,14 +173,13 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &status, || screen::stopped(&name, ran))
         }
         Verb::Restart(Named { name, json }) => {
-            verbs::stop(&places, &name, &report)?;
-            verbs::start(&places, &name, false, &report)?;
+            verbs::restart(&places, &name, &report)?;
             let status = after_trial(&places, &name, &report)?;
             output.show(json, &status, || screen::started(&status, false))
         }
         Verb::Reload(Named { name, json }) => {
             verbs::reload(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = verbs::status(&places, &name, &report)?;
             output.show(json, &status, || {
                 format!("{name} has read its configuration again\n")
             })
@@ -280,6 +284,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Attest { name } => attest(&places, &name),
+        Verb::Supervise(beside) if beside.take_over => take_over(&places, &beside.name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
     }
 }
@@ -359,6 +364,26 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
     verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
 }
 
+/// Beside a jail that another one was beside of, until that was killed.
+fn take_over(places: &Places, name: &str) -> Result<u8> {
+    let mut announce = |word: &verbs::Announcement| {
+        say_line(&serde_json::to_string(word).unwrap_or_default());
+        output::leave_standard_output();
+        Ok(())
+    };
+    let taken = verbs::take_over(places, name, &mut announce);
+    if let Err(error) = &taken {
+        let (what, why, hint) = error.parts();
+        let hint = hint.map(str::to_owned);
+        announce(&verbs::Announcement::Failed(
+            what.to_owned(),
+            why.to_owned(),
+            hint,
+        ))?;
+    }
+    taken.map(|()| 0)
+}
+
 /// Lines for the supervisor, which logs them.
 fn attest(places: &Places, name: &str) -> Result<u8> {
     let told = verbs::attest(places, name).inspect_err(|error| say_line(&error.to_string()))?;
@@ -381,7 +406,7 @@ fn wait_for_a_line() -> Result<()> {
 
 /// Whether a jail runs; says so if a command that was killed has left it stopped.
 fn after_trial(places: &Places, name: &str, report: &verbs::Report<'_>) -> Result<verbs::Status> {
-    let status = verbs::status(places, name)?;
+    let status = verbs::status(places, name, report)?;
     if let Some(told) = verbs::killed_trial(places, name, status.pid.is_some()) {
         report(Event::Note(told));
     }
@@ -412,6 +437,7 @@ fn exit_code_of(ended: Ended) -> u8 {
     let code = match ended {
         Ended::Exited(code) => code,
         Ended::Killed(signal) => KILLED_BY + signal,
+        Ended::Unseen => 1,
     };
     u8::try_from(code & 0xff).unwrap_or(1)
 }

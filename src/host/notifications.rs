@@ -12,6 +12,10 @@ use crate::{Doing, Result};
 /// The variable that names the socket.
 pub const VARIABLE: &str = "NOTIFY_SOCKET";
 
+/// The variable that says how often a service is to say that it lives, in microseconds
+/// (`sd_watchdog_enabled(3)`).
+pub const WATCHDOG: &str = "WATCHDOG_USEC";
+
 /// What is looked at of a datagram. Status lines are short, and this one comes alone or first.
 const LONGEST: usize = 4096;
 
@@ -56,26 +60,44 @@ impl Notifications {
     }
 }
 
+/// What a service has said of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// `READY=1`
+    pub ready: bool,
+    /// `WATCHDOG=1`: it lives.
+    pub lives: bool,
+    /// `WATCHDOG=trigger`: it does not, in its own view.
+    pub failed: bool,
+}
+
 /// Takes what has come to such a socket, up to a bound; whether it says that the service is ready.
 pub fn said_ready(socket: BorrowedFd<'_>) -> bool {
-    let mut ready = false;
+    said(socket).ready
+}
+
+/// The same with all that is understood of it.
+pub fn said(socket: BorrowedFd<'_>) -> Said {
+    let mut said = Said::default();
     let mut datagram = [0; LONGEST];
     for _ in 0..IN_A_ROW {
         match datagram::receive(socket, &mut datagram) {
             Ok(received) => {
                 let text = datagram.get(..received.length).unwrap_or_default();
-                ready |= says_ready(if received.truncated {
-                    whole_lines(text)
-                } else {
-                    text
-                });
+                let text = match received.truncated {
+                    true => whole_lines(text),
+                    false => text,
+                };
+                said.ready |= says(text, b"READY=1");
+                said.lives |= says(text, b"WATCHDOG=1");
+                said.failed |= says(text, b"WATCHDOG=trigger");
             }
             Err(Errno::INTR) => {}
             // Nothing more, now or ever.
             Err(_) => break,
         }
     }
-    ready
+    said
 }
 
 /// Without the last line: its end may be missing.
@@ -84,10 +106,10 @@ fn whole_lines(datagram: &[u8]) -> &[u8] {
     end.and_then(|end| datagram.get(..end)).unwrap_or_default()
 }
 
-fn says_ready(datagram: &[u8]) -> bool {
+fn says(datagram: &[u8], word: &[u8]) -> bool {
     datagram
         .split(|byte| *byte == b'\n')
-        .any(|line| line == b"READY=1")
+        .any(|line| line == word)
 }
 
 #[cfg(test)]
@@ -100,10 +122,10 @@ mod tests {
     #[test]
     fn only_a_whole_line_says_it() {
         for text in ["READY=1", "MAINPID=7\nREADY=1\nSTATUS=up", "READY=1\n"] {
-            assert!(says_ready(text.as_bytes()), "{text}");
+            assert!(says(text.as_bytes(), b"READY=1"), "{text}");
         }
         for text in ["", "READY=0", "XREADY=1", "READY=12", "STATUS=READY=1"] {
-            assert!(!says_ready(text.as_bytes()), "{text}");
+            assert!(!says(text.as_bytes(), b"READY=1"), "{text}");
         }
     }
 
@@ -122,6 +144,10 @@ mod tests {
         assert_eq!(&cut.as_bytes()[LONGEST - 7..LONGEST], b"READY=1");
         sender.send(cut.as_bytes()).unwrap();
         assert!(!notifications.hear());
+        sender.send(b"WATCHDOG=1").unwrap();
+        sender.send(b"STATUS=x\nWATCHDOG=trigger").unwrap();
+        let said = said(notifications.socket.as_fd());
+        assert_eq!((said.ready, said.lives, said.failed), (false, true, true));
         sender.send(b"READY=1").unwrap();
         assert!(notifications.hear());
         assert!(!notifications.hear());

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::spec::{Exercise, LogSigns, Ready as Sign};
+pub use crate::spec::{
+    Exercise, Liveness, LogSigns, MOST_RESTARTS, Ready as Sign, Restart, When, duration_text,
+};
 pub use assemble::{Inputs, Mode, assemble};
 pub use policy::{
     ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
@@ -46,6 +48,22 @@ pub struct Plan {
     pub lacking: Vec<String>,
     /// Seconds from one comparison of the running jail with this to the next; 0 for never.
     pub check_every_s: u32,
+    /// What its supervisor does while it lives.
+    #[serde(default)]
+    pub living: Living,
+}
+
+/// What a supervisor attends to while the service lives, and when that has ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Living {
+    /// What shows that it is ready.
+    pub signs: Vec<Sign>,
+    /// How it is known that it still does its work.
+    pub liveness: Option<Liveness>,
+    /// Seconds from SIGTERM to SIGKILL for one that does not.
+    pub stop_timeout_s: u32,
+    /// When it is started again.
+    pub restart: Restart,
 }
 
 impl Plan {
@@ -137,6 +155,12 @@ impl Plan {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// Whether the jail has a socket for `sd_notify(3)`.
+    pub fn notifies(&self) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|planned| matches!(planned.step, Step::OpenNotifySocket { .. }))
     }
 
     /// The directory of the jail's log socket, if it has one.

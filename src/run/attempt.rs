@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup;
-use super::launch::{Ended, Launched, Stdio, launch_given, pipe};
+use super::launch::{Ended, Keep, Launched, Stdio, launch_given, pipe};
 use super::log::{Relay, Sink, Words};
 use super::supervise::{relay_to, remove_log};
 use crate::plan::{LogSigns, Plan};
@@ -74,7 +74,13 @@ impl Attempts {
     pub fn run(&mut self, plan: &Plan, program: &OwnedFd, terms: Terms) -> Result<Attempt> {
         let program = rustix::io::fcntl_dupfd_cloexec(program, 0).doing(|| "pass a program on")?;
         let (output, input) = pipe()?;
-        let mut launched = launch_given(plan, Some(program), &Stdio::To(input), &mut |_| Ok(()))?;
+        let mut launched = launch_given(
+            plan,
+            Some(program),
+            &Stdio::To(input),
+            Keep::default(),
+            &mut |_| Ok(()),
+        )?;
         if terms.serving {
             launched.start = None;
         }

@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
+pub(in crate::run) use message::write_time;
 pub use message::{LIMIT, Message, rewrite};
 pub use sink::{Format, Places, Sink};
 pub use socket::LogSocket;
@@ -86,14 +87,30 @@ impl Relay {
     /// The jail's socket cannot be read. A log that takes nothing is no error: see [`Counts`].
     pub fn pump(&mut self) -> Result<bool> {
         for _ in 0..BATCH {
-            match datagram::receive(self.socket.descriptor(), &mut self.input) {
-                Ok(received) => self.forward(received),
+            // Taken when it was passed on: whoever takes over from a supervisor that was killed
+            // in between passes it on again, and none is lost.
+            let looked = datagram::look(self.socket.descriptor(), &mut self.input);
+            match looked {
+                Ok(received) => {
+                    self.forward(received);
+                    self.discard()?;
+                }
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno).doing(|| "read the jail's /dev/log"),
             }
         }
         Ok(true)
+    }
+
+    fn discard(&self) -> Result<()> {
+        loop {
+            match datagram::discard(self.socket.descriptor()) {
+                Ok(()) | Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).doing(|| "read the jail's /dev/log"),
+            }
+        }
     }
 
     /// What the jail has said last: printed or logged.

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::log::LogSocket;
 use crate::Result;
-use crate::host::notifications;
+use crate::host::notifications::{self, Said};
 use crate::plan::{NOTIFY_SOCKET, Plan, Step};
 
 /// The socket, and whether the service has said it.
@@ -40,12 +40,23 @@ impl Notified {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// Takes what has come. Whether it is ready, and that was not known before.
-    pub fn hear(&mut self) -> bool {
-        let said = self.socket().is_some_and(notifications::said_ready);
-        let news = said && !self.ready;
-        self.ready |= said;
-        news
+    /// The socket of a jail that is taken over; whether its service has said that it is ready.
+    pub fn take_over(socket: Option<LogSocket>, ready: bool) -> Self {
+        Self { socket, ready }
+    }
+
+    /// Takes what has come. That it is ready is told once.
+    pub fn hear(&mut self) -> Said {
+        let mut said = self.socket().map(notifications::said).unwrap_or_default();
+        said.ready &= !self.ready;
+        self.ready |= said.ready;
+        said
+    }
+
+    /// Another start of the service: it is not ready, and what the one before said is forgotten.
+    pub fn begin(&mut self) {
+        self.hear();
+        self.ready = false;
     }
 
     /// Whether the service has said that it is ready.

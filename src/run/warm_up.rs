@@ -122,6 +122,7 @@ mod tests {
             }],
             lacking: Vec::new(),
             check_every_s: 0,
+            living: crate::plan::Living::default(),
         }
     }
 

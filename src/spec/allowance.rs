@@ -54,6 +54,8 @@ impl Allowance {
             limits: _,
             protections: _,
             check: _,
+            restart: _,
+            liveness: _,
             accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();

@@ -37,6 +37,26 @@ const _: () = assert!(align_of::<Control>() >= align_of::<libc::cmsghdr>());
 /// # Errors
 /// `EAGAIN` if there is none.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_by(socket, buffer, 0)
+}
+
+/// As [`receive`], but the datagram stays where it is until [`discard`] takes it away.
+///
+/// # Errors
+/// As [`receive`].
+pub fn look(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_by(socket, buffer, libc::MSG_PEEK)
+}
+
+/// Takes the next datagram away, which was looked at.
+///
+/// # Errors
+/// As [`receive`].
+pub fn discard(socket: BorrowedFd<'_>) -> Result<()> {
+    receive_by(socket, &mut [], 0).map(drop)
+}
+
+fn receive_by(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> Result<Received> {
     let mut control = Control([MaybeUninit::uninit(); CONTROL_LENGTH]);
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -48,7 +68,7 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     header.msg_iovlen = 1;
     header.msg_control = (&raw mut control).cast();
     header.msg_controllen = CONTROL_LENGTH;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | more;
     // SAFETY: `header` points to one iovec, which is exactly `buffer`, and to `control` with its
     // length; all three live until the call returns and nothing else refers to them.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };

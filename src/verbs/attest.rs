@@ -20,9 +20,6 @@ const STAYS: Duration = Duration::from_millis(150);
 /// The id of what keeps a comparison from being made.
 const NOT_COMPARED: &str = "live.compared";
 
-/// A day, in seconds.
-const DAY: u64 = 24 * 60 * 60;
-
 /// Compares the jail with what was started. What is new, and what has gone away, becomes an event;
 /// answers the lines for the log.
 ///
@@ -175,15 +172,7 @@ fn pid_of(subject: &str) -> Option<i32> {
 /// As `2026-11-22T11:40:20Z` (RFC 3339).
 fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seconds = since.map_or(0, |since| since.as_secs());
-    let of_day = seconds % DAY;
-    format!(
-        "{}T{:02}:{:02}:{:02}Z",
-        Date::at(seconds),
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    events::timestamp(since.map_or(0, |since| since.as_secs()))
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ fn the_documented_keys_are_those_that_are_printed() {
         "trace show",
         &jail.json(&["trace", "show", "nap", "--json"]),
     );
+    see("status", &jail.json(&["restart", "nap", "--json"]));
     see("status", &jail.json(&["status", "nap", "--json"]));
     let stopped = jail.json(&["stop", "nap", "--json"]);
     assert_eq!(stopped["state"], "stopped");

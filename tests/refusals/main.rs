@@ -20,4 +20,5 @@ mod planted;
 mod programs;
 mod running;
 mod specs;
+mod supervision;
 mod warm_up;

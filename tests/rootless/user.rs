@@ -169,7 +169,10 @@ impl<'a> User<'a> {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(left, BTreeSet::from(["last.json".into(), "lock".into()]));
+        assert_eq!(
+            left,
+            BTreeSet::from(["events.jsonl".into(), "last.json".into(), "lock".into()])
+        );
         let state = Path::new(HOME).join(".local/state/gaoler");
         let attacks = fs::read_dir(&state).unwrap().flatten();
         let attacks = attacks.filter(|entry| entry.file_name().as_encoded_bytes()[0] == b'.');

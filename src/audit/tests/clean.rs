@@ -268,6 +268,7 @@ pub(super) fn clean() -> Case {
             steps: steps.into_iter().map(planned).collect(),
             lacking: Vec::new(),
             check_every_s: 0,
+            living: crate::plan::Living::default(),
         },
         drift: Vec::new(),
         facts: Facts {

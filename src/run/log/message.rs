@@ -4,6 +4,7 @@ mod parse;
 mod write;
 
 pub use write::LIMIT;
+pub(in crate::run) use write::write_time;
 
 /// The priority of a message that names none: facility user, severity notice (RFC 3164, 4.3.3).
 const USER_NOTICE: u8 = 13;

@@ -44,6 +44,7 @@ pub(super) fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) ->
         steps: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
     };
     let subject = Weighed {
         spec: &spec,

@@ -339,7 +339,7 @@ impl Machine {
             .flatten()
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|file| !["last.json", "lock"].contains(&file.as_str()))
+            .filter(|file| !["last.json", "lock", "events.jsonl"].contains(&file.as_str()))
             .collect();
         assert_eq!(left, [""; 0], "in {runtime:?}");
         for mount in HIERARCHIES {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
+use crate::spec::When;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
 
@@ -263,6 +264,43 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
+fn restart() -> impl Strategy<Value = Restart> {
+    let when = select(vec![When::Never, When::OnFailure, When::Always]);
+    let time = 1..86_400_000_u32;
+    (when, time.clone(), time.clone(), 1..1000_u32, time).prop_map(
+        |(when, one, other, limit, period_ms)| Restart {
+            when,
+            delay_ms: one.min(other),
+            longest_delay_ms: one.max(other),
+            limit,
+            period_ms,
+        },
+    )
+}
+
+fn liveness() -> impl Strategy<Value = Option<Liveness>> {
+    let time = 1..86_400_000_u32;
+    let port = option::of((1..=u16::MAX).prop_map(Ready::Udp));
+    let of = (
+        time.clone(),
+        time.clone(),
+        1..99_u32,
+        command(),
+        port,
+        option::of(time),
+    );
+    option::of(of.prop_map(
+        |(every_ms, timeout_ms, failures, command, port, watchdog_ms)| Liveness {
+            every_ms,
+            timeout_ms,
+            failures,
+            command,
+            port,
+            watchdog_ms,
+        },
+    ))
+}
+
 fn protections() -> impl Strategy<Value = Protections> {
     vec(
         select(vec![Demand::Off, Demand::Prefer, Demand::Require]),
@@ -307,14 +345,22 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
         allow(),
         limits(),
         protections(),
-        (option::of(reason()), accepted(), schedule()),
+        (
+            option::of(reason()),
+            accepted(),
+            schedule(),
+            restart(),
+            liveness(),
+        ),
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check) = rest;
+            let (incomplete, accepted, check, restart, liveness) = rest;
             Spec {
                 name,
                 incomplete,
+                restart,
+                liveness,
                 check,
                 service,
                 exercises,
