@@ -24,6 +24,8 @@ use scene::Scene;
 
 /// It got through.
 const THROUGH: usize = 240;
+/// It has left something for the host: what that does with it is seen there.
+const LEFT: usize = 238;
 /// Everything was answered, but nothing was gained.
 const NOTHING: usize = 239;
 /// What it needs to try is not there; nothing was tried.
@@ -41,6 +43,8 @@ pub enum Stop {
     Nothing(&'static str),
     /// What it needs is not there.
     NotTried(&'static str),
+    /// Something is left for the host.
+    Left(&'static str),
 }
 
 /// `Ok`: through, and what was gained.
@@ -98,6 +102,9 @@ fn main(arguments: raw::Arguments) -> ! {
     if name == c"stand" {
         probes::stand(scene)
     }
+    if name == c"stay" {
+        stay()
+    }
     let Some(probe) = find(name) else {
         raw::end(UNKNOWN)
     };
@@ -113,7 +120,15 @@ fn main(arguments: raw::Arguments) -> ! {
         Err(Stop::Refused(_, refused)) => usize::from(refused.errno),
         Err(Stop::Nothing(_)) => NOTHING,
         Err(Stop::NotTried(_)) => NOT_TRIED,
+        Err(Stop::Left(_)) => LEFT,
     })
+}
+
+/// Runs until it is ended, without a call that a filter could refuse: a service that is there.
+fn stay() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 /// The probe of this name; `look` is none, but asks where it is.

@@ -30,8 +30,8 @@ impl Line {
     }
 }
 
-/// `through: WORDS`, `nothing: WORDS`, `not-tried: WORDS`, or `refused ERRNO CALL ARGUMENT... :
-/// WORDS` with numbers in hexadecimal.
+/// `through: WORDS`, `nothing: WORDS`, `not-tried: WORDS`, `left: WORDS`, or `refused ERRNO CALL
+/// ARGUMENT... : WORDS` with numbers in hexadecimal.
 pub fn tell(tried: &Tried) {
     let mut line = Line {
         bytes: [0; 512],
@@ -41,6 +41,7 @@ pub fn tell(tried: &Tried) {
         Ok(gained) => say(&mut line, "through", gained),
         Err(Stop::Nothing(words)) => say(&mut line, "nothing", words),
         Err(Stop::NotTried(words)) => say(&mut line, "not-tried", words),
+        Err(Stop::Left(words)) => say(&mut line, "left", words),
         Err(Stop::Refused(step, Refused { errno, call })) => {
             line.text("refused ");
             line.number(usize::from(*errno));

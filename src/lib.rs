@@ -16,6 +16,7 @@ pub mod run;
 pub mod spec;
 pub mod sys;
 pub mod verbs;
+pub mod watch;
 pub mod why;
 
 pub use error::{Doing, Error, Result};

@@ -71,7 +71,7 @@ fn assert_journal(out: &[u8]) {
 }
 
 /// What a service says of itself (`sd_notify(3)`): it is ready if a whole line of the datagram
-/// says so, and only then.
+/// says so, and only then; what a manager is told of it are lines that can be shown.
 pub fn notify(bytes: &[u8]) {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
@@ -91,6 +91,15 @@ pub fn notify(bytes: &[u8]) {
     let expected = ends
         .take_while(|(end, _)| *end <= LONGEST)
         .any(|(_, line)| line == b"READY=1");
-    assert_eq!(notifications::said_ready(ours.as_fd()), expected);
-    assert!(!notifications::said_ready(ours.as_fd()), "it counts once");
+    let mut heard = Vec::new();
+    notifications::take(ours.as_fd(), &mut |said| heard.push(said));
+    assert_eq!(heard.iter().any(|said| said.ready), expected);
+    for line in heard.iter().flat_map(|said| &said.lines) {
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(
+            line.contains('=') && !line.starts_with("NOTIFYACCESS"),
+            "{line:?}"
+        );
+    }
+    notifications::take(ours.as_fd(), &mut |_| panic!("it counts once"));
 }

@@ -6,10 +6,12 @@ mod identity;
 mod information;
 mod kernel;
 mod limits;
+mod log;
 mod memory;
 mod messages;
 mod mounts;
 mod namespaces;
+mod planted;
 mod processes;
 mod root;
 mod sockets;
@@ -27,7 +29,7 @@ pub type Probe = fn(Scene) -> Tried;
 /// The names of a file's probes, as in the table that gaoler has of them.
 type Probes = &'static [(&'static str, Probe)];
 
-const ALL: [Probes; 14] = [
+const ALL: [Probes; 16] = [
     root::PROBES,
     mounts::PROBES,
     devices::PROBES,
@@ -41,6 +43,8 @@ const ALL: [Probes; 14] = [
     memory::PROBES,
     files::PROBES,
     limits::PROBES,
+    log::PROBES,
+    planted::PROBES,
     information::PROBES,
 ];
 

@@ -28,6 +28,7 @@ pub const PROBES: Probes = &[
 const UNIX: usize = 1;
 const INET: usize = 2;
 const STREAM: usize = 1;
+const DATAGRAM: usize = 2;
 
 const RAW: usize = 3;
 const SEQUENCE: usize = 5;
@@ -114,7 +115,16 @@ fn unix_address(name: &CStr, is_abstract: bool) -> ([u8; 110], usize) {
 }
 
 fn connect_unix(name: &CStr, is_abstract: bool) -> Result<usize, Stop> {
-    let connection = socket(UNIX, STREAM, 0).at("make a Unix socket")?;
+    connect(STREAM, name, is_abstract)
+}
+
+/// A socket that logs where `syslog(3)` would, at this path.
+pub fn connect_log(path: &CStr) -> Result<usize, Stop> {
+    connect(DATAGRAM, path, false)
+}
+
+fn connect(kind: usize, name: &CStr, is_abstract: bool) -> Result<usize, Stop> {
+    let connection = socket(UNIX, kind, 0).at("make a Unix socket")?;
     let (address, length) = unix_address(name, is_abstract);
     raw::call(
         numbers::CONNECT,

@@ -20,7 +20,7 @@ pub fn stand(scene: Scene) -> ! {
             0
         }
         Err(Stop::Refused(_, refused)) => usize::from(refused.errno),
-        Err(Stop::Nothing(_) | Stop::NotTried(_)) => 255,
+        Err(Stop::Nothing(_) | Stop::NotTried(_) | Stop::Left(_)) => 255,
     };
     messages::remove(scene);
     raw::end(code)

@@ -4,6 +4,7 @@ use crate::run::Ended;
 use crate::run::attempt::Attempt;
 
 /// The prober's exit codes, as `prober/main.rs` has them; those below are error numbers.
+const LEFT: i32 = 238;
 const NOTHING: i32 = 239;
 const THROUGH: i32 = 240;
 const NOT_TRIED: i32 = 241;
@@ -34,6 +35,8 @@ pub enum Answer {
     Nothing(String),
     /// What it needs was not there.
     NotTried(String),
+    /// It left something for the host, which has not been taken in by it.
+    Left(String),
     /// It did not end.
     TimedOut,
     /// It, or what was to start it, failed in another way.
@@ -78,6 +81,7 @@ impl Answer {
             THROUGH => Self::Through(after("through")),
             NOTHING => Self::Nothing(after("nothing")),
             NOT_TRIED => Self::NotTried(after("not-tried")),
+            LEFT => Self::Left(after("left")),
             1..=HIGHEST_ERRNO => {
                 let (call, step) = refused(line).unwrap_or_default();
                 Self::Refused {
@@ -106,6 +110,7 @@ impl Answer {
             Self::Through(gained) => or(gained, "it got through"),
             Self::Nothing(words) => or(words, "nothing was gained"),
             Self::NotTried(words) => or(words, "there is nothing to try it on"),
+            Self::Left(words) => or(words, "the host was not taken in"),
             Self::Refused { errno, step, .. } => {
                 let errno = crate::sys::errno::name(*errno)
                     .map_or_else(|| format!("error {errno}"), str::to_owned);
@@ -123,7 +128,13 @@ impl Answer {
 
 /// Whether a line is the prober's.
 fn is_answer(line: &str) -> bool {
-    let beginnings = ["through: ", "nothing: ", "not-tried: ", "refused "];
+    let beginnings = [
+        "through: ",
+        "nothing: ",
+        "not-tried: ",
+        "left: ",
+        "refused ",
+    ];
     beginnings
         .iter()
         .any(|beginning| line.starts_with(beginning))

@@ -1,7 +1,7 @@
 //! The layers of a jail, and its plan without some of them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,12 @@ pub enum Layer {
     Session,
     /// Resource limits and cgroups.
     Limits,
+    /// What gaoler does outside: the log, pid files, whatever a service left, is neither believed
+    /// nor followed.
+    Host,
 }
 
-const NAMES: [(Layer, &str); 12] = [
+const NAMES: [(Layer, &str); 13] = [
     (Layer::Root, "root"),
     (Layer::Descriptors, "descriptors"),
     (Layer::Ids, "ids"),
@@ -53,6 +56,7 @@ const NAMES: [(Layer, &str); 12] = [
     (Layer::UtsNamespace, "uts_namespace"),
     (Layer::Session, "session"),
     (Layer::Limits, "limits"),
+    (Layer::Host, "host"),
 ];
 
 impl fmt::Display for Layer {
@@ -151,7 +155,7 @@ fn remove(steps: &mut Vec<PlannedStep>, layer: Layer, all_capabilities: u64) {
         Layer::PidNamespace => matches!(planned.step, Step::ForkService { .. }),
         Layer::Session => matches!(planned.step, Step::NewSession),
         Layer::Limits => matches!(planned.step, Step::Limit { .. } | Step::JoinCgroup { .. }),
-        Layer::IpcNamespace | Layer::UtsNamespace | Layer::Descriptors => false,
+        Layer::IpcNamespace | Layer::UtsNamespace | Layer::Descriptors | Layer::Host => false,
     };
     steps.retain(|planned| !drop(planned));
     for planned in steps {
@@ -170,6 +174,23 @@ fn remove(steps: &mut Vec<PlannedStep>, layer: Layer, all_capabilities: u64) {
             _ => {}
         }
     }
+}
+
+/// The plan with this log of the host's, a directory with its socket, in place of the jail's own:
+/// without [`Layer::Host`] nobody stands between the two.
+#[must_use]
+pub fn with_log_of_host(plan: &Plan, directory: &Path) -> Plan {
+    let mut plan = plan.clone();
+    let own = plan.log_directory();
+    for planned in &mut plan.steps {
+        match &mut planned.step {
+            Step::Bind { source, .. } if Some(&*source) == own.as_ref() => {
+                directory.clone_into(source);
+            }
+            _ => {}
+        }
+    }
+    plan
 }
 
 /// A plan that confines nothing: with mounts and a host name of its own, so that a probe that gets
@@ -274,6 +295,7 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         generation: 0,
         forks: false,
         steps: planned.collect(),
+        ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
         living: crate::plan::Living::default(),

@@ -4,6 +4,7 @@
 
 mod answer;
 mod layer;
+mod logged;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,10 @@ mod verdict;
 
 pub use answer::Answer;
 pub use layer::{
-    Layer, launched, unconfined, unconfined_as_is, unconfined_in_namespace, with_prober, without,
+    Layer, launched, unconfined, unconfined_as_is, unconfined_in_namespace, with_log_of_host,
+    with_prober, without,
 };
+pub use logged::{believed, lost};
 pub use table::{Permit, Probe, probes};
 pub use verdict::{Confined, Outcome, Unconfined, Verdict, judge};
 

@@ -193,6 +193,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         generation: 1,
         forks: false,
         steps: steps.collect(),
+        ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
         living: crate::plan::Living::default(),
@@ -256,6 +257,101 @@ fn the_prober_takes_the_place_of_the_program_and_of_nothing_else() {
         environment: vec!["A=b".to_owned()],
     };
     assert_eq!(steps, [Step::TakeProgram, Step::CloseRest, executes]);
+}
+
+#[test]
+fn what_is_left_for_the_host_is_stopped_by_the_host_alone() {
+    let (probe, spec) = (probe("pid-file-other"), policy(""));
+    let left = answer(238, "left: wrote a pid file");
+    assert_eq!(left, Answer::Left("wrote a pid file".to_owned()));
+    let judged = |without: &[Layer], spec, outside: &Answer| {
+        let confined = Confined {
+            answer: &left,
+            spec,
+            filter: None,
+            without,
+            serving: true,
+        };
+        let unconfined = Unconfined {
+            root: outside.clone(),
+            most: "root",
+            user: answer(1, ""),
+        };
+        let verdict = judge(&probe, confined, &unconfined);
+        (verdict.outcome, verdict.layer)
+    };
+    let through = answer(240, "");
+    let blocked = (Outcome::Blocked, Some(Layer::Host));
+    assert_eq!(judged(&[], Some(&spec), &through), blocked);
+    let unknown = (Outcome::Blocked, None);
+    assert_eq!(judged(&[Layer::Host], Some(&spec), &through), unknown);
+    // Nobody was taken in outside either; and a launcher does nothing with it.
+    let unproven = (Outcome::NotProven, None);
+    assert_eq!(judged(&[], Some(&spec), &left), unproven);
+    assert_eq!(judged(&[], None, &through), unproven);
+}
+
+#[test]
+fn a_log_believes_what_a_header_says() {
+    let rows: [(&str, &[u8], &[u8]); 7] = [
+        (
+            "log-forged-jail",
+            b"<30>Jan  1 00:00:00 other/web[1]: x",
+            b"<30>Jan  1 00:00:00 web/other/web[42]: x",
+        ),
+        (
+            "log-forged-gaoler",
+            b"<28>web/gaoler[42]: x",
+            b"<28>web/-[42]: gaoler: x",
+        ),
+        (
+            "log-forged-process",
+            b"<30>web[7]: x",
+            b"<30>web/web[42]: [7]",
+        ),
+        (
+            "log-forged-facility",
+            b"<0>kernel: x",
+            b"<24>web/kernel[42]: <0>",
+        ),
+        (
+            "log-forged-line",
+            b"<30>web: a\n<0>b",
+            b"<30>web/web[42]: a#012<0>b",
+        ),
+        (
+            "log-control-characters",
+            b"<30>web: \x1b[2J",
+            b"<30>web/web[42]: #033[2J",
+        ),
+        ("log-huge", &[b'x'; 8193], &[b'x'; 8192]),
+    ];
+    for (probe, forged, rewritten) in rows {
+        assert!(logged::believed(probe, forged, 7).is_some(), "{probe}");
+        assert_eq!(logged::believed(probe, rewritten, 7), None, "{probe}");
+    }
+    let told = b"<28>web/gaoler[42]: 211 messages were lost here: this log did not take them";
+    assert_eq!(logged::lost(told), Some(211));
+    let forged = b"<28>web/-[42]: 211 messages were lost here: this log did not take them";
+    assert_eq!(logged::lost(forged), None);
+}
+
+#[test]
+fn the_log_of_the_host_takes_the_place_of_the_jails_own() {
+    let bind = |source: &str| Step::Bind {
+        path: "/dev/gaoler".into(),
+        source: source.into(),
+        writable: false,
+    };
+    let directory = "/run/gaoler/web/log".into();
+    let whole = plan(vec![
+        (Phase::Host, Step::OpenLogSocket { directory }),
+        (Phase::Mounts, bind("/run/gaoler/web/log")),
+        (Phase::Mounts, bind("/srv/web")),
+    ]);
+    let with = with_log_of_host(&whole, Path::new("/host"));
+    let steps: Vec<Step> = with.steps.into_iter().map(|planned| planned.step).collect();
+    assert_eq!(steps[1..], [bind("/host"), bind("/srv/web")]);
 }
 
 #[test]

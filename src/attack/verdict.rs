@@ -94,6 +94,9 @@ pub fn judge(probe: &Probe, confined: Confined<'_>, outside: &Unconfined) -> Ver
     {
         return unproven(format!("in the jail: {}", answer.evidence()));
     }
+    if matches!(answer, Answer::Left(_)) && confined.spec.is_none() {
+        return unproven("what the host does with it is not the launcher's doing".to_owned());
+    }
     if !outside.root.is_through() && !outside.user.is_through() {
         let (root, user) = (outside.root.evidence(), outside.user.evidence());
         let why = match root == user {
@@ -122,6 +125,7 @@ fn layer(probe: &Probe, confined: Confined<'_>) -> Option<Layer> {
     match confined.answer {
         Answer::Killed(SIGSYS) => Some(Layer::Seccomp),
         _ if confined.spec.is_none() => None,
+        Answer::Left(_) => Some(Layer::Host).filter(|layer| there(&layer)),
         Answer::Killed(_) => Some(Layer::Limits),
         Answer::Refused {
             call: Some(call), ..

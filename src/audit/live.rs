@@ -31,6 +31,8 @@ pub struct Live {
     pub serving: bool,
     /// What the filter would refuse runs.
     pub complaining: bool,
+    /// The supervisor that it was started with has ended.
+    pub abandoned: bool,
     /// Filters that were there before gaoler's: those of its supervisor.
     pub outer_filters: u32,
     /// The executables of the processes that it descends from, the nearest first.
@@ -110,6 +112,7 @@ pub fn look(
             processes.push(found);
         }
     }
+    let supervisor = state.supervisor.filter(|process| process.is_alive());
     Ok(Live {
         tree: (stat.st_dev, stat.st_ino),
         host_namespaces: namespaces(own)?,
@@ -118,11 +121,11 @@ pub fn look(
         started_mounts: started.map(parse_mounts),
         serving: state.serving,
         complaining: state.complaining,
-        outer_filters: state
-            .supervisor
+        abandoned: state.supervisor.is_some() && supervisor.is_none(),
+        outer_filters: supervisor
             .and_then(|supervisor| process::status(supervisor.pid).ok())
             .map_or(0, |status| status.filters),
-        ancestors: ancestors(state.supervisor.map_or(first, |supervisor| supervisor.pid)),
+        ancestors: ancestors(supervisor.map_or(first, |supervisor| supervisor.pid)),
     })
 }
 

@@ -81,7 +81,29 @@ pub(super) const CHECKS: &[Check] = &[
         needs: Needs::Live,
         look: complain,
     },
+    Check {
+        id: "live.tracer",
+        worst: Severity::Critical,
+        about: "nobody outside traces it: a tracer reads and changes its memory, makes calls in its name, and can suspend its filter",
+        from: "ptrace(2), PTRACE_O_SUSPEND_SECCOMP",
+        remedy: UNTRACE,
+        needs: Needs::Live,
+        look: tracers,
+    },
+    Check {
+        id: "live.supervisor",
+        worst: Severity::Medium,
+        about: "its supervisor is there: what the service logs arrives, and what changes in the jail is noticed",
+        from: "CWE-778",
+        remedy: SUPERVISE,
+        needs: Needs::Live,
+        look: supervisor,
+    },
 ];
+
+const UNTRACE: &str = "end the tracer, find out who started it, and restart the jail";
+
+const SUPERVISE: &str = "find out what ended it, and restart the jail";
 
 pub(super) const RESTART: &str =
     "restart the jail; if it comes back, report it as a bug with the plan";
@@ -238,6 +260,37 @@ fn seccomp(subject: &Subject<'_>) -> Vec<Finding> {
             )
         })
     })
+}
+
+/// A service may trace its own: those are all under its filter.
+fn tracers(subject: &Subject<'_>) -> Vec<Finding> {
+    let all = || subject.live.into_iter().flat_map(|live| &live.processes);
+    let own: Vec<i32> = all().map(|process| process.pid).collect();
+    let mut found = Vec::new();
+    for process in all() {
+        let mut outside = process.threads.iter().map(|thread| thread.tracer);
+        if let Some(tracer) = outside.find(|pid| *pid != 0 && !own.contains(pid)) {
+            found.push(Finding::new(
+                Severity::Critical,
+                format!("process {}", process.pid),
+                format!("process {tracer}, which is not in the jail, traces it"),
+                UNTRACE,
+            ));
+        }
+    }
+    found
+}
+
+fn supervisor(subject: &Subject<'_>) -> Vec<Finding> {
+    if subject.live.is_none_or(|live| !live.abandoned) {
+        return Vec::new();
+    }
+    vec![Finding::new(
+        Severity::Medium,
+        "supervisor",
+        "it has ended: what the service logs is lost, and nobody compares the jail",
+        SUPERVISE,
+    )]
 }
 
 fn start(subject: &Subject<'_>) -> Vec<Finding> {

@@ -4,6 +4,8 @@
 //! A generation is made under another name, written out, renamed, and then `current` is replaced
 //! by one `rename(2)`: at whatever instant the machine stops, `current` leads to a whole tree.
 
+mod keeping;
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,9 +21,8 @@ use super::manifest::Manifest;
 use super::{Progress, trusted};
 use crate::error::{Doing, Error, Result};
 use crate::sys::beneath::Beneath;
+pub use keeping::KEPT;
 
-/// The current generation, the one to roll back to, and one before.
-const KEPT: usize = 3;
 /// How long a build waits for another one of the same jail.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks whether that one is done.
@@ -286,28 +287,6 @@ impl Lock<'_> {
         self.state.manifest(generation)?;
         self.state.switch(generation)
     }
-
-    /// Removes all but the newest generations, the current one, and those of `in_use`.
-    ///
-    /// # Errors
-    /// `unlink(2)`'s: something is mounted in one, say.
-    pub fn prune(&self, in_use: &[u64]) -> Result<()> {
-        let current = self.state.current()?;
-        let generations = self.state.generations()?;
-        let old = generations.len().saturating_sub(KEPT);
-        for generation in generations.iter().take(old) {
-            if Some(*generation) == current || in_use.contains(generation) {
-                continue;
-            }
-            let doing = || format!("remove generation {generation}");
-            let path = Path::new(GENERATIONS).join(generation.to_string());
-            // First out of sight: half a generation must not be taken for a whole one.
-            let removing = Path::new(GENERATIONS).join(format!("{REMOVING}{generation}"));
-            self.state.directory.rename(&path, &removing).doing(doing)?;
-            self.state.directory.remove_tree(&removing).doing(doing)?;
-        }
-        Ok(())
-    }
 }
 
 /// A generation that is being made.
@@ -359,11 +338,11 @@ impl New<'_> {
         sync(self.root.fd())
     }
 
-    /// Gives it its number and makes it current.
+    /// Gives it its number, beside the current one.
     ///
     /// # Errors
     /// `rename(2)`'s.
-    pub fn publish(self) -> Result<u64> {
+    pub fn finish(self) -> Result<u64> {
         let generation = self.generation;
         let doing = || format!("finish generation {generation}");
         let path = Path::new(GENERATIONS).join(generation.to_string());
@@ -377,7 +356,6 @@ impl New<'_> {
             .directory(Path::new(GENERATIONS))
             .doing(doing)?;
         rustix::fs::fsync(generations).doing(doing)?;
-        self.state.switch(generation)?;
         Ok(generation)
     }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts_files;
+mod changes;
 mod copies;
 pub mod drift;
 pub mod elf;
@@ -21,9 +22,11 @@ pub mod users;
 
 use std::path::{Path, PathBuf};
 
+pub use changes::{Alteration, Altered, altered};
 pub use drift::{Difference, Drift, drift, drift_since};
-pub use generation::{GENERATIONS, State, state_of};
+pub use generation::{GENERATIONS, KEPT, Lock, State, state_of};
 pub use manifest::{Entry, EntryKind, Manifest};
+pub use parallel::in_parallel;
 pub use standalone::{Standalone, standalone};
 pub use users::Account;
 
@@ -52,6 +55,8 @@ pub struct Request<'a> {
     pub modes: &'a [(PathBuf, u32)],
     /// What else is kept with a new generation.
     pub beside: &'a Beside<'a>,
+    /// Make a new generation the current one; else it stays beside that, and nothing is pruned.
+    pub current: bool,
 }
 
 /// Gives the files that are to lie beside the manifest of a new generation, names and texts, so
@@ -80,7 +85,8 @@ pub enum Progress {
 /// What was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
-    /// The generation that is current now; 0 for a standalone tree.
+    /// The generation that holds it: the current one, unless it was built beside that; 0 for a
+    /// standalone tree.
     pub generation: u64,
     /// False if the current generation is equal already, and was kept.
     pub changed: bool,
@@ -101,8 +107,8 @@ impl Built {
     }
 }
 
-/// Builds the next generation of a jail and makes it the current one. If it would be equal to
-/// the current one, and that is still as it was built, nothing changes.
+/// Builds the next generation of a jail and makes it the current one, if that is asked for. If it
+/// would be equal to the current one, and that is still as it was built, nothing changes.
 ///
 /// # Errors
 /// The spec asks for something that is not there or that its user cannot read; the state
@@ -122,9 +128,22 @@ pub fn build(request: &Request<'_>, progress: &(dyn Fn(Progress) + Sync)) -> Res
         Ok(manifest) => manifest,
         Err(error) => return Err(new.abandon(error)),
     };
-    let generation = new.publish()?;
-    lock.prune(request.in_use)?;
+    let generation = new.finish()?;
+    if request.current {
+        lock.switch(generation)?;
+        lock.prune(KEPT, request.in_use)?;
+    }
     Ok(Built::new(generation, true, &manifest))
+}
+
+/// What the manifest would say if the jail were built now. Writes nothing; reads every file.
+///
+/// # Errors
+/// As [`build`].
+pub fn foresee(spec: &Spec, account: &Account, modes: &[(PathBuf, u32)]) -> Result<Manifest> {
+    let host = HostTree::open(Path::new("/"))?.with_modes(modes);
+    let inventory = plan(spec, &host, account, Layout::Jail, &|_| ())?;
+    tree::foresee(&inventory, &host)
 }
 
 /// Fills the directory of a new generation and waits until it is on the disk.

@@ -15,7 +15,7 @@ const MOST_WORKERS: usize = 4;
 ///
 /// # Errors
 /// The first of `work`'s, which ends it.
-pub(super) fn in_parallel<T: Sync, R: Send>(
+pub fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R> + Sync,
 ) -> Result<Vec<R>> {

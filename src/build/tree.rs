@@ -47,6 +47,26 @@ pub fn write(
     })
 }
 
+/// The manifest that [`write`] would answer with.
+///
+/// # Errors
+/// A file of the host cannot be read.
+pub fn foresee(inventory: &Inventory, host: &HostTree) -> Result<Manifest> {
+    let digests = in_parallel(&files_of(inventory), |(path, source, _)| {
+        let doing = || format!("read {}", source.display());
+        let mut file = File::from(host.root().file(source).doing(doing)?);
+        Ok((*path, copy::hash(&mut file).doing(doing)?))
+    })?;
+    let digests: BTreeMap<&Path, String> = digests.into_iter().collect();
+    let entries = inventory
+        .wanted
+        .iter()
+        .map(|(path, wanted)| entry(path, wanted, digests.get(path.as_path()).cloned()));
+    Ok(Manifest {
+        entries: entries.collect(),
+    })
+}
+
 /// Whether the tree of `manifest` can be that of `inventory`: all but the content of copied files
 /// is compared, which costs no reading.
 pub fn may_equal(inventory: &Inventory, manifest: &Manifest) -> bool {

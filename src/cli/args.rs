@@ -1,8 +1,12 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
 mod attack;
+mod generations;
 mod guard;
 mod perms;
+mod sbom;
+mod upgrade;
+mod watch;
 
 use std::path::PathBuf;
 
@@ -11,8 +15,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::plan::Mode;
 use crate::verbs::Places;
 pub use attack::Attack;
+pub use generations::{Generations, Rollback};
 pub use guard::Guard;
 pub use perms::Perms;
+pub use sbom::Sbom;
+pub use upgrade::Upgrade;
+pub use watch::{List, Observed, Top};
 
 /// Puts a network service in the smallest jail it can work in, keeps it there, and proves that
 /// the jail holds.
@@ -91,6 +99,33 @@ pub enum Verb {
     Reload(Named),
     /// Whether it runs (exit code 0) or not (3).
     Status(Named),
+    /// Bring into a jail what the host's package manager has replaced, or out again if it does not do.
+    #[command(after_help = upgrade::EXAMPLES)]
+    Upgrade(Upgrade),
+    /// List what was built for a jail, what differs, and remove what is old.
+    #[command(after_help = generations::EXAMPLES)]
+    Generations(Generations),
+    /// Go back to an earlier generation, with its spec, and start the jail anew from it.
+    #[command(after_help = generations::ROLLBACK_EXAMPLES)]
+    Rollback(Rollback),
+    /// Print a bill of materials: every file in the jail, with its package, version and hash.
+    #[command(after_help = sbom::EXAMPLES)]
+    Sbom(Sbom),
+    /// Show every jail: whether it runs, as whom, its generation and its score.
+    #[command(after_help = watch::LIST_EXAMPLES)]
+    List(List),
+    /// Show the processes of the jails as trees.
+    #[command(after_help = watch::TREE_EXAMPLES)]
+    Tree(Observed),
+    /// Show what the jails and their processes use, on a page that is drawn again and again.
+    #[command(after_help = watch::TOP_EXAMPLES)]
+    Top(Top),
+    /// Show the sockets of the jails: who listens, who is connected, and what went through.
+    #[command(after_help = watch::NETSTATS_EXAMPLES)]
+    Netstats(Observed),
+    /// Tell what happens in the jails, as it happens.
+    #[command(after_help = watch::MONITOR_EXAMPLES)]
+    Monitor(Observed),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \
@@ -109,7 +144,8 @@ pub enum Verb {
         gaoler why named --apply                            take over what is safe\n  \
         gaoler why named --allow CAP_NET_BIND_SERVICE       and this, which is for a person to say\n  \
         gaoler why named --log audit.log                    what another machine denied it\n  \
-        journalctl -k | gaoler why named --log -\n\n\
+        journalctl -k | gaoler why named --log -\n  \
+        journalctl -o json | gaoler why named --log -\n\n\
         Exit codes: 0 everything works, 3 something was denied that matters.")]
     Why(Why),
     /// Try to break out of the real jail, and show what stops each attempt.
@@ -168,6 +204,13 @@ pub enum Verb {
     /// The process in which variants of a spec are tried out.
     #[command(hide = true)]
     TrialWorker(TrialWorker),
+    /// Who starts a jail again that was stopped to try variants of its spec out, if the command that
+    /// did is killed.
+    #[command(hide = true)]
+    TrialKeeper {
+        /// The jail's name.
+        name: String,
+    },
     /// The process that starts the jails of an attack.
     #[command(hide = true)]
     AttackWorker,
@@ -198,9 +241,6 @@ pub struct Up {
     /// As `learn`.
     #[command(flatten)]
     pub learn: Learn,
-    /// Make the service's own system user, named as the jail, if it has none.
-    #[arg(long, conflicts_with = "start_as_root")]
-    pub create_user: bool,
 }
 
 /// What `learn` can be told.
@@ -208,8 +248,9 @@ pub struct Up {
 pub struct Learn {
     /// The jail's name; a service that gaoler knows needs no command.
     pub name: String,
-    /// A command that shows that the service works; may be given more than once. One that fails
-    /// is a warning: the service is learned without what it should have reached.
+    /// A command that shows that the service works; may be given more than once. The word $PID
+    /// stands for the service's process, as in 'kill -HUP $PID' for one that reloads. One that
+    /// fails is a warning: the service is learned without what it should have reached.
     #[arg(long, value_name = "COMMAND")]
     pub exercise: Vec<String>,
     /// A command that belongs to its start: run in every start once it shows that it is ready, and
@@ -228,6 +269,9 @@ pub struct Learn {
     /// The user it shall run as; needed if it does not change to one by itself.
     #[arg(long)]
     pub user: Option<String>,
+    /// Make the service's own system user, named as the jail, if it has none.
+    #[arg(long, conflicts_with = "start_as_root")]
+    pub create_user: bool,
     /// Run it in its jail afterwards with its exercises, and take into the spec what is safe of
     /// what it is denied there, until that changes nothing.
     #[arg(long)]
@@ -335,8 +379,11 @@ pub struct Beside {
     #[arg(long, conflicts_with = "complain")]
     pub traced: bool,
     /// Stay beside a jail that runs already, and whose supervisor was killed.
-    #[arg(long, conflicts_with_all = ["complain", "traced"])]
+    #[arg(long, conflicts_with_all = ["complain", "traced", "sockets"])]
     pub take_over: bool,
+    /// Take the sockets that come on standard input.
+    #[arg(long, conflicts_with = "traced")]
+    pub sockets: bool,
 }
 
 impl Beside {
@@ -363,8 +410,8 @@ pub struct Why {
     #[arg(long, value_name = "SUBJECT")]
     pub allow: Vec<String>,
     /// Explain the audit records of this file, which may be another machine's, without running
-    /// anything: auditd's, or the kernel log in any dress; - is standard input; may be given more
-    /// than once.
+    /// anything: auditd's, the kernel log in any dress, or the journal as text or JSON; - is standard
+    /// input; may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub log: Vec<PathBuf>,
     /// Print JSON, for machines.

@@ -67,7 +67,7 @@ impl<I: BufRead, O: Write> Asking<'_, I, O> {
             if self.denied.contains(&explained.denial.subject) {
                 continue;
             }
-            write!(self.output, "\n[{}/{count}]", asked + 1)?;
+            write!(self.output, "\n[{}/{count}]\n", asked + 1)?;
             write!(self.output, "{}", whys::one(&why.name, explained))?;
             match self.one(index, explained)? {
                 Answer::Next => {}

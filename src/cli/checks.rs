@@ -34,6 +34,10 @@ pub(super) fn score(report: &CheckReport) -> String {
 /// `check NAME`.
 pub(super) fn check(report: &CheckReport, colour: bool) -> String {
     let mut text = format!("{}: score {}\n", report.name, score(report));
+    if !report.passed.is_empty() {
+        let names: Vec<String> = report.passed.iter().map(|name| shown(name)).collect();
+        text += &format!("  exercises passed: {}\n", names.join(" "));
+    }
     for finding in &report.findings {
         text += &finding_in_words(finding, colour);
     }

@@ -15,10 +15,11 @@ pub(super) enum Direct {
         name: String,
         exec: bool,
     },
-    /// `supervise NAME [--take-over]`
+    /// `supervise NAME [--sockets|--take-over]`
     Supervise {
         places: Places,
         name: String,
+        sockets: bool,
         take_over: bool,
     },
     /// `attest NAME`
@@ -26,7 +27,7 @@ pub(super) enum Direct {
 }
 
 /// Reads `[--etc DIR] [--state DIR] [--run DIR] run NAME [--exec]` and the same with
-/// `supervise NAME` or `attest NAME`. `None` for everything else, mistakes included: clap words them.
+/// `supervise NAME [--sockets]` or `attest NAME`. `None` for everything else, mistakes included: clap words them.
 pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct> {
     let mut places = Places::default();
     let mut arguments = arguments.skip(1);
@@ -43,10 +44,11 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     };
     let mut name = None;
     let mut exec = false;
-    let mut take_over = false;
+    let (mut sockets, mut take_over) = (false, false);
     for argument in arguments {
         match argument.to_str()? {
             "--exec" if verb == "run" => exec = true,
+            "--sockets" if verb == "supervise" => sockets = true,
             "--take-over" if verb == "supervise" => take_over = true,
             option if option.starts_with('-') => return None,
             text if name.is_none() => name = Some(text.to_owned()),
@@ -60,6 +62,7 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
         _ => Direct::Supervise {
             places,
             name,
+            sockets,
             take_over,
         },
     })
@@ -83,6 +86,7 @@ mod tests {
             "gaoler run --exec named",
             "gaoler --etc /a --state /b --run /c run named --exec",
             "gaoler --run /c supervise named",
+            "gaoler --run /c supervise named --sockets",
             "gaoler supervise named --take-over",
             "gaoler --run /c attest named",
         ] {
@@ -96,12 +100,13 @@ mod tests {
                     Some(Direct::Supervise {
                         places,
                         name,
+                        sockets,
                         take_over,
                     }),
                     Verb::Supervise(named),
                 ) => {
-                    let clap = (wanted, named.name, named.take_over);
-                    assert_eq!((places, name, take_over), clap);
+                    let clap = (wanted, named.name, named.sockets, named.take_over);
+                    assert_eq!((places, name, sockets, take_over), clap);
                 }
                 (Some(Direct::Attest { places, name }), Verb::Attest { name: named }) => {
                     assert_eq!((places, name), (wanted, named));
@@ -119,6 +124,7 @@ mod tests {
             "gaoler run --help",
             "gaoler run a b",
             "gaoler supervise --exec a",
+            "gaoler run --sockets a",
             "gaoler --etc",
             "gaoler status named",
             "gaoler --etc=/a run named",

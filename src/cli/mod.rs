@@ -7,25 +7,35 @@ mod attacks;
 mod checks;
 mod completions;
 mod direct;
+mod generations;
 mod guards;
 mod output;
 mod perms;
 mod sarif;
 mod screen;
 mod specs;
+mod table;
+mod top;
 mod traces;
 mod trials;
+mod units;
+mod upgrades;
+mod watching;
 mod whys;
 
 use std::io::{self, BufRead, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rustix::fs::Mode as FileMode;
 
 use crate::error::Kind;
-use crate::plan::Mode;
+use crate::plan::{FIRST_PASSED, Mode};
 use crate::run::Ended;
+use crate::run::manager::Manager;
+use crate::run::sockets::{self, Offers};
+use crate::run::supervise::Handed;
 use crate::verbs::{
     self, Beginning, BisectOptions, Event, Incomplete, LearnOptions, MinimizeOptions, Places,
     Verdict, Way,
@@ -42,6 +52,9 @@ const FINDINGS: u8 = 3;
 /// Exit code of `spec diff` for specs that differ (`diff(1)`).
 const DIFFERENT: u8 = 1;
 
+/// For how long `top --once` looks: what is used is the difference.
+const LOOK_FOR: Duration = Duration::from_secs(1);
+
 /// The longest line that a held service's supervisor reads.
 const LONGEST_ANSWER: u64 = 64;
 
@@ -50,8 +63,12 @@ const KILLED_BY: i32 = 128;
 
 /// Runs the command line and answers with its exit code.
 pub fn main() -> ExitCode {
-    // Before anything is opened: nothing of the caller's may reach a jail (CVE-2024-21626).
-    if let Err(errno) = sys::close::close_from(3) {
+    // Before anything is opened: nothing of the caller's may reach a jail (CVE-2024-21626), but the
+    // sockets that it hands over by name.
+    let manager = Manager::of_environment();
+    let passed = manager.as_ref().map_or(0, |manager| manager.sockets.len());
+    let first = FIRST_PASSED.saturating_add(u32::try_from(passed).unwrap_or(0));
+    if let Err(errno) = sys::close::close_from(first) {
         return fail(&Error::setup("close the inherited descriptors", errno));
     }
     if let Err(error) = not_set_user_id() {
@@ -62,16 +79,22 @@ pub fn main() -> ExitCode {
     let result = match direct::direct(std::env::args_os()) {
         Some(Direct::Run { places, name, exec }) => {
             let mode = if exec { Mode::Exec } else { Mode::Supervised };
-            verbs::run(&places, &name, mode).map(exit_code_of)
+            run(&places, &name, mode, manager)
         }
         Some(Direct::Attest { places, name }) => attest(&places, &name),
         Some(Direct::Supervise {
             places,
             name,
             take_over: true,
+            ..
         }) => take_over(&places, &name),
-        Some(Direct::Supervise { places, name, .. }) => supervise(&places, &name, Mode::Supervised),
-        None => perform(Arguments::parse()),
+        Some(Direct::Supervise {
+            places,
+            name,
+            sockets,
+            ..
+        }) => supervise(&places, &name, Mode::Supervised, sockets),
+        None => perform(Arguments::parse(), manager),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -108,18 +131,14 @@ fn fail(error: &Error) -> ExitCode {
     }
 }
 
-fn perform(arguments: Arguments) -> Result<u8> {
+fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
     let places = arguments.places();
     let output = Output::new();
     let report = |event: Event| output.event(&event);
     match arguments.verb {
         Verb::Up(up) => {
             let json = up.learn.json;
-            let options = LearnOptions {
-                create_user: up.create_user,
-                ..options(up.learn)
-            };
-            let done = verbs::up(&places, &options, &report)?;
+            let done = verbs::up(&places, &options(up.learn), &report)?;
             output.show(json, &screen::up_json(&done), || screen::up(&done))
         }
         Verb::Learn(learn) => {
@@ -155,7 +174,7 @@ fn perform(arguments: Arguments) -> Result<u8> {
                 screen::plan(&jail.plan)
             })
         }
-        Verb::Run(run) => verbs::run(&places, &run.name, run.mode()).map(exit_code_of),
+        Verb::Run(asked) => run(&places, &asked.name, asked.mode(), manager),
         Verb::Start(args::Start {
             name,
             json,
@@ -189,6 +208,37 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
+        Verb::Upgrade(asked) => upgrades::upgrade(&places, &asked, &output),
+        Verb::Generations(asked) => {
+            let prune = asked.prune.map(usize::from);
+            let found = verbs::generations(&places, &asked.name, prune, &report)?;
+            output.show(asked.json, &found, || generations::generations(&found))
+        }
+        Verb::Rollback(asked) => {
+            let done = verbs::rollback(&places, &asked.name, asked.generation, &report)?;
+            output.show(asked.json, &done, || generations::rolled_back(&done))
+        }
+        Verb::Sbom(asked) => sbom(&places, asked, &output),
+        Verb::List(asked) => {
+            let found = verbs::list(&places, asked.running)?;
+            output.show(asked.json, &found, || {
+                watching::list(&found, &places, asked.running)
+            })
+        }
+        Verb::Tree(asked) => {
+            let trees = verbs::tree(&places, asked.name.as_deref())?;
+            output.show(asked.json, &watching::trees_json(&trees), || {
+                watching::trees(&trees)
+            })
+        }
+        Verb::Top(asked) => top(&places, &asked, &output),
+        Verb::Netstats(asked) => {
+            let found = verbs::netstats(&places, asked.name.as_deref())?;
+            output.show(asked.json, &watching::sockets_json(&found), || {
+                watching::sockets(&found)
+            })
+        }
+        Verb::Monitor(asked) => monitor(&places, &asked),
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;
@@ -251,6 +301,9 @@ fn perform(arguments: Arguments) -> Result<u8> {
             output.show(minimize.json, &found, || trials::minimized(&found))
         }
         Verb::TrialWorker(worker) => trial_worker(&places, &worker),
+        Verb::TrialKeeper { name } => {
+            verbs::trial_keeper(&places, &name, &mut io::stdin().lock(), &report).map(|()| 0)
+        }
         Verb::Spec(Spec::Diff(diff)) => {
             // Of diff(1): what differs is told from what could not be compared.
             let other = diff.other.as_deref();
@@ -285,8 +338,42 @@ fn perform(arguments: Arguments) -> Result<u8> {
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Attest { name } => attest(&places, &name),
         Verb::Supervise(beside) if beside.take_over => take_over(&places, &beside.name),
-        Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode()),
+        Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode(), beside.sockets),
     }
+}
+
+/// Tells what happens, line by line, until nobody reads it.
+fn monitor(places: &Places, asked: &args::Observed) -> Result<u8> {
+    let mut out = io::stdout().lock();
+    let mut tell = |event: &crate::run::events::Event| {
+        let line = match asked.json {
+            true => {
+                serde_json::to_string(event).map_err(|error| Error::new("write JSON", error))?
+            }
+            false => watching::event(event),
+        };
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Error::new("write to standard output", error)),
+        }
+    };
+    verbs::monitor(places, asked.name.as_deref(), &mut tell).map(|()| 0)
+}
+
+/// Shows what is used: on a page if a person sits there.
+fn top(places: &Places, asked: &args::Top, output: &Output) -> Result<u8> {
+    let mut top = verbs::Top::new(places, asked.name.as_deref())?;
+    if output.is_dialogue() && !asked.once && !asked.json {
+        let signal = top::show(&mut top, Duration::from_secs(asked.every))?;
+        return Ok(signal.map_or(0, |signal| exit_code_of(Ended::Killed(signal))));
+    }
+    top.sample()?;
+    std::thread::sleep(LOOK_FOR);
+    let jails = top.sample()?;
+    output.show(asked.json, &serde_json::json!({ "jails": jails }), || {
+        top::once(&jails)
+    })
 }
 
 /// Checks one jail, or everything that listens.
@@ -322,6 +409,20 @@ fn check(places: &Places, asked: &args::Check, output: &Output) -> Result<u8> {
     Ok(if above { FINDINGS } else { 0 })
 }
 
+/// Prints a bill of materials, or writes it into a file.
+fn sbom(places: &Places, asked: args::Sbom, output: &Output) -> Result<u8> {
+    let report = |event: Event| output.event(&event);
+    let format = asked.format.into();
+    let bill = verbs::sbom(places, &asked.name, asked.generation, format, &report)?;
+    let Some(file) = asked.output else {
+        return output.show(true, &bill, String::new);
+    };
+    let mut text = serde_json::to_string_pretty(&bill)
+        .map_err(|error| Error::new("write the bill of materials", error))?;
+    text.push('\n');
+    verbs::sbom_write(&file, &text).map(|()| 0)
+}
+
 /// Asks about each denial, and takes over what is allowed.
 fn dialogue(places: &Places, found: &mut verbs::Why, output: &Output) -> Result<u8> {
     output.print(&whys::summary(found))?;
@@ -338,10 +439,27 @@ fn dialogue(places: &Places, found: &mut verbs::Why, output: &Output) -> Result<
     Ok(if found.works() { 0 } else { FINDINGS })
 }
 
+/// Runs a jail in the foreground, with what the manager hands over.
+fn run(places: &Places, name: &str, mode: Mode, manager: Result<Manager>) -> Result<u8> {
+    let manager = manager.map_err(Error::nothing_started)?;
+    verbs::run(places, name, mode, manager).map(exit_code_of)
+}
+
 /// Beside a jail: lines for whoever started it, then what the jail says for as long as that is
 /// read.
-fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
-    let listener = output::standard_output_as_listener();
+fn supervise(places: &Places, name: &str, mode: Mode, sockets: bool) -> Result<u8> {
+    let kept = match sockets {
+        true => sockets::receive(rustix::stdio::stdin())?,
+        false => Vec::new(),
+    };
+    let handed = Handed {
+        listener: output::standard_output_as_listener(),
+        sockets: Offers {
+            kept,
+            ..Offers::default()
+        },
+        ..Handed::default()
+    };
     let mut announce = |word: &verbs::Announcement| {
         let mut line = serde_json::to_string(word).unwrap_or_default();
         line.push('\n');
@@ -361,7 +479,7 @@ fn supervise(places: &Places, name: &str, mode: Mode) -> Result<u8> {
         }
         Ok(())
     };
-    verbs::supervise(places, name, mode, listener, &mut announce).map(|()| 0)
+    verbs::supervise(places, name, mode, handed, &mut announce).map(|()| 0)
 }
 
 /// Beside a jail that another one was beside of, until that was killed.
@@ -458,7 +576,7 @@ fn options(learn: Learn) -> LearnOptions {
             _ => None,
         },
         unaided: learn.unaided,
-        create_user: false,
+        create_user: learn.create_user,
         again: learn.again,
         merge: learn.merge,
         incomplete: Incomplete::accept_if(learn.accept_incomplete),

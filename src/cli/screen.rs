@@ -73,7 +73,7 @@ pub(super) fn up(up: &Up) -> String {
         );
     }
     for note in &up.notes {
-        line(&mut text, "left out", note);
+        line(&mut text, "noted", note);
     }
     text.push('\n');
     let name = &spec.name;
@@ -117,14 +117,17 @@ fn learned_in_words(trace: &Trace) -> String {
     };
     format!(
         "{} stops, {} records, {} processes, {} threads; {} calls in start, {} in serve; \
-         {passed} of {run} exercises passed, {} passes",
+         {passed} of {run} exercises passed, {}",
         certificate.stops,
         certificate.records,
         certificate.processes,
         certificate.threads,
         phase(Phase::Start),
         phase(Phase::Serve),
-        certificate.passes,
+        match certificate.passes {
+            1 => "1 pass".to_owned(),
+            passes => format!("{passes} passes"),
+        },
     )
 }
 
@@ -187,7 +190,7 @@ fn contents(jail: &Jail, built: &Built) -> String {
     )
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     let tenths = bytes / 100_000;
     format!("{}.{} MB", tenths / 10, tenths % 10)
 }
@@ -286,8 +289,12 @@ pub(super) fn learned(learned: &Learned) -> String {
         learned_in_words(&learned.trace)
     );
     failed_exercises(&mut text, &learned.trace);
+    let one_pass = &learned.trace.certificate.one_pass;
+    if !one_pass.is_empty() {
+        line(&mut text, "one pass", &shown(one_pass));
+    }
     for note in &learned.notes {
-        line(&mut text, "left out", note);
+        line(&mut text, "noted", note);
     }
     line(
         &mut text,
@@ -388,9 +395,12 @@ pub(super) fn stopped(name: &str, ran: bool) -> String {
     format!("{name} {verb}\n")
 }
 
+/// As many reasons are shown; `--json` has all.
+const REASONS_SHOWN: usize = 4;
+
 /// `status`.
 pub(super) fn status(status: &Status) -> String {
-    match (status.pid, status.uptime_s, status.generation) {
+    let mut text = match (status.pid, status.uptime_s, status.generation) {
         (Some(pid), Some(uptime), Some(generation)) => {
             let mut text = format!(
                 "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
@@ -415,6 +425,25 @@ pub(super) fn status(status: &Status) -> String {
             restarts(&mut text, status);
             text
         }
+    };
+    stale(&mut text, &status.name, &status.stale);
+    text
+}
+
+/// Why a jail is behind its host.
+pub(super) fn stale(text: &mut String, name: &str, reasons: &[String]) {
+    for reason in reasons.iter().take(REASONS_SHOWN) {
+        line(text, "STALE", &shown(reason));
+    }
+    if let Some(more) = reasons
+        .len()
+        .checked_sub(REASONS_SHOWN)
+        .filter(|more| *more > 0)
+    {
+        line(text, "", &format!("and {more} more"));
+    }
+    if !reasons.is_empty() {
+        line(text, "next", &format!("gaoler upgrade {name}"));
     }
 }
 

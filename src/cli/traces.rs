@@ -35,6 +35,9 @@ pub(super) fn show(trace: &ShownTrace) -> String {
         line(&mut text, "beside it", &other.display().to_string());
     }
     trust(&mut text, certificate);
+    for blind in &trace.unseen {
+        line(&mut text, "blind", &shown(blind));
+    }
     exercises(&mut text, certificate);
     calls(&mut text, trace);
     line(&mut text, "paths", &paths(&trace.paths));
@@ -73,8 +76,12 @@ fn trust(text: &mut String, certificate: &Certificate) {
         ),
     };
     line(text, "passes", &passes);
+    for why in &certificate.repeated {
+        line(text, "", &format!("one was run again: {}", shown(why)));
+    }
     let libc = match certificate.libc.as_str() {
-        "" => "no C library was loaded".to_owned(),
+        "" if certificate.complete => "no C library was loaded".to_owned(),
+        "" => "its C library was not looked at".to_owned(),
         libc => shown(libc),
     };
     let kernel = shown(&certificate.kernel);

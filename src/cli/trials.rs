@@ -66,7 +66,11 @@ pub(super) fn minimized(found: &Minimized) -> String {
     } else {
         "marked as unproven"
     };
-    let result = format!("{name}: {proven} are needed; {unproven} are not, and were {fate}");
+    let needed = format!("needed: {proven}");
+    let result = match unproven {
+        0 => format!("{name}: {needed}; not needed: none"),
+        _ => format!("{name}: {needed}; not needed, and {fate}: {unproven}"),
+    };
     line(&mut text, "", &result);
     let mut by_exercise: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for proven in &found.proven {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{screen, specs};
 use crate::audit::Finding;
 use crate::verbs::{Explained, Healed, Why};
-use crate::why::{Counts, Remedy};
+use crate::why::{Counts, NEVER_GIVEN, Remedy};
 
 /// For machines: the form is described in docs/json.md.
 pub(super) fn json(why: &Why) -> impl Serialize {
@@ -18,6 +18,7 @@ pub(super) fn json(why: &Why) -> impl Serialize {
         "ran": why.ran,
         "logs": why.logs,
         "failures": why.failures,
+        "last_words": why.last_words,
         "denials": why.denials.iter().map(denial_json).collect::<Vec<Value>>(),
     })
 }
@@ -70,16 +71,33 @@ pub(super) fn summary(why: &Why) -> String {
     for failure in &why.failures {
         line(&mut text, &format!("failed   {}", specs::shown(failure)));
     }
+    for words in &why.last_words {
+        line(&mut text, &format!("said     {}", specs::shown(words)));
+    }
     for counts in &why.logs {
         if let Some(words) = log(counts, why.ran) {
             let name = specs::shown(&counts.log);
             line(&mut text, &format!("log      {name}: {words}"));
         }
     }
+    let mut never = false;
     for explained in why.denials.iter().filter(|one| !one.denial.matters()) {
-        let subject = specs::shown(&explained.denial.subject);
-        let cause = specs::shown(&explained.denial.cause);
-        line(&mut text, &format!("left out {subject}\n         {cause}"));
+        let denial = &explained.denial;
+        line(
+            &mut text,
+            &format!("left out {}", specs::shown(&denial.subject)),
+        );
+        if denial.is_never_given() {
+            never = true;
+        } else {
+            line(
+                &mut text,
+                &format!("         {}", specs::shown(&denial.cause)),
+            );
+        }
+    }
+    if never {
+        line(&mut text, &format!("         {NEVER_GIVEN}"));
     }
     text
 }
@@ -120,6 +138,9 @@ pub(super) fn end(why: &Why) -> String {
         (false, false) => format!(
             "{name}: it does not work, and nothing that the jail denied explains it; does it work outside?"
         ),
+        (false, true) if why.denials.iter().any(|one| one.applied) => {
+            format!("{name}: what was not taken over stays denied: gaoler why {name} looks again")
+        }
         (false, true) => format!(
             "{name}: take over what is safe with --apply, the rest by its name with --allow"
         ),
@@ -226,7 +247,7 @@ fn change(text: &mut String, name: &str, explained: &Explained) {
             }
         }
     }
-    if explained.cost > 0.0 {
+    if !explained.patch.is_empty() {
         line(text, &format!("cost     score {:+.1}", explained.cost));
     }
     for finding in &explained.unwise {

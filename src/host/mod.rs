@@ -1,13 +1,19 @@
 //! The host, probed once, as plain data. Decides nothing.
 #![forbid(unsafe_code)]
 
+pub mod audit_records;
+pub mod begun;
 pub mod cgroup;
 pub mod command;
 pub mod confinement;
 pub mod exercise;
 pub mod memory;
+pub mod netlink;
 pub mod notifications;
+pub mod packages;
 pub mod process;
+pub mod process_events;
+pub mod sock_diag;
 pub mod sockets;
 pub mod user_namespaces;
 pub mod users;

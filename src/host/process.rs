@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{Doing, Error, Result};
+
+/// Clock ticks a second, in what Linux tells user space (`USER_HZ`).
+pub const TICKS_PER_SECOND: u64 = 100;
 
 /// The credentials and confinement of a process or thread.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Status {
     pub state: char,
     /// Parent's pid.
     pub parent: i32,
+    /// Who traces it (`ptrace(2)`); 0 if nobody does, or nobody whom this process could see.
+    pub tracer: i32,
     /// Real, effective, saved and file system uid.
     pub uids: [u32; 4],
     /// Real, effective, saved and file system gid.
@@ -44,6 +50,8 @@ pub struct Status {
     pub pids: Vec<i32>,
     /// Resident memory, KiB.
     pub resident_kib: u64,
+    /// How much of that is of files or shared, KiB.
+    pub shared_kib: u64,
     /// Threads.
     pub threads: u32,
 }
@@ -53,9 +61,22 @@ pub struct Status {
 /// # Errors
 /// The process has ended.
 pub fn status(pid: i32) -> Result<Status> {
-    let path = format!("/proc/{pid}/status");
-    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
-    Ok(parse_status(&text))
+    Ok(parse_status(&text(pid, "status")?))
+}
+
+/// Larger than most of what is read here: one call reads it, where `fs::read` takes several, because
+/// such a file has no size.
+const ROOM: usize = 4096;
+
+/// A file below `/proc/PID`. A name in it may hold any bytes.
+fn text(pid: i32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    let doing = || format!("read {path}");
+    let mut bytes = Vec::with_capacity(ROOM);
+    let file = fs::File::open(&path).doing(doing)?;
+    file.take(u64::MAX).read_to_end(&mut bytes).doing(doing)?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 fn parse_status(text: &str) -> Status {
@@ -85,6 +106,7 @@ fn parse_status(text: &str) -> Status {
         name: field("Name").to_owned(),
         state: field("State").chars().next().unwrap_or('?'),
         parent: field("PPid").parse().unwrap_or(0),
+        tracer: field("TracerPid").parse().unwrap_or(0),
         uids: four("Uid"),
         gids: four("Gid"),
         groups: list("Groups"),
@@ -101,6 +123,7 @@ fn parse_status(text: &str) -> Status {
             .filter_map(|word| word.parse().ok())
             .collect(),
         resident_kib: number("VmRSS"),
+        shared_kib: number("RssFile").saturating_add(number("RssShmem")),
         threads: u32::try_from(number("Threads")).unwrap_or(0),
     }
 }
@@ -133,10 +156,56 @@ pub fn cpu_ticks(pid: i32) -> u64 {
     user.saturating_add(system)
 }
 
+/// What a process has taken, from one read of `/proc/PID/stat` (`proc_pid_stat(5)`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// `R`, `S`, `Z`…
+    pub state: char,
+    /// Parent's pid.
+    pub parent: i32,
+    /// How long it has computed, for itself and in the kernel, in clock ticks.
+    pub cpu_ticks: u64,
+    /// Threads.
+    pub threads: u32,
+    /// When it started, in clock ticks since boot.
+    pub start_time: u64,
+}
+
+/// Reads them.
+///
+/// # Errors
+/// The process has ended.
+pub fn figures(pid: i32) -> Result<Figures> {
+    let path = format!("/proc/{pid}/stat");
+    // The name may hold any bytes.
+    let bytes = fs::read(&path).doing(|| format!("read {path}"))?;
+    parse_figures(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
+        Error::new(
+            format!("read {path}"),
+            "it is not as proc_pid_stat(5) has it",
+        )
+    })
+}
+
+/// The name in parentheses may hold anything, so fields are counted from the last ')'.
+fn parse_figures(text: &str) -> Option<Figures> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    // The third of the manual is the first here.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some(Figures {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        cpu_ticks: number(14)?.saturating_add(number(15)?),
+        threads: u32::try_from(number(20)?).unwrap_or(u32::MAX),
+        start_time: number(22)?,
+    })
+}
+
 /// One of the numbers of `/proc/PID/stat`, counted as `proc_pid_stat(5)` does, from the third on.
 fn stat_field(pid: i32, field: usize) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
-    let text = fs::read_to_string(&path).doing(|| format!("read {path}"))?;
+    let text = text(pid, "stat")?;
     // The name in parentheses may hold anything, so fields are counted from the last ')'.
     text.rsplit_once(')')
         .and_then(|(_, rest)| rest.split_whitespace().nth(field.checked_sub(3)?))
@@ -144,8 +213,7 @@ fn stat_field(pid: i32, field: usize) -> Result<u64> {
         .ok_or_else(|| Error::new(format!("read {path}"), format!("it has no field {field}")))
 }
 
-/// Whole seconds since `start_time` (clock ticks since boot, of which Linux has 100 a second
-/// towards user space).
+/// Whole seconds since `start_time` (clock ticks since boot).
 ///
 /// # Errors
 /// `/proc/uptime` not readable.
@@ -156,7 +224,7 @@ pub fn uptime_s(start_time: u64) -> Result<u64> {
         .next()
         .and_then(|field| field.parse::<u64>().ok())
         .unwrap_or(0);
-    Ok(seconds.saturating_sub(start_time / 100))
+    Ok(seconds.saturating_sub(start_time / TICKS_PER_SECOND))
 }
 
 /// When the machine was started, in seconds since 1970 (`btime` of `proc_stat(5)`); `None` if
@@ -242,6 +310,28 @@ pub fn command_line(pid: i32) -> Vec<String> {
         .collect()
 }
 
+/// The longest command line that is shown, bytes.
+const LONGEST_COMMAND: u64 = 4096;
+
+/// The beginning of the command line, its words apart by blanks; of a process that has none, as the
+/// kernel's own and those that have ended, the name in brackets. What it says about itself.
+pub fn command_text(pid: i32) -> Option<String> {
+    let mut bytes = Vec::with_capacity(ROOM);
+    let file = fs::File::open(format!("/proc/{pid}/cmdline")).ok()?;
+    file.take(LONGEST_COMMAND).read_to_end(&mut bytes).ok()?;
+    let words = bytes.split(|byte| *byte == 0).filter(|it| !it.is_empty());
+    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+    match words.is_empty() {
+        true => Some(format!("[{}]", command_name(pid)?)),
+        false => Some(words.join(" ")),
+    }
+}
+
+/// How many descriptors the process has open; `None` if it has ended or is somebody else's.
+pub fn count_of_descriptors(pid: i32) -> Option<usize> {
+    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
+}
+
 /// Device and inode of the process's root directory: compared with the tree's, as the second
 /// document does with fstat and `ls -ldi`.
 ///
@@ -306,6 +396,26 @@ mod tests {
         assert_eq!((status.seccomp, status.filters), (2, 1));
         assert_eq!(status.pids, [812, 2]);
         assert_eq!(status.resident_kib, 1234);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_fields_shifts_none() {
+        let text = "7 (a) S 1 (b) R 3 7 7 0 -1 4194560 1 0 0 0 21 4 0 0 20 0 9 0 4711 1 2 3";
+        let figures = Figures {
+            state: 'R',
+            parent: 3,
+            cpu_ticks: 25,
+            threads: 9,
+            start_time: 4711,
+        };
+        assert_eq!(parse_figures(text), Some(figures));
+        assert_eq!(parse_figures("7 (a) S 1"), None);
+        assert_eq!(parse_figures(""), None);
+        let own = super::figures(std::process::id().cast_signed()).unwrap();
+        assert_eq!(
+            own.parent,
+            std::os::unix::process::parent_id().cast_signed()
+        );
     }
 
     #[test]

@@ -170,6 +170,13 @@ fn text(done: &Done<'_>, name: &str, capability: u8, by_rule: &[(u8, String)]) -
     if let Some(path) = done.paths.first() {
         return format!("{name}({})", path.found.asked.display());
     }
+    let mut found = done.events.iter().filter_map(|event| match event {
+        Event::Path { found, .. } => Some(found),
+        _ => None,
+    });
+    if let Some(found) = found.next() {
+        return format!("{name}({})", found.asked.display());
+    }
     if OF_FILES.contains(&name)
         && let Some(file) = calls::open_file(done.caller, done.int(0))
     {
@@ -200,7 +207,7 @@ fn on_overlay(done: &Done<'_>) -> bool {
 }
 
 /// The path, or where it would be, is on an overlayfs.
-fn overlaid(path: &Path) -> bool {
+pub(super) fn overlaid(path: &Path) -> bool {
     let there = path
         .ancestors()
         .find_map(|path| rustix::fs::statfs(path).ok());

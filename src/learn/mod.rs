@@ -22,6 +22,7 @@ mod session;
 pub mod speculative;
 pub mod trace;
 mod tracer;
+mod unseen;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -8,6 +8,7 @@ use super::trace::{
     ArgumentsSeen, CallFailed, CallSeen, CapabilitySeen, IdsSeen, Known, PathKind, PathSeen, Phase,
     Place, SocketSeen, SocketUse, Trace, Use, Witness,
 };
+use crate::sys::calls;
 
 /// More different things of one kind than this are a gap, not a bigger trace: names that a
 /// service makes up without end must not fill the memory.
@@ -133,7 +134,7 @@ impl Tally {
 pub struct Recorder {
     calls: BTreeMap<(u32, Phase), Tally>,
     arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
-    failed: BTreeMap<(String, u32, i32, Phase), (CallFailed, Tally)>,
+    failed: BTreeMap<Failure, (CallFailed, Tally)>,
     foreign: BTreeSet<(String, u32)>,
     names: Names,
     changed_root: bool,
@@ -156,6 +157,22 @@ pub type Names = BTreeMap<(u32, u64), BTreeMap<PathBuf, u64>>;
 
 /// Capability, call, phase, how it is known, whether it was refused, and the user.
 type CapabilityKey = (u8, String, Phase, Known, bool, u32);
+
+/// Architecture, number, errno, phase, and whether it asked for huge pages: a try that a service
+/// goes without must not hide one that it needs.
+type Failure = (String, u32, i32, Phase, bool);
+
+fn failure(
+    architecture: &str,
+    number: u32,
+    errno: i32,
+    phase: Phase,
+    arguments: &[u64; 6],
+) -> Failure {
+    let name = calls::name(number).unwrap_or_default();
+    let huge = architecture.is_empty() && calls::asks_for_huge_pages(name, arguments);
+    (architecture.to_owned(), number, errno, phase, huge)
+}
 
 type SocketKey = (SocketUse, u16, u16, i32, String, u16);
 
@@ -194,7 +211,7 @@ impl Recorder {
                 file,
                 thread,
             } => {
-                let key = (architecture.clone(), number, errno, phase);
+                let key = failure(&architecture, number, errno, phase, &arguments);
                 let (_, tally) = self.failed.entry(key).or_insert_with(|| {
                     let first = CallFailed {
                         number,
@@ -261,8 +278,14 @@ impl Recorder {
     }
 
     /// Whether this call has failed like this before.
-    pub fn knows_failure(&self, number: u32, errno: i32, phase: Phase) -> bool {
-        let key = (String::new(), number, errno, phase);
+    pub fn knows_failure(
+        &self,
+        number: u32,
+        errno: i32,
+        phase: Phase,
+        arguments: &[u64; 6],
+    ) -> bool {
+        let key = failure("", number, errno, phase, arguments);
         self.failed.contains_key(&key)
     }
 

@@ -50,10 +50,16 @@ pub fn trace(
         match second(request, program, &recorder, &counted, progress) {
             Ok(both) => (recorder, counted) = both,
             // What every call stopped for is whole without it.
-            Err(error) => counted.one_pass = error.to_string(),
+            Err(error) => {
+                let why = error.why();
+                counted.one_pass =
+                    format!("the second failed, so it was watched only while exercised: {why}");
+            }
         }
     } else if request.passes <= 1 {
-        counted.one_pass = "it was asked for one pass".to_owned();
+        let window = request.serve_for.as_secs();
+        counted.one_pass =
+            format!("as it was asked, with {window} s after the exercises to be watched in");
     }
     let mut trace = conclude(request, recorder, counted);
     look_at_paths(&mut trace);

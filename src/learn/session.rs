@@ -11,6 +11,7 @@ use super::trace::{ExerciseRun, Phase};
 use super::tracer::{Step, Tracer};
 use super::{Progress, Request, save};
 use crate::error::{Error, Result};
+use crate::host::begun::Begun;
 use crate::spec::{Exercise, Ready};
 use crate::sys::ptrace::Change;
 
@@ -74,7 +75,7 @@ pub struct Session<'a> {
     before: Counted,
     /// When what was seen was last kept.
     kept: Instant,
-    begun: Instant,
+    begun: Begun,
     looked: Instant,
     heard: Heard<'a>,
     /// Since when it has a port.
@@ -120,7 +121,7 @@ impl<'a> Session<'a> {
             progress,
             before: before.clone(),
             kept: now,
-            begun: now,
+            begun: Begun::now(&request.ready),
             looked: now,
             reachable: None,
             told: now,
@@ -236,12 +237,12 @@ impl<'a> Session<'a> {
         let waiting: Vec<Ready> = self
             .signs()
             .into_iter()
-            .filter(|sign| !holds(sign, tracer, &self.heard, now))
+            .filter(|sign| !self.holds(sign, tracer, now))
             .collect();
         let settled = self.request.ready.is_empty() && self.has_settled(tracer, now);
         let exercised = matches!(self.warm_up, WarmUp::UnderWay(_));
         let stuck = tracer.jailed && !exercised && now.duration_since(tracer.last_stop) >= STUCK;
-        let late = stuck || now.duration_since(self.begun) >= self.request.ready_timeout;
+        let late = stuck || self.begun.elapsed() >= self.request.ready_timeout;
         // A service that is never quiet is ready all the same.
         let quiet_only = waiting.iter().all(|sign| matches!(sign, Ready::Quiet(_)));
         let shown = waiting.is_empty() || settled || (late && quiet_only);
@@ -252,21 +253,27 @@ impl<'a> Session<'a> {
             self.warm_up = WarmUp::UnderWay(None);
             self.go_on();
         } else if late {
-            let seconds = now.duration_since(self.begun).as_secs_f32();
-            let mut missing: Vec<String> = waiting.iter().map(describe).collect();
+            let seconds = self.begun.elapsed().as_secs_f32();
+            let mut missing: Vec<String> = waiting
+                .iter()
+                .map(|sign| describe(sign, &self.begun))
+                .collect();
             if let WarmUp::UnderWay(Some(why)) = &self.warm_up {
                 missing.push(why.clone());
             } else if missing.is_empty() {
                 missing.push("its start is not over".to_owned());
             }
             return Err(Error::new(
-                "learn the service",
+                "start the service",
                 format!(
                     "it was not ready after {seconds:.1} s: {}",
                     missing.join(", ")
                 ),
             )
-            .hint("give it more time, or another sign of being ready"));
+            .hint(
+                "--ready names another sign of being ready: another port or protocol, file:PATH, \
+                 log:REGEX, notify, quiet:MILLISECONDS",
+            ));
         }
         Ok(())
     }
@@ -343,28 +350,32 @@ impl<'a> Session<'a> {
         self.stage = Stage::Terminating(now + self.request.stop_timeout);
     }
 
+    fn holds(&self, sign: &Ready, tracer: &Tracer<'_>, now: Instant) -> bool {
+        match sign {
+            Ready::Tcp(port) => tracer.memory.listening.contains(port),
+            Ready::Udp(port) => tracer.memory.bound.contains(port),
+            Ready::File(path) => self.begun.has_shown(path),
+            Ready::Log(expression) => self.heard.has_seen(expression),
+            Ready::Notify => self.heard.was_notified(),
+            Ready::Quiet(milliseconds) => {
+                now.duration_since(tracer.last_stop)
+                    >= Duration::from_millis(u64::from(*milliseconds))
+            }
+        }
+    }
+
     fn gap(&mut self, text: &str) {
         self.gaps.push(text.to_owned());
     }
 }
 
-fn holds(sign: &Ready, tracer: &Tracer<'_>, heard: &Heard<'_>, now: Instant) -> bool {
-    match sign {
-        Ready::Tcp(port) => tracer.memory.listening.contains(port),
-        Ready::Udp(port) => tracer.memory.bound.contains(port),
-        Ready::File(path) => path.exists(),
-        Ready::Log(expression) => heard.has_seen(expression),
-        Ready::Notify => heard.was_notified(),
-        Ready::Quiet(milliseconds) => {
-            now.duration_since(tracer.last_stop) >= Duration::from_millis(u64::from(*milliseconds))
-        }
-    }
-}
-
-fn describe(sign: &Ready) -> String {
+fn describe(sign: &Ready, begun: &Begun) -> String {
     match sign {
         Ready::Tcp(port) => format!("nothing listens on TCP port {port}"),
         Ready::Udp(port) => format!("nothing has bound UDP port {port}"),
+        Ready::File(path) if begun.is_left_over(path) => {
+            format!("{} is as an earlier run has left it", path.display())
+        }
         Ready::File(path) => format!("{} does not exist", path.display()),
         Ready::Log(expression) => format!(
             "it printed no line that matches {expression} (what it sends to syslog is not seen \
@@ -378,7 +389,7 @@ fn describe(sign: &Ready) -> String {
 fn ended_early(tracer: &mut Tracer<'_>, end: Change) -> Error {
     tracer.launch_failure().unwrap_or_else(|| {
         Error::new(
-            "learn the service",
+            "start the service",
             format!("it {} before it was ready", how(end)),
         )
         .hint(

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::asked::overlaid;
 use super::names::Watched;
 use crate::sys::perf::Watch;
 use crate::sys::{ptrace, tracefs};
@@ -15,6 +16,8 @@ const MOST: usize = 128;
 #[derive(Debug, Default)]
 pub struct Watches {
     calls: Vec<(Watched, u64)>,
+    /// Some of the names are on an overlayfs.
+    overlaid: bool,
     watches: Vec<Watch>,
     /// Signals that were answered.
     told: u64,
@@ -33,10 +36,23 @@ impl Watches {
                 calls.push((one, event.id));
             }
         }
+        let mut names = calls.iter().flat_map(|(one, _)| &one.names);
+        let overlaid = names.any(|name| overlaid(name));
         Self {
             calls,
+            overlaid,
             ..Self::default()
         }
+    }
+
+    /// A capability was asked of a thread that has it, for a call that did not stop. Whether that
+    /// makes the pass doubtful: overlayfs may have asked in its name, as for
+    /// [`super::asked::judge`], and which call it was is not known.
+    pub fn asked_for(&mut self) -> bool {
+        if self.overlaid {
+            self.doubts("a capability was asked for where names on an overlayfs ran");
+        }
+        self.overlaid
     }
 
     /// What is watched.

@@ -54,6 +54,8 @@ pub struct Inputs<'a> {
     pub gid: u32,
     /// `service.groups` as numbers.
     pub groups: &'a [u32],
+    /// Owner and group of each of `spec.sockets`, in their order.
+    pub socket_owners: &'a [(u32, u32)],
     /// If the program is a script: its interpreter and the interpreter's argument.
     pub interpreter: &'a [String],
     /// How it will be run.
@@ -87,6 +89,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
         generation: inputs.generation,
         forks: inputs.spec.service.forks,
         steps: plan.steps,
+        ready: inputs.spec.service.ready.clone(),
         lacking: plan.lacking,
         // The supervisor of an ordinary user's jail is in its user namespace, where nobody can tell
         // what belongs to root.
@@ -95,7 +98,6 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
             None => inputs.spec.check.every_s,
         },
         living: Living {
-            signs: inputs.spec.service.ready.clone(),
             liveness: inputs.spec.liveness.clone(),
             stop_timeout_s: inputs.spec.service.stop_timeout_s,
             restart: inputs.spec.restart,
@@ -245,6 +247,7 @@ impl Assembly<'_> {
                 "the service says here that it is ready (sd_notify(3)); only its own user can",
             );
         }
+        self.open_sockets();
         self.user_namespace();
         for scratch in &spec.scratch {
             self.add(
@@ -480,6 +483,7 @@ impl Assembly<'_> {
 
     fn descriptors(&mut self) -> Result<()> {
         let program = self.program()?;
+        self.pass_sockets();
         self.add(
             Phase::Descriptors,
             Step::OpenProgram { path: program },

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::NOTIFY_SOCKET;
 use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
-use super::{policy, restrict};
+use super::{policy, restrict, sockets};
 use crate::build::LOG_DIRECTORY;
 use crate::host::notifications::{VARIABLE, WATCHDOG};
 use crate::spec::{Demand, Exercise, Ready, Spec};
@@ -136,7 +136,7 @@ impl Assembly<'_> {
             self.add(
                 Phase::Restrict,
                 Step::Seccomp {
-                    program: policy::holding_filter()?,
+                    program: policy::holding_filter(spec)?,
                     listener: true,
                     refuses: false,
                 },
@@ -183,6 +183,9 @@ impl Assembly<'_> {
         if let Some(sign) = policy::unheard(spec, self.inputs.mode) {
             return Err(unheard(spec, sign));
         }
+        if let Some(sign) = policy::shows_at_once(spec) {
+            return Err(too_early(spec, sign));
+        }
         self.add(
             Phase::Ready,
             Step::EndStart {
@@ -210,6 +213,7 @@ impl Assembly<'_> {
             .map(|(name, value)| format!("{name}={value}"))
             .chain(notify.then(|| format!("{VARIABLE}={LOG_DIRECTORY}/{NOTIFY_SOCKET}")))
             .chain(watchdog.map(|ms| format!("{WATCHDOG}={}", u64::from(ms) * 1000)))
+            .chain(sockets::environment(self.inputs.spec))
             .collect();
         self.add(
             Phase::Execute,
@@ -221,6 +225,21 @@ impl Assembly<'_> {
         );
         Ok(())
     }
+}
+
+/// The refusal of a start that would end before it has begun.
+fn too_early(spec: &Spec, sign: &Ready) -> Error {
+    Error::setup(
+        format!("plan the jail {}", spec.name),
+        format!(
+            "its sign {sign} shows before it has begun, because that port is bound for it: the \
+             calls that only starting needs would end at once"
+        ),
+    )
+    .hint(
+        "set service.ready to notify, log: or quiet:; or give an exercise phase = \"start\"; or \
+         take phase = \"start\" out of its calls",
+    )
 }
 
 /// The refusal of a start that would never end.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::policy::FIRST_PASSED;
 use super::step::{Resource, Step};
+use crate::spec::Listen;
 use crate::sys::caps::CapabilitySet;
 
 impl fmt::Display for Step {
@@ -98,6 +100,21 @@ impl fmt::Display for Step {
                 f,
                 "open the socket for sd_notify in {}",
                 directory.display()
+            ),
+            Step::OpenSocket { socket } => match &socket.listen {
+                Listen::Manager => {
+                    write!(
+                        f,
+                        "take the socket {} that the manager hands over",
+                        socket.name
+                    )
+                }
+                listen => write!(f, "bind the socket {} to {listen}", socket.name),
+            },
+            Step::PassSockets { names } => write!(
+                f,
+                "pass the sockets {} on, as descriptors from {FIRST_PASSED}",
+                names.join(", ")
             ),
             Step::NewSession => f.write_str("start a new session"),
             Step::TakeProgram => f.write_str("take the program that is handed over"),

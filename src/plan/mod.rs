@@ -4,11 +4,14 @@
 mod assemble;
 mod confine;
 mod describe;
+mod managed;
 mod packed;
 mod policy;
 mod restrict;
 mod rootless;
+mod sockets;
 pub mod step;
+mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -17,15 +20,18 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use crate::spec::{
-    Exercise, Liveness, LogSigns, MOST_RESTARTS, Ready as Sign, Restart, When, duration_text,
+    Exercise, Listen, Liveness, LogSigns, MOST_RESTARTS, MOST_SOCKETS, Ready as Sign, Restart,
+    When, duration_text,
 };
 pub use assemble::{Inputs, Mode, assemble};
+pub use managed::Managed;
 pub use policy::{
-    ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR, argument_that_decides, cgroup_directories,
-    native_architecture, unheard,
+    Descriptors, FIRST_PASSED, argument_that_decides, cgroup_directories, native_architecture,
+    unheard,
 };
 pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
-pub use step::{Phase, PlannedStep, Step};
+pub use step::{Phase, PlannedStep, Socket, Step};
+pub use testing::is_in_tree;
 
 use crate::{Error, Result};
 
@@ -34,7 +40,7 @@ pub const NOTIFY_SOCKET: &str = "notify";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The jail's name.
     pub name: String,
@@ -46,6 +52,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     /// Protections that were wanted but that this host lacks, with the reason.
     pub lacking: Vec<String>,
+    /// All of these show when the service is ready.
+    #[serde(default)]
+    pub ready: Vec<Sign>,
     /// Seconds from one comparison of the running jail with this to the next; 0 for never.
     pub check_every_s: u32,
     /// What its supervisor does while it lives.
@@ -56,8 +65,6 @@ pub struct Plan {
 /// What a supervisor attends to while the service lives, and when that has ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Living {
-    /// What shows that it is ready.
-    pub signs: Vec<Sign>,
     /// How it is known that it still does its work.
     pub liveness: Option<Liveness>,
     /// Seconds from SIGTERM to SIGKILL for one that does not.
@@ -73,6 +80,23 @@ impl Plan {
             Step::EndStart { signs, .. } | Step::Complain { signs, .. } => Some(signs.as_slice()),
             _ => None,
         })
+    }
+
+    /// The signs that the service itself shows: not the file of a socket that is made for it, which
+    /// may be kept from the run before.
+    pub fn signs_of_its_own(&self) -> Vec<Sign> {
+        let is_given = |sign: &Sign| {
+            let Sign::File(path) = sign else {
+                return false;
+            };
+            let mut steps = self.steps.iter();
+            steps.any(|planned| match &planned.step {
+                Step::OpenSocket { socket } => socket.listen == Listen::Unix(path.clone()),
+                _ => false,
+            })
+        };
+        let own = self.ready.iter().filter(|sign| !is_given(sign));
+        own.cloned().collect()
     }
 
     /// What must pass then, before the start is over.
@@ -120,6 +144,19 @@ impl Plan {
         })
     }
 
+    /// The sockets that the service is given, in their order.
+    pub fn sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.steps.iter().filter_map(|planned| match &planned.step {
+            Step::OpenSocket { socket } => Some(socket),
+            _ => None,
+        })
+    }
+
+    /// The numbers of the descriptors that the launch itself needs to its end.
+    pub fn descriptors(&self) -> Descriptors {
+        Descriptors::after(self.sockets().count())
+    }
+
     /// The number of the ordinary user whose jail it is; `None` for root's.
     pub fn ordinary_user(&self) -> Option<u32> {
         self.steps.iter().find_map(|planned| match planned.step {
@@ -155,12 +192,6 @@ impl Plan {
                 _ => None,
             })
             .unwrap_or_default()
-    }
-
-    /// Whether the jail has a socket for `sd_notify(3)`.
-    pub fn notifies(&self) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|planned| matches!(planned.step, Step::OpenNotifySocket { .. }))
     }
 
     /// The directory of the jail's log socket, if it has one.

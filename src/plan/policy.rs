@@ -5,19 +5,47 @@ use std::path::PathBuf;
 use super::assemble::Mode;
 use crate::filter::{self, Action, Architecture, Comparison, Condition, Instruction, Rule};
 use crate::host::cgroup::{Cgroups, Version};
-use crate::spec::{CapabilityRule, Demand, Exercise, Limits, Ready, Spec};
+use crate::spec::{CapabilityRule, Demand, Exercise, Limits, Listen, Ready, Spec};
 use crate::sys::calls;
 use crate::{Error, Result};
 
 /// Where gaoler's cgroups live below each hierarchy's mount point.
 const CGROUP_PARENT: &str = "gaoler";
 
-/// The descriptor number that the program is opened on: the filter lets execveat run that and
-/// nothing else.
-pub const PROGRAM_DESCRIPTOR: u32 = 3;
+/// The first number of a descriptor that is passed on (`sd_listen_fds(3)`, SD_LISTEN_FDS_START).
+pub const FIRST_PASSED: u32 = 3;
 
-/// The descriptor number on which a failed launch is reported.
-pub const ERROR_DESCRIPTOR: u32 = 4;
+/// The numbers of the descriptors that the service's process has until it is executed: after the
+/// sockets that it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    sockets: u32,
+}
+
+impl Descriptors {
+    /// After this many sockets: [`crate::spec::MOST_SOCKETS`] at most.
+    pub fn after(sockets: usize) -> Self {
+        let sockets = u32::try_from(sockets).unwrap_or(u32::MAX);
+        Self {
+            sockets: sockets.min(crate::spec::MOST_SOCKETS as u32),
+        }
+    }
+
+    /// That of the program: the filter lets execveat run that and nothing else.
+    pub fn program(self) -> u32 {
+        FIRST_PASSED + self.sockets
+    }
+
+    /// That on which a failed launch is reported.
+    pub fn errors(self) -> u32 {
+        self.program() + 1
+    }
+
+    /// The first that nothing in a jail has a use for.
+    pub fn first_unused(self) -> u32 {
+        self.errors() + 1
+    }
+}
 
 /// Calls that any process needs to end, or to go on after a signal.
 const ALWAYS: [&str; 4] = ["exit", "exit_group", "rt_sigreturn", "restart_syscall"];
@@ -80,6 +108,22 @@ pub fn unheard(spec: &Spec, mode: Mode) -> Option<&Ready> {
     signs.find(|sign| mode == Mode::Exec && ends && sign.is_said())
 }
 
+/// A sign of readiness by which calls of the start would end before the service has begun: it is
+/// that of a port which is bound for it, and nothing else has to show.
+pub fn shows_at_once(spec: &Spec) -> Option<&Ready> {
+    let is_given = |sign: &Ready| {
+        let port = sign.port();
+        port.is_some()
+            && spec
+                .sockets
+                .iter()
+                .any(|socket| socket.listen.port() == port || socket.listen == Listen::Manager)
+    };
+    let waits = spec.exercises.iter().any(Exercise::is_of_start);
+    let all = spec.service.ready.iter().all(is_given);
+    spec.service.ready.first().filter(|_| all && !waits)
+}
+
 /// Whether somebody holds a listener of the filter.
 pub fn listens(spec: &Spec, mode: Mode) -> bool {
     matches!(mode, Mode::Complaining | Mode::Traced) || !start_calls(spec).is_empty()
@@ -123,13 +167,9 @@ pub fn filter(spec: &Spec, mode: Mode) -> Result<Vec<Instruction>> {
     } else {
         Action::Allow
     };
-    permit(&mut rules, number("execveat")?, PROGRAM_DESCRIPTOR, execute);
-    permit(
-        &mut rules,
-        number("write")?,
-        ERROR_DESCRIPTOR,
-        Action::Allow,
-    );
+    let own = Descriptors::after(spec.sockets.len());
+    permit(&mut rules, number("execveat")?, own.program(), execute);
+    permit(&mut rules, number("write")?, own.errors(), Action::Allow);
     rules.sort_by_key(|rule| rule.call);
     if mode == Mode::Complaining {
         return compile(complaining(rules)?, [Action::Notify; 3]);
@@ -153,14 +193,10 @@ fn complaining(mut rules: Vec<Rule>) -> Result<Vec<Rule>> {
 }
 
 /// A filter that does nothing but hold the launcher's last step until its listener answers.
-pub fn holding_filter() -> Result<Vec<Instruction>> {
+pub fn holding_filter(spec: &Spec) -> Result<Vec<Instruction>> {
     let mut rules = Vec::new();
-    permit(
-        &mut rules,
-        number("execveat")?,
-        PROGRAM_DESCRIPTOR,
-        Action::Notify,
-    );
+    let program = Descriptors::after(spec.sockets.len()).program();
+    permit(&mut rules, number("execveat")?, program, Action::Notify);
     for rule in &mut rules {
         rule.otherwise = Action::Allow;
     }

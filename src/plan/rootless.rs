@@ -144,6 +144,15 @@ fn takes_root(spec: &Spec, first_port: u16) -> Result<()> {
             ),
         );
     }
+    let mut given = spec.sockets.iter().filter_map(|it| it.listen.port());
+    if let Some((_, port)) = given.find(|(_, port)| *port < first_port) {
+        return refuse(
+            format!(
+                "it is given port {port}, and net.ipv4.ip_unprivileged_port_start is {first_port}"
+            ),
+            format!("take a port from {first_port} on; or run gaoler as root: sudo gaoler"),
+        );
+    }
     if spec.service.start_as_root {
         return refuse(
             "its service starts as root".to_owned(),

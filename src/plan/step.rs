@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Instruction;
-use crate::spec::{Device, Exercise, Ready};
+use crate::spec::{Device, Exercise, Listen, Ready};
 
 /// The parts of a launch, in the only order that is safe. A plan's steps are sorted by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,6 +115,27 @@ pub struct LandlockRules {
     pub connect_tcp: Option<Vec<u16>>,
 }
 
+/// A socket that the service is given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// What the service finds it by.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Listen,
+    /// How many connections may wait.
+    pub backlog: u32,
+    /// IPV6_V6ONLY.
+    pub only_ipv6: bool,
+    /// SO_REUSEPORT.
+    pub reuse_port: bool,
+    /// Of a Unix socket: who can connect.
+    pub mode: u32,
+    /// Of a Unix socket: its owner.
+    pub uid: u32,
+    /// Of a Unix socket: its group.
+    pub gid: u32,
+}
+
 /// One thing that is done to start a jail.
 #[expect(
     missing_docs,
@@ -148,6 +169,8 @@ pub enum Step {
     OpenLogSocket { directory: PathBuf },
     /// Make the socket beside it on which the service says that it is ready.
     OpenNotifySocket { directory: PathBuf, uid: u32 },
+    /// Bind a socket for the service, or take one over that is bound already.
+    OpenSocket { socket: Socket },
     /// A user namespace with one user and one group, for who is not root.
     EnterUserNamespace { uid: u32, gid: u32 },
     /// Make the empty file systems that the jail may write in.
@@ -190,6 +213,8 @@ pub enum Step {
     },
     /// A session of its own: no terminal of the host's.
     NewSession,
+    /// Give the sockets the numbers at which the service looks for them, from 3 on.
+    PassSockets { names: Vec<String> },
     /// The program, from inside.
     OpenProgram { path: PathBuf },
     /// A program that is handed over, in place of the service's: nothing of it is in the tree.

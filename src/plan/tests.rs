@@ -1,5 +1,6 @@
 //! The launch order is data: these tests hold it.
 
+mod managed;
 mod rootless;
 
 use super::*;
@@ -95,6 +96,7 @@ fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
         uid: 900,
         gid: 900,
         groups: &[],
+        socket_owners: &[],
         interpreter: &[],
         mode,
     })

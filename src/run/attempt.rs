@@ -9,15 +9,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::cgroup;
-use super::launch::{Ended, Keep, Launched, Stdio, launch_given, pipe};
+use super::launch::{Ended, Given, Keep, Launched, Stdio, launch_given, pipe};
 use super::log::{Relay, Sink, Words};
 use super::supervise::{relay_to, remove_log};
+use super::{cgroup, mounts};
 use crate::plan::{LogSigns, Plan};
 use crate::{Doing, Result};
 
 /// As much of what it prints is read.
-const MOST_WORDS: usize = 4096;
+const MOST_WORDS: usize = 1 << 16;
 
 /// How long the program may take, and in which phase of the service it is.
 #[derive(Clone, Copy, Debug)]
@@ -43,44 +43,40 @@ pub struct Attempts {
     relay: Option<Relay>,
     log: Option<PathBuf>,
     cgroups: Vec<PathBuf>,
+    /// How many messages had come when that was asked last.
+    settled: u64,
     counting: Vec<PathBuf>,
 }
 
 impl Attempts {
-    /// Opens the log of a jail, if its plan has one; what is logged goes to `log_file`.
+    /// Opens the log of a jail, if its plan has one; what is logged goes to `sink`.
     ///
     /// # Errors
     /// The log's directory cannot be made, or is not like that.
-    pub fn begin(plan: &Plan, log_file: &Path) -> Result<Self> {
+    pub fn begin(plan: &Plan, sink: Sink) -> Result<Self> {
         let words = Words::to(None, LogSigns::among(&[])?);
         // What a prober says of itself ends nothing, so nobody need hear it.
         let relay = match plan.log_directory() {
-            Some(_) => Some(relay_to(plan, Sink::file(log_file), words)?.0),
+            Some(_) => Some(relay_to(plan, sink, words)?.0),
             None => None,
         };
         Ok(Self {
             relay,
             log: plan.log_directory(),
             cgroups: plan.cgroups(),
+            settled: 0,
             counting: plan.counting(),
         })
     }
 
-    /// Starts the jail by a plan that differs from the first in what it executes only, with
-    /// `program`, which it takes over, and waits for its end.
+    /// Starts the jail by a plan that differs from the first in what it executes only, with a
+    /// `program` that it takes over, if it has no own, and waits for its end.
     ///
     /// # Errors
     /// As [`super::launch`]; nothing is left of it then.
-    pub fn run(&mut self, plan: &Plan, program: &OwnedFd, terms: Terms) -> Result<Attempt> {
-        let program = rustix::io::fcntl_dupfd_cloexec(program, 0).doing(|| "pass a program on")?;
+    pub fn run(&mut self, plan: &Plan, program: Option<&OwnedFd>, terms: Terms) -> Result<Attempt> {
         let (output, input) = pipe()?;
-        let mut launched = launch_given(
-            plan,
-            Some(program),
-            &Stdio::To(input),
-            Keep::default(),
-            &mut |_| Ok(()),
-        )?;
+        let mut launched = launched(plan, program, &Stdio::To(input))?;
         if terms.serving {
             launched.start = None;
         }
@@ -90,6 +86,33 @@ impl Attempts {
             ended: ended?,
             words: words(&output)?,
         })
+    }
+
+    /// Starts the jail as [`Attempts::run`] does, as one whose start is over, and lets it run: who
+    /// wants its end calls [`Launched::finish`].
+    ///
+    /// # Errors
+    /// As [`super::launch`]; nothing is left of it then.
+    pub fn start(&mut self, plan: &Plan, program: &OwnedFd) -> Result<Launched> {
+        let (_output, input) = pipe()?;
+        let mut launched = launched(plan, Some(program), &Stdio::To(input))?;
+        launched.start = None;
+        Ok(launched)
+    }
+
+    /// Passes on everything that the jail has logged, and says in the host's log what that did not
+    /// take; answers how many messages have come since the last time.
+    ///
+    /// # Errors
+    /// The jail's log cannot be read.
+    pub fn settle(&mut self) -> Result<u64> {
+        let Some(relay) = &mut self.relay else {
+            return Ok(0);
+        };
+        while relay.pump()? {}
+        relay.tell_dropped();
+        let received = relay.counts().received;
+        Ok(received - std::mem::replace(&mut self.settled, received))
     }
 
     fn until_ended(&mut self, launched: &mut Launched, end: Instant) -> Result<Option<Ended>> {
@@ -154,11 +177,29 @@ impl Attempts {
     }
 }
 
+fn launched(plan: &Plan, program: Option<&OwnedFd>, stdio: &Stdio) -> Result<Launched> {
+    let copy = |program| rustix::io::fcntl_dupfd_cloexec(program, 0);
+    let program = program.map(copy).transpose();
+    let given = Given {
+        program: program.doing(|| "pass a program on")?,
+        ..Given::default()
+    };
+    launch_given(plan, given, stdio, Keep::default(), &mut |_| Ok(()))
+}
+
+/// Opens what a launch would bind at this path of the host.
+///
+/// # Errors
+/// As `openat2(2)`; `ELOOP` if there is a link in it.
+pub fn open_source(path: &Path) -> Result<OwnedFd> {
+    mounts::open_source(path).doing(|| format!("open {}", path.display()))
+}
+
 /// What is in the pipe now: a child that the program left may hold it open for ever.
 fn words(output: &OwnedFd) -> Result<String> {
     let doing = || "read what the program printed";
     rustix::io::ioctl_fionbio(output, true).doing(doing)?;
-    let mut words = [0; MOST_WORDS];
+    let mut words = vec![0; MOST_WORDS];
     let count = match rustix::io::read(output, &mut words) {
         Ok(count) => count,
         Err(Errno::AGAIN) => 0,

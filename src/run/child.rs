@@ -9,51 +9,59 @@ use rustix::io::{Errno, Result};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
-use super::landlock::Restriction;
 use super::mounts::{attach, bind, bind_device, mount_root};
-use super::prepare::Operation;
-use crate::plan::{ERROR_DESCRIPTOR, PROGRAM_DESCRIPTOR};
+use super::prepare::{Opened, Operation};
+use crate::plan::{Descriptors, FIRST_PASSED};
 use crate::sys;
 use crate::sys::seccomp::Instruction;
-
-/// The first descriptor that nothing in a jail has a use for.
-const FIRST_UNUSED: u32 = ERROR_DESCRIPTOR + 1;
 
 /// More supplementary groups than this are not read back without allocating.
 const MOST_GROUPS: usize = 64;
 
 /// What the child carries from one operation to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Carried<'a> {
     /// The jail's root, while mounts are made.
     root: Option<OwnedFd>,
     /// The program, under its fixed number.
     program: Option<BorrowedFd<'static>>,
     /// A program that the parent hands over.
-    pub(super) given: Option<BorrowedFd<'a>>,
+    given: Option<BorrowedFd<'a>>,
     /// The Landlock ruleset, and a directory that it has no rule for.
     landlock: Option<[BorrowedFd<'a>; 2]>,
     /// Where a failure is written.
     pub(super) errors: Option<BorrowedFd<'a>>,
+    /// What is passed on.
+    sockets: &'a [OwnedFd],
+    /// Which numbers the descriptors get.
+    numbers: Descriptors,
+    /// The process that becomes the service: its pid, inside and outside.
+    pub(super) pid: i32,
 }
 
 impl<'a> Carried<'a> {
     /// With the descriptors that the parent opened.
-    pub(super) fn new(landlock: Option<&'a Restriction>, errors: Option<&'a OwnedFd>) -> Self {
+    pub(super) fn new(descriptors: &'a Opened, errors: Option<&'a OwnedFd>, pid: i32) -> Self {
+        let landlock = descriptors.landlock.as_ref();
         Self {
+            root: None,
+            program: None,
+            given: descriptors.program.as_ref().map(AsFd::as_fd),
             landlock: landlock.map(|own| [own.ruleset.as_fd(), own.forbidden.as_fd()]),
             errors: errors.map(AsFd::as_fd),
-            ..Self::default()
+            sockets: &descriptors.sockets,
+            numbers: descriptors.numbers,
+            pid,
         }
     }
 }
 
 /// Performs the operations in order. Answers only on failure, with the step's index.
 pub(super) fn perform(
-    operations: &[(u32, Operation)],
+    operations: &mut [(u32, Operation)],
     carried: &mut Carried<'_>,
 ) -> Option<(u32, Errno)> {
-    operations.iter().find_map(|(index, operation)| {
+    operations.iter_mut().find_map(|(index, operation)| {
         operation
             .perform(carried)
             .err()
@@ -120,7 +128,7 @@ fn install(program: &[Instruction], listener: bool, carried: &Carried<'_>) -> Re
 }
 
 impl Operation {
-    fn perform(&self, carried: &mut Carried<'_>) -> Result<()> {
+    fn perform(&mut self, carried: &mut Carried<'_>) -> Result<()> {
         match self {
             Operation::StopPropagation => rustix::mount::mount_change(
                 c"/",
@@ -155,17 +163,20 @@ impl Operation {
             }
             Operation::EnterRoot => enter_root(carried),
             Operation::NewSession => rustix::process::setsid().map(drop),
+            Operation::PassSockets => pass_sockets(carried),
             Operation::OpenProgram { path } => {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
                 let program = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
-                carried.program = Some(sys::close::place(&program, PROGRAM_DESCRIPTOR, false)?);
+                let number = carried.numbers.program();
+                carried.program = Some(sys::close::place(&program, number, false)?);
                 // It may have that number already; CloseRest closes it if it has another.
                 std::mem::forget(program);
                 Ok(())
             }
             Operation::TakeProgram => {
                 let given = carried.given.ok_or(Errno::BADF)?;
-                carried.program = Some(sys::close::place(given, PROGRAM_DESCRIPTOR, false)?);
+                let number = carried.numbers.program();
+                carried.program = Some(sys::close::place(given, number, false)?);
                 Ok(())
             }
             Operation::ChangeDirectory { path } => change_directory(path),
@@ -228,6 +239,7 @@ impl Operation {
                 environment,
             } => {
                 let program = carried.program.ok_or(Errno::BADF)?;
+                environment.set_number(carried.pid);
                 Err(sys::exec::execute(program, arguments, environment))
             }
         }
@@ -262,21 +274,33 @@ fn change_directory(path: &CStr) -> Result<()> {
     }
 }
 
-/// The program is already in its place; the error pipe and what Landlock needs follow, and
-/// everything above them is closed.
+/// To the numbers at which the service looks for them: they stay open when it is executed.
+fn pass_sockets(carried: &mut Carried<'_>) -> Result<()> {
+    // Its number may be one of those.
+    carried.root = None;
+    for (socket, number) in carried.sockets.iter().zip(FIRST_PASSED..) {
+        sys::close::place(socket, number, true)?;
+    }
+    Ok(())
+}
+
+/// Sockets and program are already in their places; the error pipe and what Landlock needs follow,
+/// and everything above them is closed.
 fn close_rest(carried: &mut Carried<'_>) -> Result<()> {
     carried.root = None;
+    let numbers = carried.numbers;
     if let Some(errors) = carried.errors {
-        carried.errors = Some(sys::close::place(errors, ERROR_DESCRIPTOR, false)?);
+        carried.errors = Some(sys::close::place(errors, numbers.errors(), false)?);
     }
+    let unused = numbers.first_unused();
     let Some([ruleset, forbidden]) = carried.landlock else {
-        return sys::close::close_from(FIRST_UNUSED);
+        return sys::close::close_from(unused);
     };
     carried.landlock = Some([
-        sys::close::place(ruleset, FIRST_UNUSED, false)?,
-        sys::close::place(forbidden, FIRST_UNUSED + 1, false)?,
+        sys::close::place(ruleset, unused, false)?,
+        sys::close::place(forbidden, unused + 1, false)?,
     ]);
-    sys::close::close_from(FIRST_UNUSED + 2)
+    sys::close::close_from(unused + 2)
 }
 
 /// Lowers both limits; one that is lower already stays.

@@ -76,6 +76,8 @@ pub(super) struct Complaints {
     /// The calls that only starting needs: they are no complaint before the service is ready.
     only_at_start: Vec<u32>,
     native: u32,
+    /// The descriptor of the program, which the launcher executes itself.
+    program: u32,
     serving: bool,
     heard: BTreeMap<Key, Complaint>,
     not_told_apart: u64,
@@ -95,6 +97,7 @@ impl Complaints {
             path: directory.join(FILE),
             only_at_start: only_at_start.to_vec(),
             native: crate::plan::native_architecture()?,
+            program: plan.descriptors().program(),
             serving: false,
             heard: BTreeMap::new(),
             not_told_apart: 0,
@@ -102,6 +105,13 @@ impl Complaints {
         };
         complaints.save()?;
         Ok(Some(complaints))
+    }
+
+    /// The launcher's own last step asks too.
+    fn is_launch(&self, asked: &Asked) -> bool {
+        let [descriptor, ..] = asked.arguments;
+        crate::sys::calls::number("execveat") == Some(asked.number)
+            && descriptor & u64::from(u32::MAX) == u64::from(self.program)
     }
 
     /// From now on it serves.
@@ -116,7 +126,7 @@ impl Complaints {
     pub fn hear(&mut self, asked: &Asked) -> Result<()> {
         let native = asked.architecture == self.native;
         let of_start = native && self.only_at_start.contains(&asked.number);
-        if (of_start && !self.serving) || (native && is_launch(asked)) {
+        if (of_start && !self.serving) || (native && self.is_launch(asked)) {
             return Ok(());
         }
         let decides = argument_that_decides(asked.number).filter(|_| native);
@@ -165,11 +175,4 @@ impl Complaints {
         fs::write(&beside, text).doing(doing)?;
         fs::rename(&beside, &self.path).doing(doing)
     }
-}
-
-/// The launcher's own last step asks too.
-fn is_launch(asked: &Asked) -> bool {
-    let [descriptor, ..] = asked.arguments;
-    crate::sys::calls::number("execveat") == Some(asked.number)
-        && descriptor & u64::from(u32::MAX) == u64::from(crate::plan::PROGRAM_DESCRIPTOR)
 }

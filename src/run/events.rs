@@ -13,10 +13,10 @@ use super::log::write_time;
 use crate::{Doing, Error, Result};
 
 /// The events, the oldest first. They stay when the jail has ended.
-const EVENTS: &str = "events.jsonl";
+pub const EVENTS: &str = "events.jsonl";
 
 /// Those before, once there were too many.
-const OLD: &str = "events.jsonl.old";
+pub const OLD: &str = "events.jsonl.old";
 
 /// How large the file may become before it is put aside, bytes.
 const LARGEST: u64 = 1 << 20;

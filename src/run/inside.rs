@@ -47,13 +47,20 @@ pub(super) fn run_child(
     null: &OwnedFd,
     pipes: &Pipes,
 ) -> ! {
-    let mut carried = Carried::new(prepared.landlock.as_ref(), Some(&pipes.errors));
-    carried.given = prepared.program.as_ref().map(AsFd::as_fd);
-    let failure = match begin(prepared, stdio, null, pipes) {
+    let begun = begin(prepared, stdio, null, pipes);
+    let Prepared {
+        first,
+        service,
+        opened,
+        ..
+    } = prepared;
+    let mut carried = Carried::new(opened, Some(&pipes.errors), 0);
+    let failure = match begun {
         Err(errno) => Some((0, errno)),
         Ok(outside) => {
-            let failure = child::perform(&prepared.first, &mut carried);
-            if let (None, Some(service)) = (failure, &mut prepared.service) {
+            carried.pid = outside.pid;
+            let failure = child::perform(first, &mut carried);
+            if let (None, Some(service)) = (failure, service) {
                 first_process(service, &outside, &mut carried, pipes);
             }
             failure
@@ -84,6 +91,7 @@ fn first_process(
             Err(errno) => Some((*step, errno)),
             Ok(()) => {
                 told = true;
+                carried.pid = pid;
                 child::perform(operations, carried)
             }
         };

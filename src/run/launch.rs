@@ -20,7 +20,8 @@ use super::inside::{Pipes, run_child};
 use super::prepare;
 use super::start_calls::StartCalls;
 use super::start_helper;
-use crate::plan::{Plan, Step};
+use super::state::{ProcessName, State};
+use crate::plan::{Managed, Plan, Step};
 use crate::sys;
 use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
@@ -93,22 +94,43 @@ pub fn launch(
     keep: Keep<'_>,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
 ) -> Result<Launched> {
-    launch_given(plan, None, stdio, keep, forked)
+    launch_given(plan, Given::default(), stdio, keep, forked)
 }
 
-/// As [`launch`], with the program that the step [`Step::TakeProgram`] takes.
+/// Descriptors that the plan's steps pass on.
+#[derive(Debug, Default)]
+pub(super) struct Given<'a> {
+    /// The program that the step [`Step::TakeProgram`] takes.
+    pub program: Option<OwnedFd>,
+    /// The sockets of the plan, in its order; none of them if what runs is not the service.
+    pub sockets: &'a [OwnedFd],
+}
+
+impl Given<'_> {
+    /// Copies that are out of the way of the fixed numbers.
+    fn open(self, opened: &mut prepare::Opened) -> Result<()> {
+        opened.program = self.program.map(prepare::high).transpose()?;
+        for socket in self.sockets {
+            let socket = socket.try_clone().doing(|| "pass a socket on")?;
+            opened.sockets.push(prepare::high(socket)?);
+        }
+        Ok(())
+    }
+}
+
+/// As [`launch`], with what is passed on.
 ///
 /// # Errors
 /// As [`launch`].
 pub(super) fn launch_given(
     plan: &Plan,
-    program: Option<OwnedFd>,
+    given: Given<'_>,
     stdio: &Stdio,
     keep: Keep<'_>,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
 ) -> Result<Launched> {
     let mut prepared = prepare::prepare(plan)?;
-    prepared.program = program.map(prepare::high).transpose()?;
+    given.open(&mut prepared.opened)?;
     let null = prepare::null()?;
     let (errors_read, errors) = pipe()?;
     let (status_read, status) = pipe()?;
@@ -153,19 +175,24 @@ pub(super) fn launch_given(
 }
 
 /// Executes the plan in this process: `run --exec`. Returns only on failure. `directory` is the
-/// jail's own below `/run/gaoler`.
+/// jail's own below `/run/gaoler`, and `sockets` are those of the plan.
 ///
 /// # Errors
 /// The step that failed. Some steps cannot be undone, so the process must end now.
-pub fn execute(plan: &Plan, directory: &Path) -> Error {
-    match execute_here(plan, directory) {
+pub fn execute(plan: &Plan, directory: &Path, sockets: &[OwnedFd]) -> Error {
+    match execute_here(plan, directory, sockets) {
         Ok(never) => never,
         Err(error) => error,
     }
 }
 
-fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
-    let prepared = prepare::prepare(plan)?;
+fn execute_here(plan: &Plan, directory: &Path, sockets: &[OwnedFd]) -> Result<Error> {
+    let mut prepared = prepare::prepare(plan)?;
+    let given = Given {
+        sockets,
+        ..Given::default()
+    };
+    given.open(&mut prepared.opened)?;
     let helper = match plan.start_ends_with() {
         Some(_) => Some(start_helper::start(plan, directory)?),
         None => None,
@@ -180,9 +207,11 @@ fn execute_here(plan: &Plan, directory: &Path) -> Result<Error> {
         return Ok(fork_failed(plan, errno));
     }
     // The steps close them by number, so that nobody may close them once more.
-    let (prepared, helper) = (ManuallyDrop::new(prepared), ManuallyDrop::new(helper));
-    let mut carried = Carried::new(prepared.landlock.as_ref(), helper.as_ref());
-    Ok(match child::perform(&prepared.first, &mut carried) {
+    let (mut prepared, helper) = (ManuallyDrop::new(prepared), ManuallyDrop::new(helper));
+    let prepare::Prepared { first, opened, .. } = &mut *prepared;
+    let own = std::process::id().cast_signed();
+    let mut carried = Carried::new(opened, helper.as_ref(), own);
+    Ok(match child::perform(first, &mut carried) {
         Some((step, errno)) => step_failed(plan, step, errno),
         None => Error::setup(
             format!("start the jail {}", plan.name),
@@ -308,6 +337,34 @@ impl Launched {
         start.complaints = Complaints::of(plan)?.map(Box::new);
         self.start = Some(start);
         Ok(())
+    }
+
+    /// What is known of it by now.
+    ///
+    /// # Errors
+    /// Its first process has ended.
+    pub fn state(&self, plan: &Plan) -> Result<State> {
+        let pid = self.service_pid.unwrap_or(self.child_pid);
+        let init = self.has_init().then(|| ProcessName::of(self.child_pid));
+        Ok(State {
+            name: plan.name.clone(),
+            generation: plan.generation,
+            // One that has ended already has no start time any more, and so is not alive.
+            service: ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
+            init: init.transpose()?,
+            supervisor: None,
+            cgroups: plan.cgroups(),
+            counting: plan.counting(),
+            sockets: Vec::new(),
+            managed: Managed::default(),
+            serving: self.start.is_none(),
+            complaining: plan.complaints().is_some(),
+            notified: false,
+            waits_for: None,
+            ready: false,
+            restarting: false,
+            restarts: 0,
+        })
     }
 
     /// Takes no process for the service from now on.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::readiness;
+use crate::host::begun::Begun;
 use crate::host::exercise::Attempt;
 use crate::plan::{Exercise, Liveness as Wanted, duration_text};
 
@@ -82,9 +83,12 @@ impl<'a> Liveness<'a> {
         }
         if self.attempt.is_none() {
             if let Some(port) = &wanted.port
-                && !readiness::is_ready(std::slice::from_ref(port), first, Instant::now(), &|_| {
-                    false
-                })
+                && !readiness::is_ready(
+                    std::slice::from_ref(port),
+                    first,
+                    &Begun::now(&[]),
+                    &|_| false,
+                )
             {
                 return self.has_failed(wanted, format!("nothing waits at {port}"));
             }

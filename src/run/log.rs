@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
+use message::OWN_TAG;
 pub(in crate::run) use message::write_time;
 pub use message::{LIMIT, Message, rewrite};
 pub use sink::{Format, Places, Sink};
@@ -199,7 +200,7 @@ impl Relay {
         let message = Message {
             priority: DAEMON_WARNING,
             timestamp: None,
-            tag: "gaoler",
+            tag: OWN_TAG,
             text: text.as_bytes(),
             truncated: false,
         };

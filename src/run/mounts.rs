@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, Result};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use rustix::path::Arg;
 
 use crate::sys;
 use crate::sys::mount::MountAttributes;
@@ -77,7 +78,7 @@ fn clone_found(found: &OwnedFd, attributes: MountAttributes) -> Result<OwnedFd> 
 
 /// Opens what is to be bound. Without `O_NOFOLLOW`: with it and `O_PATH`, a link at the end of
 /// the path is opened itself, whatever `RESOLVE_NO_SYMLINKS` says (`openat2(2)`).
-pub(super) fn open_source(path: &CStr) -> Result<OwnedFd> {
+pub(super) fn open_source(path: impl Arg) -> Result<OwnedFd> {
     rustix::fs::openat2(
         CWD,
         path,

@@ -1,5 +1,4 @@
-//! Where a jailed service says by itself that it is ready (`sd_notify(3)`): a socket beside that of
-//! its log.
+//! Where a jailed service says how it is (`sd_notify(3)`): a socket beside that of its log.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -45,18 +44,24 @@ impl Notified {
         Self { socket, ready }
     }
 
-    /// Takes what has come. That it is ready is told once.
-    pub fn hear(&mut self) -> Said {
-        let mut said = self.socket().map(notifications::said).unwrap_or_default();
-        said.ready &= !self.ready;
-        self.ready |= said.ready;
-        said
-    }
-
     /// Another start of the service: it is not ready, and what the one before said is forgotten.
     pub fn begin(&mut self) {
-        self.hear();
+        self.hear(&mut |_| ());
         self.ready = false;
+    }
+
+    /// Takes what has come. Whether it is ready, and that was not known before.
+    pub fn hear(&mut self, each: &mut dyn FnMut(Said)) -> bool {
+        let mut ready = false;
+        if let Some(socket) = self.socket() {
+            notifications::take(socket, &mut |said| {
+                ready |= said.ready;
+                each(said);
+            });
+        }
+        let news = ready && !self.ready;
+        self.ready |= ready;
+        news
     }
 
     /// Whether the service has said that it is ready.

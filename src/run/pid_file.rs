@@ -35,7 +35,8 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     };
     let text = match content(&directory, Path::new(name)) {
         Ok(text) => text,
-        Err(Errno::NOENT) => String::new(),
+        // A link has no number: the new file takes its place, as it would any other's.
+        Err(Errno::NOENT | Errno::LOOP) => String::new(),
         Err(errno) => return Err(errno).doing(doing),
     };
     let writer = text
@@ -92,5 +93,67 @@ fn content(directory: &OwnedFd, name: &Path) -> rustix::io::Result<String> {
     match file.take(MOST_BYTES).read_to_end(&mut text) {
         Ok(_) => Ok(String::from_utf8_lossy(&text).into_owned()),
         Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::super::state::ProcessName;
+    use super::*;
+    use crate::plan::Managed;
+
+    /// A jail that this process is the service of.
+    fn state() -> State {
+        State {
+            name: "web".to_owned(),
+            generation: 1,
+            service: ProcessName::of(std::process::id().cast_signed()).unwrap(),
+            init: None,
+            supervisor: None,
+            cgroups: Vec::new(),
+            counting: Vec::new(),
+            sockets: Vec::new(),
+            managed: Managed::default(),
+            serving: true,
+            complaining: false,
+            notified: false,
+            waits_for: None,
+            ready: false,
+            restarting: false,
+            restarts: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_place_of_a_pid_file_is_neither_followed_nor_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("web.pid");
+        let outside = directory.path().join("outside");
+        fs::write(&outside, "1\n").unwrap();
+        let own = std::process::id().cast_signed();
+        let plant: [&dyn Fn(); 6] = [
+            &|| symlink(&outside, &path).unwrap(),
+            &|| symlink(&outside, directory.path().join(".web.pid.gaoler")).unwrap(),
+            &|| fs::hard_link(&outside, &path).unwrap(),
+            &|| fs::write(&path, "1\n").unwrap(),
+            &|| fs::write(&path, "-1\n").unwrap(),
+            &|| fs::write(&path, "7".repeat(100_000)).unwrap(),
+        ];
+        for plant in plant {
+            plant();
+            translate(&path, &state()).unwrap();
+            assert!(fs::symlink_metadata(&path).unwrap().is_file());
+            assert_eq!(number(&path), Some(own));
+            assert_eq!(fs::read_to_string(&outside).unwrap(), "1\n");
+            fs::remove_file(&path).unwrap();
+        }
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert_eq!(number(&path), None);
+        translate(&path, &state()).unwrap();
+        assert_eq!(number(&path), Some(own));
     }
 }

@@ -17,7 +17,7 @@ use super::mounts::open_source;
 use super::scratch;
 use super::user_namespace;
 use crate::plan::step::{Namespaces, Resource};
-use crate::plan::{Plan, Step};
+use crate::plan::{Descriptors, Plan, Step};
 use crate::sys::exec::StringArray;
 use crate::sys::fork::{self, Stack};
 use crate::sys::mount::MountAttributes;
@@ -63,6 +63,7 @@ pub(super) enum Operation {
     },
     EnterRoot,
     NewSession,
+    PassSockets,
     OpenProgram {
         path: CString,
     },
@@ -149,10 +150,21 @@ pub(super) struct Prepared {
     pub cgroups: Vec<OwnedFd>,
     /// The same of each that only counts.
     pub counting: Vec<OwnedFd>,
-    /// What Landlock needs, open.
+    /// What else is open for them.
+    pub opened: Opened,
+}
+
+/// Descriptors that the service's process is to have under fixed numbers.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// What Landlock needs.
     pub landlock: Option<Restriction>,
     /// The program that [`Step::TakeProgram`] takes.
     pub program: Option<OwnedFd>,
+    /// The sockets that are passed on.
+    pub sockets: Vec<OwnedFd>,
+    /// The numbers.
+    pub numbers: Descriptors,
 }
 
 /// Prepares everything; changes nothing but cgroups, which [`cgroup::remove`] undoes.
@@ -164,8 +176,12 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
         service: None,
         cgroups: Vec::new(),
         counting: Vec::new(),
-        landlock: None,
-        program: None,
+        opened: Opened {
+            landlock: None,
+            program: None,
+            sockets: Vec::new(),
+            numbers: plan.descriptors(),
+        },
     };
     let mut made: Vec<(PathBuf, OwnedFd)> = Vec::new();
     for (planned, index) in plan.steps.iter().zip(0_u32..) {
@@ -177,6 +193,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
             | Step::OpenNotifySocket { .. }
+            | Step::OpenSocket { .. }
             | Step::EndStart { .. }
             | Step::Complain { .. } => None,
             Step::JoinCgroup {
@@ -221,7 +238,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 None
             }
             Step::Landlock(rules) => {
-                prepared.landlock = Some(Restriction {
+                prepared.opened.landlock = Some(Restriction {
                     ruleset: high(landlock::ruleset(rules, &made)?)?,
                     forbidden: high(forbidden().doing(doing)?)?,
                 });
@@ -312,6 +329,7 @@ fn direct(step: &Step) -> Result<Operation> {
         Step::Chroot { tree } => Operation::Chroot { tree: text(tree)? },
         Step::EnterRoot => Operation::EnterRoot,
         Step::NewSession => Operation::NewSession,
+        Step::PassSockets { .. } => Operation::PassSockets,
         Step::OpenProgram { path } => Operation::OpenProgram { path: text(path)? },
         Step::TakeProgram => Operation::TakeProgram,
         Step::ChangeDirectory { path } => Operation::ChangeDirectory { path: text(path)? },
@@ -409,7 +427,8 @@ fn strings(texts: &[String]) -> Result<StringArray> {
             "one of them has a NUL byte in it",
         ));
     }
-    StringArray::new(texts).map_err(|error| Error::setup("use the arguments", error))
+    StringArray::numbered(texts, Plan::is_numbered)
+        .map_err(|error| Error::setup("use the arguments", error))
 }
 
 /// Moves a descriptor out of the way of the fixed numbers; the old one is closed.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use crate::host::begun::Begun;
 use crate::host::sockets::Listener;
 use crate::host::{process, sockets};
 use crate::plan::Sign;
@@ -43,10 +44,10 @@ pub fn listeners(first: i32) -> Vec<Listener> {
 
 /// Whether a service shows all of these signs. `first` is its jail's first process, `begun` when
 /// it was started, and `heard` tells whether it has said one that is said.
-pub fn is_ready(signs: &[Sign], first: i32, begun: Instant, heard: &dyn Fn(&Sign) -> bool) -> bool {
+pub fn is_ready(signs: &[Sign], first: i32, begun: &Begun, heard: &dyn Fn(&Sign) -> bool) -> bool {
     let shown = signs.iter().all(|sign| match sign {
         Sign::Log(_) | Sign::Notify => heard(sign),
-        Sign::File(path) => path.exists(),
+        Sign::File(path) => begun.has_shown(path),
         Sign::Quiet(limit) => begun.elapsed() >= Duration::from_millis((*limit).into()),
         Sign::Tcp(_) | Sign::Udp(_) => true,
     });

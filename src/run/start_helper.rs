@@ -17,6 +17,7 @@ use super::readiness::is_ready;
 use super::start_calls::StartCalls;
 use super::state::{ProcessName, State};
 use super::warm_up::WarmUp;
+use crate::host::begun::Begun;
 use crate::plan::Plan;
 use crate::sys::fork::{Namespaces, Side};
 use crate::{Doing, Error, Result, sys};
@@ -31,6 +32,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// As `pipe2(2)`, `pidfd_open(2)` and `clone3(2)`.
 pub(super) fn start(plan: &Plan, directory: &Path) -> Result<OwnedFd> {
     let doing = || "start what attends to the service's start";
+    let begun = Begun::now(&plan.signs_of_its_own());
     let (words, told) = pipe()?;
     let own = ProcessName::of(std::process::id().cast_signed())?;
     let service = Pid::from_raw(own.pid).ok_or_else(|| Error::new(doing(), "no pid"))?;
@@ -49,6 +51,7 @@ pub(super) fn start(plan: &Plan, directory: &Path) -> Result<OwnedFd> {
                 own,
                 service,
                 words,
+                begun,
             };
             helper.leave_and_attend()
         }
@@ -62,6 +65,7 @@ struct Helper<'a> {
     own: ProcessName,
     service: OwnedFd,
     words: OwnedFd,
+    begun: Begun,
 }
 
 impl Helper<'_> {
@@ -107,15 +111,14 @@ impl Helper<'_> {
             Some(Word::Listener(number)) => Some(StartCalls::take(service, number)?),
             Some(Word::Failed(..)) => return Ok(()),
         };
-        let begun = Instant::now();
-        let mut look_at = begun;
+        let mut look_at = Instant::now();
         let mut warm_up = WarmUp::of(self.plan);
         let signs = self.plan.start_ends_with().unwrap_or_default();
         while asks(start.as_mut())? && !wait(service, start.as_ref(), look_at)? {
             if Instant::now() < look_at {
                 continue;
             }
-            let shown = is_ready(signs, self.own.pid, begun, &|_| false);
+            let shown = is_ready(signs, self.own.pid, &self.begun, &|_| false);
             if warm_up.is_over(shown, self.own.pid) {
                 break;
             }

@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Ended;
 use super::cgroup::Reached;
-use crate::host::process;
+use super::sockets::Held;
+use crate::host::process::{self, Status};
+use crate::plan::Managed;
 use crate::{Doing, Error, Result};
 
 /// The file's name.
@@ -67,10 +69,19 @@ impl ProcessName {
 
     /// Whether it still runs.
     pub fn is_alive(self) -> bool {
+        self.status().is_some()
+    }
+
+    /// What the kernel says of it, if it still runs.
+    pub fn status(self) -> Option<Status> {
         let is_same = |number| process::handle_number(self.pid).is_ok_and(|now| now == number);
-        process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
-            && self.handle_number.is_none_or(is_same)
-            && process::status(self.pid).is_ok_and(|status| !['Z', 'X'].contains(&status.state))
+        let is_it = process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
+            && self.handle_number.is_none_or(is_same);
+        if !is_it {
+            return None;
+        }
+        let status = process::status(self.pid).ok()?;
+        (!['Z', 'X'].contains(&status.state)).then_some(status)
     }
 }
 
@@ -89,6 +100,12 @@ pub struct State {
     pub supervisor: Option<ProcessName>,
     /// Its cgroup directories.
     pub cgroups: Vec<PathBuf>,
+    /// The sockets that its supervisor keeps, or that the service was given where there is none.
+    #[serde(default)]
+    pub sockets: Vec<Held>,
+    /// What a manager gives the service, where nobody stays between them.
+    #[serde(default)]
+    pub managed: Managed,
     /// Those that only count what it uses; one that could not be made is not there.
     #[serde(default)]
     pub counting: Vec<PathBuf>,

@@ -3,6 +3,7 @@
 mod beside;
 mod ends;
 mod jail;
+mod managed;
 mod privilege;
 
 use std::ffi::OsString;
@@ -15,19 +16,22 @@ use rustix::io::Errno;
 use super::events::Compared;
 use super::launch::{Ended, Launched};
 use super::log::{LogSocket, Relay, Sink, Words};
+use super::manager::Speaker;
 use super::notified::Notified;
 use super::output::Output;
 use super::restarts::{self, Cause, Restarts};
+use super::sockets::{self, Held, Offers};
 use super::state::{self, Last, ProcessName, State};
 use super::{cgroup, leftover, started};
-use crate::plan::{LogSigns, NOTIFY_SOCKET, Plan};
+use crate::host::begun::Begun;
+use crate::plan::{LogSigns, Managed, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 use beside::Beside;
 use jail::Jail;
 
 /// The name of the jail's log socket in its directory: what `/dev/log` leads to.
-const LOG_SOCKET: &str = "log";
+pub const LOG_SOCKET: &str = "log";
 
 /// The log socket's directory in the jail's own, as the plan has it.
 const LOG_DIRECTORY: &str = "log";
@@ -56,6 +60,18 @@ pub struct Supervision<'a> {
     pub attest: &'a [OsString],
 }
 
+/// What a supervisor is handed.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// What the service says goes here too, line by line: a pipe that does not block, until nobody
+    /// reads it.
+    pub listener: Option<OwnedFd>,
+    /// Sockets that are open already.
+    pub sockets: Offers,
+    /// The manager that waits for word of the service, if there is one.
+    pub manager: Managed,
+}
+
 /// How far a start is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -66,18 +82,18 @@ pub enum Stage {
     Started,
 }
 
-/// Starts the jail and stays until it has ended. `tell` is called as it starts. What the service
-/// says goes to `listener` too, line by line: a pipe that does not block, until nobody reads it.
+/// Starts the jail and stays until it has ended. `tell` is called as it starts.
 ///
 /// # Errors
-/// As [`launch`]; another supervisor has this jail, or it runs. Then nothing is left behind.
+/// As [`super::launch`]; a socket cannot be opened; another supervisor has this jail, or it runs.
+/// Then nothing is left behind.
 pub fn supervise(
     supervision: &Supervision<'_>,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let lock = leftover::lock_and_clear(supervision.directory)?;
-    let ended = live(supervision, listener, tell);
+    let ended = live(supervision, handed, tell);
     clear(supervision, lock, ended)
 }
 
@@ -117,21 +133,23 @@ fn clear(supervision: &Supervision<'_>, lock: OwnedFd, ended: Result<Ended>) -> 
 }
 
 fn block_signals() -> Result<OwnedFd> {
-    let mut signals = sys::signals::FORWARDED.to_vec();
+    let mut signals = sys::signals::forwarded();
     signals.push(SIGCHLD);
     sys::signals::descriptor(&signals).doing(|| "block the signals")
 }
 
 fn live(
     supervision: &Supervision<'_>,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
     let cause = Cause::of_start(supervision.directory).filter(|_| supervision.history.is_some());
     restarts::forget_asked(supervision.directory)?;
+    let manager = Speaker::to(&handed.manager)?;
+    let words = Words::to(handed.listener, LogSigns::among(&plan.ready)?);
+    let sockets = sockets::open(plan, handed.sockets)?;
     Last::remove(supervision.directory)?;
-    let words = Words::to(listener, LogSigns::among(&plan.living.signs)?);
     let (relay, notified) = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
@@ -139,18 +157,22 @@ fn live(
     let mut beside = Beside {
         relay,
         notified,
+        manager,
+        held: sockets::held(plan, &sockets),
+        sockets,
         output,
         restarts: supervision.history.map(Restarts::load).unwrap_or_default(),
     };
     let signals = block_signals()?;
     let serving = plan.start_ends_with().is_none();
-    let launched = beside.launch(supervision, &mut |launched, restarts| {
+    let begun = Begun::now(&plan.signs_of_its_own());
+    let launched = beside.launch(supervision, &mut |launched, beside| {
         let progress = Progress {
             serving,
-            restarts: restarts.count,
+            restarts: beside.restarts.count,
             ..Progress::default()
         };
-        record(supervision, launched, progress)?;
+        record(supervision, launched, &beside.held, progress)?;
         launched
             .service_pid
             .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
@@ -158,7 +180,7 @@ fn live(
     if let Some(cause) = cause {
         beside.count(supervision, cause, false);
     }
-    let mut jail = Jail::new(supervision, beside, launched);
+    let mut jail = Jail::new(supervision, beside, launched, begun);
     let ended = jail
         .begin()
         .and_then(|()| tell(Stage::Started))
@@ -170,7 +192,12 @@ fn live(
 fn inherit<'a>(supervision: &'a Supervision<'a>, state: &State) -> Result<Jail<'a>> {
     let plan = supervision.plan;
     let (launched, inherited) = Launched::take_over(state)?;
-    let words = Words::to(None, LogSigns::among(&plan.living.signs)?);
+    let offers = Offers {
+        kept: sockets::keep(state)?,
+        ..Offers::default()
+    };
+    let sockets = sockets::open(plan, offers)?;
+    let words = Words::to(None, LogSigns::among(&plan.ready)?);
     let (relay, notified) = match inherited.log {
         Some(log) => {
             let notify = inherited.notify.filter(|_| plan.notifies());
@@ -191,10 +218,15 @@ fn inherit<'a>(supervision: &'a Supervision<'a>, state: &State) -> Result<Jail<'
     let beside = Beside {
         relay,
         notified,
+        // Whoever was told of the jail has lost its supervisor.
+        manager: None,
+        held: sockets::held(plan, &sockets),
+        sockets,
         output: Output::take_over(supervision.directory)?,
         restarts: supervision.history.map(Restarts::load).unwrap_or_default(),
     };
-    Ok(Jail::new(supervision, beside, launched))
+    // What is there by now the service has made.
+    Ok(Jail::new(supervision, beside, launched, Begun::now(&[])))
 }
 
 /// How far a start is, for the other commands.
@@ -212,6 +244,7 @@ struct Progress<'a> {
 fn record(
     supervision: &Supervision<'_>,
     launched: &Launched,
+    sockets: &[Held],
     progress: Progress<'_>,
 ) -> Result<()> {
     let plan = supervision.plan;
@@ -232,6 +265,8 @@ fn record(
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
         cgroups: plan.cgroups(),
         counting: plan.counting(),
+        sockets: sockets.to_vec(),
+        managed: Managed::default(),
         serving: progress.serving,
         complaining: launched.start.is_some() && plan.complaints().is_some(),
         notified: progress.notified,

@@ -120,6 +120,7 @@ mod tests {
                 step,
                 reason: String::new(),
             }],
+            ready: Vec::new(),
             lacking: Vec::new(),
             check_every_s: 0,
             living: crate::plan::Living::default(),

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 /// The rules of `check` whose findings can be accepted: the table of the audit, which is tested to
 /// be the same.
-pub const CHECKS: [&str; 83] = [
+pub const CHECKS: [&str; 85] = [
     "accepted.expired",
     "accepted.idle",
     "elf.cet",
@@ -41,6 +41,8 @@ pub const CHECKS: [&str; 83] = [
     "live.seccomp",
     "live.stale",
     "live.start",
+    "live.supervisor",
+    "live.tracer",
     "live.uid",
     "live.writable-descriptor",
     "place.device",

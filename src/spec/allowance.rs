@@ -42,6 +42,7 @@ impl Allowance {
             name: _,
             incomplete: _,
             service,
+            sockets: _,
             exercises: _,
             files,
             binds,

@@ -91,7 +91,8 @@ pub struct DirectoryFacts {
 pub struct Derived {
     /// The spec.
     pub spec: Spec,
-    /// What was left out and why, one sentence each, sorted: for a person to read.
+    /// What a person should know: what was left out and why, and what to look at, one sentence each,
+    /// sorted.
     pub notes: Vec<String>,
 }
 
@@ -125,6 +126,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         liveness: None,
         check: Schedule::default(),
         accepted: Vec::new(),
+        sockets: Vec::new(),
     };
     spec.service.ready = ready;
     spec.service.pid_file = pid_file::pid_file(trace, knowledge, &spec.binds);
@@ -149,14 +151,7 @@ fn doubts(trace: &Trace) -> Vec<String> {
     if let Some(gaps) = incomplete(trace) {
         notes.push(format!("the trace is incomplete: {gaps}"));
     }
-    if trace.blind {
-        notes.push("io_uring was used: what ran inside a ring was not seen".to_owned());
-    }
-    for (architecture, number) in &trace.foreign_calls {
-        notes.push(format!(
-            "called {number} of {architecture}, not given: only native calls are"
-        ));
-    }
+    notes.extend(trace.unseen());
     for path in trace
         .paths
         .iter()

@@ -46,6 +46,7 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         liveness: pick(&mine.liveness, &first.liveness, new.liveness),
         check: pick(&mine.check, &first.check, new.check),
         accepted: mine.accepted.clone(),
+        sockets: mine.sockets.clone(),
     };
     one_thing_each(&mut spec, mine);
     notes.sort();

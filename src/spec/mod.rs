@@ -14,6 +14,7 @@ mod parse;
 mod pattern;
 mod schedule;
 mod service;
+mod socket;
 mod types;
 mod write;
 
@@ -31,6 +32,7 @@ pub use service::{
     ConfigPaths, ConfigPorts, IsDirectory, Knowledge, Place, PortLines, Resolved, config_paths,
     config_port, listed_port, peer_ports, shipped, shipped_program,
 };
+pub use socket::{BACKLOG, Listen, MOST_SOCKETS, SOCKET_MODE, SocketRule};
 pub use types::*;
 pub use write::{to_toml, turns_writing};
 
@@ -56,4 +58,18 @@ pub fn ready(text: &str) -> crate::Result<Ready> {
 pub fn words(text: &str) -> crate::Result<Vec<String>> {
     service::words(text)
         .map_err(|bad| crate::Error::usage(format!("read the command {text:?}"), bad.why))
+}
+
+/// Splits the command line of an exercise into words as a shell would, without its expansions; the
+/// word `$PID` stays as it is.
+///
+/// # Errors
+/// An open quote, or something that only a shell could carry out.
+pub fn exercise_words(text: &str) -> crate::Result<Vec<String>> {
+    service::words_with_pid(text).map_err(|bad| {
+        crate::Error::usage(format!("read the command {text:?}"), bad.why).hint(
+            "$PID, as a word of its own, is the service's process; for anything else have a shell \
+             do it, in single quotes: --exercise \"sh -c '...'\"",
+        )
+    })
 }

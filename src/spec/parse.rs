@@ -4,6 +4,7 @@ pub(in crate::spec) mod document;
 mod living;
 pub(in crate::spec) mod problem;
 mod rules;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -24,6 +25,16 @@ pub(super) const FORMAT: i64 = 1;
 const UMASK: u32 = 0o022;
 /// Seconds between the service's own way to stop, TERM and KILL, if the file does not say.
 const STOP_TIMEOUT_S: u32 = 10;
+
+/// Variables that tell a service what it is handed at its start (`sd_listen_fds(3)`,
+/// `sd_watchdog_enabled(3)`): a fixed value would be wrong.
+const HANDED_OVER: [&str; 5] = [
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
 
 /// Reads a spec. `origin` names the file in errors.
 ///
@@ -55,6 +66,7 @@ impl Problems<'_> {
             name: self.name(&document.name),
             incomplete: document.incomplete.as_ref().map(|why| self.because(why)),
             service: self.service(&document.service),
+            sockets: self.sockets(&document.socket),
             exercises: self.exercises(&document.exercise),
             files: tree.files,
             binds: tree.binds,
@@ -165,6 +177,11 @@ impl Problems<'_> {
         for (name, value) in table {
             if name.get_ref().is_empty() || name.get_ref().contains('=') {
                 self.add(name.span(), "the name of a variable is empty or has a `=`");
+            }
+            if HANDED_OVER.contains(&name.get_ref().as_str()) {
+                let hint = "gaoler sets it; sockets are declared under [[socket]]";
+                let title = format!("`{}` is for what starts a service", name.get_ref());
+                self.add_with_hint(name.span(), title, hint);
             }
             environment.insert(self.text(name), self.text(value));
         }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use config_paths::{IsDirectory, config_paths};
 pub use config_ports::{config_port, peer_ports};
-pub(super) use environment::words;
+pub(super) use environment::{words, words_with_pid};
 pub use port_lines::listed_port;
 pub use resolve::Resolved;
 

@@ -11,6 +11,7 @@ pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
 use super::living::{Liveness, Restart};
 pub use super::schedule::Schedule;
+use super::socket::SocketRule;
 
 /// The policy of one jail. Written by `learn`, owned by a person, read by everything else.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,8 @@ pub struct Spec {
     pub incomplete: Option<String>,
     /// The program and how to live with it.
     pub service: Service,
+    /// Sockets that it is given when it is started, in this order.
+    pub sockets: Vec<SocketRule>,
     /// What to run to show that it works.
     pub exercises: Vec<Exercise>,
     /// Copied from the host into the root tree, read-only there.

@@ -8,9 +8,9 @@ use std::path::Path;
 use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
-    Accepted, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise, FileKind,
-    FileRule, Limits, Liveness, PortRule, Protections, Protocol, Reload, Restart, Schedule,
-    ScratchRule, Service, Spec, duration_text,
+    Accepted, BACKLOG, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise,
+    FileKind, FileRule, Limits, Liveness, PortRule, Protections, Protocol, Reload, Restart,
+    SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
 };
 use crate::sys::{calls, caps, families};
 
@@ -35,6 +35,7 @@ pub fn to_toml(spec: &Spec) -> String {
         file.key("incomplete", quoted(why));
     }
     file.service(&spec.service);
+    file.sockets(&spec.sockets);
     file.exercises(&spec.exercises);
     file.tree(spec);
     file.allow(spec);
@@ -139,6 +140,32 @@ impl File {
         self.section("[service.environment]", &["The whole environment."]);
         for (name, value) in &service.environment {
             self.key(&key(name), quoted(value));
+        }
+    }
+
+    fn sockets(&mut self, sockets: &[SocketRule]) {
+        for (index, socket) in sockets.iter().enumerate() {
+            let comments = [
+                "Sockets that the service is given when it is started (LISTEN_FDS), and that are kept when it",
+                "is started again.",
+            ];
+            self.section("[[socket]]", if index == 0 { &comments } else { &[] });
+            self.key("name", quoted(&socket.name));
+            self.key("listen", quoted(&socket.listen.to_string()));
+            if socket.backlog != BACKLOG {
+                self.key("backlog", socket.backlog);
+            }
+            self.flag_if_set("only_ipv6", socket.only_ipv6);
+            self.flag_if_set("reuse_port", socket.reuse_port);
+            if socket.mode != SOCKET_MODE {
+                self.key("mode", quoted(&format!("{:04o}", socket.mode)));
+            }
+            for (key, name) in [("user", &socket.user), ("group", &socket.group)] {
+                if let Some(name) = name {
+                    self.key(key, quoted(name));
+                }
+            }
+            self.key("because", quoted(&socket.because));
         }
     }
 

@@ -38,6 +38,14 @@ pub fn executes_what_is_written(name: &str, arguments: &[u64; 6]) -> bool {
     }
 }
 
+/// Whether a call of this name asks for huge pages, which few hosts have set aside and most programs
+/// that ask can do without (`MAP_HUGETLB` of `mmap(2)`).
+pub fn asks_for_huge_pages(name: &str, arguments: &[u64; 6]) -> bool {
+    const HUGE: u64 = libc::MAP_HUGETLB as u64;
+    let [_, _, _, flags, ..] = *arguments;
+    name == "mmap" && flags & HUGE != 0
+}
+
 /// The number of the call with this name.
 pub fn number(name: &str) -> Option<u32> {
     let call: Sysno = name.parse().ok()?;

@@ -20,6 +20,7 @@ pub mod landlock;
 pub mod memory;
 pub mod mount;
 pub mod notify;
+pub mod passed;
 pub mod peek_socket;
 pub mod perf;
 pub mod process_memory;

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::io::{Errno, Result};
 
-/// Signal numbers that the supervisor passes on, and SIGCHLD.
-pub const FORWARDED: [i32; 9] = [
+/// Signals that the supervisor passes on, by number, beside those of real time.
+const FORWARDED: [i32; 14] = [
     libc::SIGHUP,
     libc::SIGINT,
     libc::SIGQUIT,
@@ -16,7 +16,23 @@ pub const FORWARDED: [i32; 9] = [
     libc::SIGWINCH,
     libc::SIGCONT,
     libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGURG,
+    libc::SIGIO,
+    libc::SIGPWR,
 ];
+
+/// Signals that the supervisor passes on. Not those that nobody can catch (SIGKILL, SIGSTOP), that
+/// are about the supervisor itself (SIGCHLD; SIGPIPE, SIGXCPU and SIGXFSZ; SIGTSTP, SIGTTIN and
+/// SIGTTOU of its terminal), or that tell of a mistake in its own program (SIGABRT, SIGBUS, SIGFPE,
+/// SIGILL, SIGSEGV, SIGSTKFLT, SIGSYS, SIGTRAP): `signal(7)`.
+pub fn forwarded() -> Vec<i32> {
+    FORWARDED
+        .into_iter()
+        .chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .collect()
+}
 
 /// Blocks `signals` and answers with a descriptor that they can be read from
 /// (`signalfd(2)`), non-blocking and close-on-exec.
@@ -34,6 +50,18 @@ pub fn descriptor(signals: &[i32]) -> Result<OwnedFd> {
     super::check(fd.into())?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Takes the block from `signals` that [`descriptor`] has put on them.
+///
+/// # Errors
+/// As `sigprocmask(2)`.
+pub fn unblock(signals: &[i32]) -> Result<()> {
+    let set = set_of(signals);
+    // SAFETY: `set` is an initialised sigset_t; the old mask is not asked for.
+    let result =
+        unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()) };
+    super::check(result.into()).map(drop)
 }
 
 /// The next signal that is waiting in a descriptor made by [`descriptor`], if any.

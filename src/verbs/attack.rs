@@ -1,6 +1,8 @@
 //! `attack`: starts the real jail with a prober in place of the service, once for each thing that
 //! it tries, and says what got through.
 
+mod host_log;
+mod outside;
 mod prober;
 mod scene;
 mod setting;
@@ -19,6 +21,7 @@ use crate::spec::Spec;
 use crate::sys::calls;
 use crate::sys::seccomp::Instruction;
 use crate::{Error, Result};
+use outside::{Outside, Seen};
 use prober::Arguments;
 use scene::Scene;
 use setting::Setting;
@@ -111,7 +114,10 @@ pub fn attack(places: &Places, options: &AttackOptions, report: &Report<'_>) -> 
         true => worker::every_capability()?,
         false => rustix::thread::capabilities(None).map_or(0, |sets| sets.permitted.bits()),
     };
-    let plan = attack::without(&plan, &options.without, own)?;
+    let mut plan = attack::without(&plan, &options.without, own)?;
+    if options.without.contains(&Layer::Host) {
+        plan = attack::with_log_of_host(&plan, scene.log().directory());
+    }
     let mut attack = Attack {
         attempter: Attempter::start(&plan, &scene, setting.owner, None)?,
         target: Target::Jail {
@@ -234,10 +240,36 @@ impl Attack<'_> {
             },
         };
         let attempt = self.attempter.attempt(place, arguments.list())?;
-        self.scene.tidy()?;
-        Ok(match self.target {
+        let answer = match self.target {
             Target::Launched { .. } if inside => Answer::under(&attempt),
             _ => Answer::of(&attempt),
+        };
+        let answer = match answer {
+            Answer::Left(what) => self.outside(probe, inside, &what)?,
+            answer => answer,
+        };
+        self.scene.tidy()?;
+        Ok(answer)
+    }
+
+    /// What the host makes of what a probe has left for it.
+    fn outside(&mut self, probe: &str, inside: bool, what: &str) -> Result<Answer> {
+        let launched = matches!(self.target, Target::Launched { .. });
+        let outside = Outside {
+            probe,
+            places: &self.scene.places(inside && !launched),
+            careless: !inside || launched || self.without.contains(&Layer::Host),
+            scene: self.scene,
+        };
+        let seen = outside.look(&mut self.attempter)?;
+        self.scene.restore()?;
+        let said = |seen: String| match what {
+            "" => seen,
+            what => format!("{what}; {seen}"),
+        };
+        Ok(match seen {
+            Seen::TakenIn(how) => Answer::Through(said(how)),
+            Seen::Held(how) => Answer::Left(said(how)),
         })
     }
 

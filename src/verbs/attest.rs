@@ -170,9 +170,14 @@ fn pid_of(subject: &str) -> Option<i32> {
 }
 
 /// As `2026-11-22T11:40:20Z` (RFC 3339).
-fn now() -> String {
+pub(super) fn now() -> String {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    events::timestamp(since.map_or(0, |since| since.as_secs()))
+    time(since.map_or(0, |since| since.as_secs()))
+}
+
+/// Seconds since 1970, written as [`now`] does.
+pub(super) fn time(seconds: u64) -> String {
+    events::timestamp(seconds)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Event, Places, Report as Events, guard, jail, may_jail, scan, takeover, unseen};
+use super::{
+    Event, Places, Report as Events, guard, jail, may_jail, scan, score, takeover, unseen,
+};
 use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
@@ -20,6 +22,8 @@ pub struct Report {
     pub name: String,
     /// 0 is best, 10 is worst.
     pub score: f64,
+    /// The exercises that were run and passed, those of its start included.
+    pub passed: Vec<String>,
     /// Worst first.
     pub findings: Vec<Finding>,
 }
@@ -43,6 +47,7 @@ pub struct Look {
 /// generation of it does; with `exercise`, its spec has none.
 pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Result<Report> {
     may_jail(&format!("check {name}"))?;
+    let stamp = score::stamp(places, name);
     let spec = jail::load_spec(places, name)?;
     let built = build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     if built.is_none() {
@@ -56,7 +61,11 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
         .as_ref()
         .is_some_and(|state| state.supervisor.is_none());
     let mode = if exec { Mode::Exec } else { Mode::Supervised };
-    let jail = jail::plan(places, name, mode, &|_| ())?;
+    let mut jail = jail::plan(places, name, mode, &|_| ())?;
+    // Where nobody stays between it and a manager, it has the manager's socket.
+    if let Some(state) = running.as_ref().filter(|_| exec) {
+        jail.plan = jail.plan.managed(&state.managed)?;
+    }
     let drift: Vec<(String, String)> = build::drift(&jail.tree, &jail.manifest)?
         .into_iter()
         .map(|drift| (drift.path.display().to_string(), drift.what.to_string()))
@@ -78,6 +87,9 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
             failed = Some(exercise(places, &spec, &state, report)?);
         }
     }
+    let passed = failed
+        .as_deref()
+        .map_or_else(Vec::new, |failed| passed(&spec, failed));
     let facts = facts(places, &jail)?;
     let findings = audit::audit(&Subject {
         spec: &spec,
@@ -89,9 +101,14 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
         failed: failed.as_deref(),
         today: Date::today(),
     });
+    let score = audit::score(&findings);
+    if let Some(stamp) = stamp {
+        score::keep(&jail, score, stamp);
+    }
     Ok(Report {
         name: name.to_owned(),
-        score: audit::score(&findings),
+        score,
+        passed,
         findings,
     })
 }
@@ -138,9 +155,16 @@ fn present(name: &str, running: Option<State>, generation: u64, look: Look) -> R
     }
 }
 
+/// The exercises that are not among those that failed.
+fn passed(spec: &Spec, failed: &[FailedExercise]) -> Vec<String> {
+    let names = spec.exercises.iter().map(|exercise| &exercise.name);
+    let failed = |name: &&String| failed.iter().any(|one| one.name == **name);
+    names.filter(|name| !failed(name)).cloned().collect()
+}
+
 /// Runs the exercises of the spec, one after another. Those of the start have passed when it is
 /// over, and are not repeated: what they need may be refused by now.
-fn exercise(
+pub(super) fn exercise(
     places: &Places,
     spec: &Spec,
     state: &State,

@@ -3,6 +3,7 @@
 //! over to the user: what a package's postinst or a unit's LogsDirectory (`systemd.exec(5)`)
 //! does. What was there before is left as it is.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +20,9 @@ const MODE: Mode = Mode::from_raw_mode(0o640);
 
 /// Everybody may make files there, so nothing in it is handed over (`inode(7)`).
 const STICKY: u16 = 0o1000;
+
+/// More names of one directory than these are told in one sentence.
+const FEW: usize = 3;
 
 /// Files that a service makes anew at every start, under the same name.
 const MADE_ANEW: [&str; 2] = ["pid", "lock"];
@@ -37,21 +41,58 @@ pub(super) fn now() -> i64 {
 /// If a file cannot be looked at, made or given away.
 pub(super) fn hand_over(trace: &Trace, identity: &Identity, began: i64) -> Result<Vec<String>> {
     let mut notes = Vec::new();
+    let mut given: BTreeMap<Option<&Path>, Vec<&Path>> = BTreeMap::new();
     for seen in &trace.paths {
-        let note = match seen.kind {
+        let found = match seen.kind {
             PathKind::File | PathKind::Directory | PathKind::Fifo | PathKind::Socket => {
                 existing(seen, identity, began)?
             }
-            PathKind::Missing => missing(seen, identity)?,
+            PathKind::Missing => missing(seen, identity)?.map(Found::Note),
             _ => None,
         };
-        notes.extend(note);
+        match found {
+            Some(Found::Given) => given
+                .entry(seen.host.parent())
+                .or_default()
+                .push(&seen.host),
+            Some(Found::Note(note)) => notes.push(note),
+            None => {}
+        }
     }
+    let user = &identity.user.name;
+    let given = given.into_iter();
+    notes.extend(given.flat_map(|(directory, paths)| given_in_words(directory, &paths, user)));
     Ok(notes)
 }
 
+/// What became of a path.
+enum Found {
+    /// It was made by root, and is the user's now.
+    Given,
+    /// What a person should know.
+    Note(String),
+}
+
+/// What was given away in one directory: a few by name, many in one sentence.
+fn given_in_words(directory: Option<&Path>, paths: &[&Path], user: &str) -> Vec<String> {
+    let (Some(directory), Some(first)) = (directory, paths.first().filter(|_| paths.len() > FEW))
+    else {
+        let one = |path: &&Path| {
+            let path = path.display();
+            format!("{path} was made by root during learning: it belongs to {user} now")
+        };
+        return paths.iter().map(one).collect();
+    };
+    let (count, directory) = (paths.len(), directory.display());
+    let first = first.file_name().unwrap_or_default().display();
+    vec![format!(
+        "{count} names in {directory} ({first}...) were made by root during learning: they belong to \
+         {user} now"
+    )]
+}
+
 /// A file, directory, FIFO or socket that the service has used.
-fn existing(seen: &PathSeen, identity: &Identity, began: i64) -> Result<Option<String>> {
+fn existing(seen: &PathSeen, identity: &Identity, began: i64) -> Result<Option<Found>> {
     let path = seen.host.as_path();
     let made = seen.uses.contains(&Use::Create);
     let written = made || seen.uses.contains(&Use::Write);
@@ -69,23 +110,20 @@ fn existing(seen: &PathSeen, identity: &Identity, began: i64) -> Result<Option<S
     let user = &identity.user.name;
     if made && born_since && single && stat.stx_uid == 0 && !is_in_sticky(path) {
         give(&file, path, identity)?;
-        return Ok(Some(format!(
-            "{} was made by root during learning: it belongs to {user} now",
-            path.display()
-        )));
+        return Ok(Some(Found::Given));
     }
     let may = |bits| bits_for(identity, &stat) & bits == bits;
     if is_file && seen.uses.contains(&Use::Write) && !may(2) && !is_in_sticky(path) {
-        return Ok(Some(format!(
+        return Ok(Some(Found::Note(format!(
             "{} is not {user}'s to write: chown it if the service shall write there",
             path.display()
-        )));
+        ))));
     }
     if is_file && seen.uses.contains(&Use::Read) && !may(4) {
-        return Ok(Some(format!(
+        return Ok(Some(Found::Note(format!(
             "{} was read by root and is not {user}'s to read: let a group of {user}'s read it",
             path.display()
-        )));
+        ))));
     }
     Ok(None)
 }
@@ -170,4 +208,24 @@ fn bits_for(identity: &Identity, stat: &Statx) -> u16 {
         0
     };
     (stat.stx_mode >> shift) & 0o7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_of_a_directory_are_one_sentence() {
+        let paths = ["/run/x/a.1", "/run/x/a.2", "/run/x/a.3", "/run/x/a.4"].map(Path::new);
+        let directory = Some(Path::new("/run/x"));
+        let few = given_in_words(directory, &paths[..3], "web");
+        assert_eq!(few.len(), 3);
+        assert!(few[0].starts_with("/run/x/a.1 was made"), "{few:?}");
+        let many = given_in_words(directory, &paths, "web");
+        assert!(
+            many[0].starts_with("4 names in /run/x (a.1...)"),
+            "{many:?}"
+        );
+        assert_eq!(many.len(), 1);
+    }
 }

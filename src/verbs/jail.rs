@@ -5,8 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::guard as guarded;
+use super::handed;
 use super::stamp::{Compiled, Stamp};
-use super::{Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, valid_name};
+use super::{
+    Event, Incomplete, Places, Report, may_jail, must_be_ours, must_be_root, sbom, switch,
+    valid_name,
+};
 use crate::build::{self, Account, Built, Manifest, Request};
 use crate::host::Host;
 use crate::plan::{self, Inputs, Mode, Plan, assemble};
@@ -50,9 +54,18 @@ pub struct Jail {
 /// # Errors
 /// It is gone, or none.
 pub(super) fn spec_of_tree(tree: &Path) -> Result<Spec> {
+    let (text, origin) = spec_text_of_tree(tree)?;
+    spec::parse(&text, &origin)
+}
+
+/// The text of that spec, and the file that it was read from.
+///
+/// # Errors
+/// It is gone.
+pub(super) fn spec_text_of_tree(tree: &Path) -> Result<(String, String)> {
     let path = directory_of(tree)?.join(SPEC_COPY);
     let text = fs::read_to_string(&path).doing(|| format!("read {}", path.display()))?;
-    spec::parse(&text, &path.display().to_string())
+    Ok((text, path.display().to_string()))
 }
 
 /// Reads the spec of a jail.
@@ -64,7 +77,7 @@ pub(super) fn load_spec(places: &Places, name: &str) -> Result<Spec> {
 }
 
 /// The spec of a jail and its text.
-fn read_spec(places: &Places, name: &str) -> Result<(Spec, String)> {
+pub(super) fn read_spec(places: &Places, name: &str) -> Result<(Spec, String)> {
     valid_name(name)?;
     let path = places.spec(name);
     let doing = || format!("read the spec {}", path.display());
@@ -98,9 +111,36 @@ pub fn build(
     report: &Report<'_>,
 ) -> Result<(Jail, Built)> {
     may_jail(&format!("build the jail {name}"))?;
+    valid_name(name)?;
+    switch::must_be_alone(places, name)?;
+    switch::recover(places, name, report)?;
     let source = Source::of(places, name)?;
     incomplete.judge_spec(&source.spec)?;
-    build_spec(places, source, Mode::Supervised, report)
+    build_spec(places, source, Mode::Supervised, true, report)
+}
+
+/// Builds the jail of this text of a spec beside the current generation, which stays.
+///
+/// # Errors
+/// As [`build()`].
+pub(super) fn build_beside(
+    places: &Places,
+    name: &str,
+    text: String,
+    report: &Report<'_>,
+) -> Result<Built> {
+    let stamp = Stamp::now(places, name)?;
+    let spec = spec::parse(&text, &places.spec(name).display().to_string())?;
+    let source = Source { spec, text, stamp };
+    build_spec(places, source, Mode::Supervised, false, report).map(|(_, built)| built)
+}
+
+/// What the manifest would say if the jail of a spec were built now.
+///
+/// # Errors
+/// As [`build()`].
+pub(super) fn foresee(places: &Places, spec: &Spec) -> Result<Manifest> {
+    build::foresee(spec, &Account::of(spec)?, &guarded::modes(places)?)
 }
 
 /// What a jail is built from.
@@ -121,11 +161,12 @@ impl Source {
     }
 }
 
-/// Builds it; the jail comes with the plan of `mode`.
+/// Builds it, as the current generation or beside that; the jail comes with the plan of `mode`.
 fn build_spec(
     places: &Places,
     source: Source,
     mode: Mode,
+    current: bool,
     report: &Report<'_>,
 ) -> Result<(Jail, Built)> {
     let spec = &source.spec;
@@ -138,6 +179,10 @@ fn build_spec(
     let beside = |generation, manifest: &Manifest| {
         let tree = state.root(generation);
         let mut files = vec![(SPEC_COPY, source.text.clone())];
+        // Of what is tried out nobody asks it.
+        if places.trial().is_none() {
+            files.push(sbom::beside(manifest)?);
+        }
         for way in [Mode::Supervised, Mode::Exec] {
             // It cannot be started like that; who tries is told why.
             if plan::unheard(spec, way).is_some() {
@@ -160,6 +205,7 @@ fn build_spec(
         in_use: &in_use,
         modes: &modes,
         beside: &beside,
+        current,
     };
     let progress = |progress| {
         if let build::Progress::Waiting(pid) = progress {
@@ -228,6 +274,7 @@ fn keep(path: &Path, text: &str) -> Result<()> {
 pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<Plan> {
     let spec = &jail.spec;
     let groups: Vec<u32> = jail.account.groups.iter().map(|group| group.gid).collect();
+    let socket_owners = handed::owners(spec)?;
     assemble(Inputs {
         spec,
         manifest: &jail.manifest,
@@ -239,9 +286,36 @@ pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<P
         uid: jail.account.user.uid,
         gid: jail.account.group.gid,
         groups: &groups,
+        socket_owners: &socket_owners,
         interpreter: &build::interpreter_of(spec)?,
         mode: Mode::Supervised,
     })
+}
+
+/// A generation as it was built, with the plan by which it starts beside the real one.
+///
+/// # Errors
+/// It is gone; as [`plan()`].
+pub(super) fn beside(
+    places: &Places,
+    name: &str,
+    generation: u64,
+    runtime: &Path,
+    cgroup: &str,
+) -> Result<Jail> {
+    let state = build::State::create(&places.state, name)?;
+    let tree = state.root(generation);
+    let spec = spec_of_tree(&tree)?;
+    let mut jail = Jail {
+        account: Account::of(&spec)?,
+        spec,
+        generation,
+        manifest: state.manifest(generation)?,
+        tree,
+        plan: Plan::default(),
+    };
+    jail.plan = plan_beside(&jail, runtime, cgroup)?;
+    Ok(jail)
 }
 
 /// Makes a plan without leaving anything.
@@ -257,6 +331,7 @@ fn make_plan(
     let host = Host::probe()?;
     let groups: Vec<u32> = account.groups.iter().map(|group| group.gid).collect();
     let interpreter = build::interpreter_of(spec)?;
+    let socket_owners = handed::owners(spec)?;
     assemble(Inputs {
         spec,
         manifest,
@@ -268,6 +343,7 @@ fn make_plan(
         uid: account.user.uid,
         gid: account.group.gid,
         groups: &groups,
+        socket_owners: &socket_owners,
         interpreter: &interpreter,
         mode,
     })
@@ -280,6 +356,8 @@ fn make_plan(
 /// As [`build()`], and a user whose numbers are no longer those that the tree was built with.
 pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Result<Jail> {
     may_jail(&format!("start the jail {name}"))?;
+    valid_name(name)?;
+    switch::recover(places, name, report)?;
     let source = Source::of(places, name)?;
     let current = match build::state_of(&places.state, name)? {
         Some(state) => state
@@ -299,7 +377,7 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
         _ => {
             Incomplete::Refuse.judge_spec(&source.spec)?;
             report(Event::Doing(format!("building the jail {name}")));
-            build_spec(places, source, mode, report).map(|(jail, _)| jail)
+            build_spec(places, source, mode, true, report).map(|(jail, _)| jail)
         }
     }
 }
@@ -312,6 +390,10 @@ pub fn plan(places: &Places, name: &str, mode: Mode, report: &Report<'_>) -> Res
 pub(super) fn compiled(places: &Places, name: &str, mode: Mode) -> Result<Option<Plan>> {
     valid_name(name)?;
     may_jail(&format!("start the jail {name}"))?;
+    // What somebody left half done is put right where the plan is made.
+    if switch::is_under_way(places, name) {
+        return Ok(None);
+    }
     let Some(state) = build::state_of(&places.state, name)? else {
         return Ok(None);
     };

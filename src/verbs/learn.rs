@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::incomplete::Incomplete;
-use super::merge::Before;
+use super::merge::{self, Before};
 use super::trace::reached;
 use super::user::{self, Wish};
 use super::{
@@ -121,12 +121,25 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
         return Err(is_there_already(&options.name, &path));
     }
     let before = Before::load(places, options)?;
-    let options = &match &before {
-        Some(before) => before.complete(options)?,
-        None if path.exists() => remembered(&jail::load_spec(places, &options.name), options),
-        None => options.clone(),
+    // A spec that cannot be read any more says nothing.
+    let old = path
+        .exists()
+        .then(|| jail::load_spec(places, &options.name));
+    let old = old.and_then(Result::ok).filter(|_| before.is_none());
+    let says_command = options.command.is_empty();
+    let options = &match (&before, &old) {
+        (Some(before), _) => before.complete(options)?,
+        (None, Some(old)) => remembered(old, options)?,
+        (None, None) => options.clone(),
     };
     let mut subject = Service::find(options)?;
+    let given = subject.exercises.clone();
+    if let Some(old) = old.filter(|_| says_command && !options.command.is_empty()) {
+        merge::with_those_of(&old, &mut subject.exercises);
+        if options.ready.is_empty() {
+            subject.ready = old.service.ready;
+        }
+    }
     subject.places = places.all();
     subject.preflight(report)?;
     subject.settle_ports(options)?;
@@ -165,7 +178,7 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
     };
     let mut derived = derive(&trace)?;
     if let Some(before) = &before {
-        derived = before.keep(derived, derive)?;
+        derived = before.keep(derived, &given, derive)?;
     }
     if !options.ready.is_empty() {
         // The person knows better than the trace what to wait for.
@@ -195,13 +208,23 @@ fn learn_here(places: &Places, options: &LearnOptions, report: &Report<'_>) -> R
     })
 }
 
-/// What a person need not say again: whom the service starts as. A spec that cannot be read any
-/// more says nothing.
-fn remembered(spec: &Result<Spec>, options: &LearnOptions) -> LearnOptions {
+/// What a person need not say again: whom the service starts as and, of one that gaoler does not
+/// know by name, its command and user.
+///
+/// # Errors
+/// A mistake in what gaoler knows.
+fn remembered(spec: &Spec, options: &LearnOptions) -> Result<LearnOptions> {
     let mut options = options.clone();
-    let Ok(Spec { service, .. }) = spec else {
-        return options;
-    };
+    let service = &spec.service;
+    let is_known = !service.unaided && spec::shipped(&options.name)?.is_some();
+    if options.command.is_empty() && !is_known {
+        options.command.clone_from(&service.command);
+        options.unaided |= service.unaided;
+        if options.beginning.is_none() && !service.start_as_root && !options.create_user {
+            options.user = options.user.or_else(|| Some(service.user.clone()));
+            options.group = options.group.or_else(|| Some(service.group.clone()));
+        }
+    }
     if options.beginning.is_none() && service.refuses_root {
         options.beginning = Some(Beginning::AsUser);
         options.user = options.user.or_else(|| Some(service.user.clone()));
@@ -209,7 +232,7 @@ fn remembered(spec: &Result<Spec>, options: &LearnOptions) -> LearnOptions {
     if options.beginning.is_none() && service.start_as_root && options.user.is_none() {
         options.beginning = Some(Beginning::StaysRoot);
     }
-    options
+    Ok(options)
 }
 
 fn is_there_already(name: &str, path: &Path) -> Error {

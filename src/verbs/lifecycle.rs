@@ -1,8 +1,7 @@
-//! `run`, `start`, `stop`, `restart`'s halves, `reload`, `status`: as an init script would
+//! `run`, `start`, `stop`, `restart`, `reload`: as an init script would
 //! have them.
 
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,14 +12,18 @@ use serde::{Deserialize, Serialize};
 use super::preflight::Copies;
 use super::supervisor::Supervisor;
 use super::{
-    Event, Jail, Places, Report, attest, guard, jail, ports, preflight, readiness, takeover,
+    Event, Jail, Places, Report, attest, config_test, guard, handed, jail, ports, preflight,
+    readiness, takeover,
 };
-use crate::error::Kind;
+use crate::build;
+use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
+use crate::run::manager::Manager;
 use crate::run::restarts::{self, Restarts};
+use crate::run::sockets::{self, Offered, Offers};
 use crate::run::state::{self, ProcessName, State};
-use crate::run::supervise::{self, Stage, Supervision};
+use crate::run::supervise::{self, Handed, Stage, Supervision};
 use crate::run::{Ended, launch, leftover, started};
 use crate::spec::{Reload, Spec};
 use crate::sys;
@@ -62,7 +65,29 @@ pub fn start(
     } else {
         Mode::Supervised
     };
-    start_as(places, name, mode, readiness::PATIENCE, report)
+    start_as(
+        places,
+        name,
+        (mode, Vec::new()),
+        readiness::PATIENCE,
+        report,
+    )
+}
+
+/// Stops the service if it runs, starts it and waits until it is ready. Its sockets stay open: who
+/// connects meanwhile waits.
+///
+/// # Errors
+/// As [`stop`] and [`start`].
+pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
+    super::may_jail(&format!("restart {name}"))?;
+    super::valid_name(name)?;
+    let kept = handed::keep(&places.runtime(name), report)?;
+    if stop(places, name, report)? {
+        restarts::ask_to_restart(&places.runtime(name))?;
+    }
+    let started = (Mode::Supervised, kept);
+    start_as(places, name, started, readiness::PATIENCE, report).map(drop)
 }
 
 /// As [`start`], for a service that must be ready within `patience`.
@@ -72,13 +97,19 @@ pub(super) fn start_within(
     patience: Duration,
     report: &Report<'_>,
 ) -> Result<Option<State>> {
-    start_as(places, name, Mode::Supervised, patience, report)
+    start_as(
+        places,
+        name,
+        (Mode::Supervised, Vec::new()),
+        patience,
+        report,
+    )
 }
 
 fn start_as(
     places: &Places,
     name: &str,
-    mode: Mode,
+    (mode, kept): (Mode, Vec<Offered>),
     patience: Duration,
     report: &Report<'_>,
 ) -> Result<Option<State>> {
@@ -89,15 +120,32 @@ fn start_as(
     };
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
-    let listening = Supervisor::start(places, name, mode, &service.ready)
-        .and_then(|supervisor| supervisor.has_started(&directory))
+    let begun = Begun::now(&jail.plan.signs_of_its_own());
+    let supervisor = Supervisor::start(places, name, mode, &service.ready, &kept)
+        .map_err(Error::nothing_started)?;
+    // It has them now: one that is not wanted any more is closed before its place is taken anew.
+    drop(kept);
+    let listening = supervisor
+        .has_started(&directory)
         .map_err(Error::nothing_started);
     let mut listening = listening?;
-    let state = readiness::wait(&jail.spec, &directory, &mut listening, patience)?;
+    let state = readiness::wait(&jail.spec, &directory, &mut listening, &begun, patience)?;
     if let Some(pid_file) = service.pid_file.as_ref().filter(|_| service.forks) {
         crate::run::pid_file::translate(pid_file, &state)?;
     }
+    // It runs, whatever can be written about it.
+    if let Err(error) = note_ready(places, &state) {
+        report(Event::Warning(error.to_string()));
+    }
     Ok(Some(state))
+}
+
+/// Leaves beside the generation that it has worked: `rollback` goes by that.
+fn note_ready(places: &Places, state: &State) -> Result<()> {
+    match build::state_of(&places.state, &state.name)? {
+        Some(built) => built.note_ready(state.generation, &attest::now()),
+        None => Ok(()),
+    }
 }
 
 /// The jail, planned and ready to be started; `None` if it runs already.
@@ -125,7 +173,7 @@ pub(super) fn before_start(places: &Places, jail: &Jail) -> Result<()> {
     let Jail { spec, account, .. } = jail;
     let name = &spec.name;
     preflight::host_copy_is_stopped(name, &spec.service.command, Copies::SameCommand)?;
-    ports::are_free(name, &spec.service.ready, &places.trace(name))?;
+    ports::are_free(name, &handed::signs_of_its_own(spec), &places.trace(name))?;
     let writable = spec
         .binds
         .iter()
@@ -136,8 +184,8 @@ pub(super) fn before_start(places: &Places, jail: &Jail) -> Result<()> {
 }
 
 /// What the supervisor does. `announce` gets the lines that `start` waits for, and in
-/// [`Mode::Traced`] waits itself until the service may go on; what the jail says goes to
-/// `listener`, as in [`supervise::supervise`].
+/// [`Mode::Traced`] waits itself until the service may go on; `handed` is as in
+/// [`supervise::supervise`].
 ///
 /// # Errors
 /// As [`supervise::supervise`].
@@ -145,10 +193,10 @@ pub fn supervise(
     places: &Places,
     name: &str,
     mode: Mode,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     announce: &mut dyn FnMut(&Announcement) -> Result<()>,
 ) -> Result<()> {
-    let result = supervise_announced(places, name, mode, listener, announce);
+    let result = supervise_announced(places, name, mode, handed, announce);
     if let Err(error) = &result {
         let (what, why, hint) = error.parts();
         announce(&Announcement::Failed(
@@ -164,7 +212,7 @@ fn supervise_announced(
     places: &Places,
     name: &str,
     mode: Mode,
-    listener: Option<OwnedFd>,
+    handed: Handed,
     announce: &mut dyn FnMut(&Announcement) -> Result<()>,
 ) -> Result<()> {
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
@@ -180,7 +228,7 @@ fn supervise_announced(
         log_file: &places.log(name),
         attest: &attest::words(places, name, mode),
     };
-    supervise::supervise(&supervision, listener, &mut |stage| match stage {
+    supervise::supervise(&supervision, handed, &mut |stage| match stage {
         Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
         Stage::Forked(_) => Ok(()),
         Stage::Started => announce(&Announcement::Started),
@@ -238,21 +286,26 @@ fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
 /// function returns only on failure.
 ///
 /// # Errors
-/// It runs already; the jail could not be set up.
-pub fn run(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
+/// It runs already; the jail could not be set up; what `manager` hands over is not what the spec says.
+pub fn run(places: &Places, name: &str, mode: Mode, manager: Manager) -> Result<Ended> {
     // Every exit code but 2 and 125 is the service's own.
-    run_planned(places, name, mode).map_err(Error::nothing_started)
+    run_planned(places, name, mode, manager).map_err(Error::nothing_started)
 }
 
-fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
-    let plan = plan_for(places, name, mode)?;
+fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Result<Ended> {
+    let plan = plan_for(places, name, mode)?.managed(&manager.managed)?;
     let directory = places.runtime(name);
     if let Some(state) = State::running(&directory)? {
         return Err(leftover::runs_already(&state));
     }
     state::make_directory(&directory)?;
     if mode == Mode::Exec {
-        return Err(execute(&plan, &directory, &places.state.join(name))?);
+        return Err(execute(
+            &plan,
+            &directory,
+            &places.state.join(name),
+            manager,
+        )?);
     }
     let history = history(places, name, mode);
     let supervision = Supervision {
@@ -264,12 +317,26 @@ fn run_planned(places: &Places, name: &str, mode: Mode) -> Result<Ended> {
         log_file: &places.log(name),
         attest: &attest::words(places, name, mode),
     };
-    supervise::supervise(&supervision, None, &mut |_| Ok(()))
+    let handed = Handed {
+        listener: None,
+        sockets: Offers {
+            manager: manager.sockets,
+            kept: Vec::new(),
+        },
+        manager: manager.managed,
+    };
+    supervise::supervise(&supervision, handed, &mut |_| Ok(()))
 }
 
 /// Becomes the service. Comes back only on failure.
-fn execute(plan: &Plan, directory: &Path, history: &Path) -> Result<Error> {
+fn execute(plan: &Plan, directory: &Path, history: &Path, manager: Manager) -> Result<Error> {
     let lock = leftover::lock_and_clear(directory)?;
+    let offers = Offers {
+        manager: manager.sockets,
+        kept: Vec::new(),
+    };
+    // Closed by number on the way, as what follows.
+    let sockets = ManuallyDrop::new(sockets::open(plan, offers)?);
     let state = State {
         name: plan.name.clone(),
         generation: plan.generation,
@@ -278,6 +345,8 @@ fn execute(plan: &Plan, directory: &Path, history: &Path) -> Result<Error> {
         supervisor: None,
         cgroups: plan.cgroups(),
         counting: plan.counting(),
+        sockets: sockets::passed(plan),
+        managed: manager.managed,
         serving: plan.start_ends_with().is_none(),
         complaining: false,
         notified: false,
@@ -290,7 +359,7 @@ fn execute(plan: &Plan, directory: &Path, history: &Path) -> Result<Error> {
     // Both are closed by number on the way, so that nobody may close them once more.
     let saved = ManuallyDrop::new(state::Handle::open(directory)?);
     let _lock = ManuallyDrop::new(lock);
-    let error = launch::execute(plan, directory);
+    let error = launch::execute(plan, directory, &sockets);
     // One with cgroups stays: this process is still in them, and whoever looks next finds them
     // by it.
     if state.cgroups.is_empty() {
@@ -350,17 +419,6 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
             None => return Ok(ran),
         }
     }
-}
-
-/// Stops the service if it runs, and starts it.
-///
-/// # Errors
-/// As [`stop`] and [`start`].
-pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<Option<State>> {
-    if stop(places, name, report)? {
-        restarts::ask_to_restart(&places.runtime(name))?;
-    }
-    start(places, name, false, report)
 }
 
 /// Ends a supervisor that waits to start its service again. Comes back earlier if it has done so.
@@ -452,7 +510,7 @@ fn wait_for_end(process: ProcessName, patience: Duration) -> bool {
 /// Tests the configuration, then has the service read it again.
 ///
 /// # Errors
-/// It does not run; the configuration is bad (nothing is done then); its spec knows no way.
+/// It does not run; the configuration is bad, as the jail sees it (nothing is done then); its spec knows no way.
 pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     super::may_jail(&format!("reload {name}"))?;
     let spec = jail::load_spec(places, name)?;
@@ -463,10 +521,7 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
             Error::new(doing(), "it does not run").hint(format!("start it: gaoler start {name}"))
         );
     };
-    report(Event::Doing("testing the configuration".to_owned()));
-    let test = &spec.service.config_test;
-    guard::past(places, || preflight::configuration_is_good(name, test))
-        .map_err(|error| error.kind(Kind::Failed))?;
+    config_test::run(places, &spec, &state, report)?;
     match &spec.service.reload {
         None => Err(Error::usage(doing(), "its spec knows no way")
             .hint("set service.reload to a signal or a command, or restart it")),

@@ -70,11 +70,15 @@ impl Listening {
     /// Takes what has been said meanwhile; never waits.
     pub(super) fn listen(&mut self) {
         let mut chunk = [0; CHUNK];
-        // The end, or nothing there now.
-        while let Ok(count @ 1..) = self.pipe.read(&mut chunk) {
-            self.take(chunk.get(..count).unwrap_or_default());
+        loop {
+            // Also what came together with the supervisor's last word.
             while let Some(line) = self.next_line() {
                 self.hear(&line);
+            }
+            match self.pipe.read(&mut chunk) {
+                Ok(count @ 1..) => self.take(chunk.get(..count).unwrap_or_default()),
+                // The end, or nothing there now.
+                _ => return,
             }
         }
     }

@@ -94,28 +94,47 @@ impl Before {
         learn::merge(self.trace.clone(), trace)
     }
 
-    /// What was derived of both, with what the person has made of the old spec. `first` derives
-    /// as from the old trace alone.
+    /// What was derived of both, with what the person has made of the old spec and the exercises
+    /// that were `given` this time. `first` derives as from the old trace alone.
     ///
     /// # Errors
     /// As `first`.
     pub(super) fn keep(
         &self,
         new: Derived,
+        given: &[Exercise],
         first: impl FnOnce(&Trace) -> Result<Derived>,
     ) -> Result<Derived> {
-        Ok(spec::keep(&self.spec, &first(&self.trace)?.spec, new))
+        let is_new = |exercise: &Exercise| {
+            let among = |others: &[Exercise]| others.iter().any(|other| is_same(other, exercise));
+            among(given) && !among(&self.spec.exercises)
+        };
+        let all = new.spec.exercises.iter();
+        let added: Vec<Exercise> = all.filter(|one| is_new(one)).cloned().collect();
+        let mut first = first(&self.trace)?.spec;
+        first.exercises.retain(|exercise| !is_new(exercise));
+        let mut kept = spec::keep(&self.spec, &first, new);
+        for exercise in added {
+            if !kept.spec.exercises.contains(&exercise) {
+                kept.spec.exercises.push(exercise);
+            }
+        }
+        Ok(kept)
     }
 }
 
+/// They do the same, whatever they are called.
+fn is_same(one: &Exercise, other: &Exercise) -> bool {
+    (&one.command, one.phase) == (&other.command, other.phase)
+}
+
 /// Adds the exercises of a spec. A new one that has the name of another gets a free one.
-fn with_those_of(spec: &Spec, exercises: &mut Vec<Exercise>) {
+pub(super) fn with_those_of(spec: &Spec, exercises: &mut Vec<Exercise>) {
     let mut all = spec.exercises.clone();
     for exercise in exercises.drain(..) {
         match all.iter().find(|other| other.name == exercise.name) {
             None => all.push(exercise),
-            Some(known) if (&known.command, known.phase) == (&exercise.command, exercise.phase) => {
-            }
+            Some(known) if is_same(known, &exercise) => {}
             Some(_) => {
                 let free = (1..=all.len() + 1)
                     .map(|number| format!("exercise-{number}"))
@@ -144,6 +163,36 @@ mod tests {
             phase: Phase::Serve,
             because: "it works".to_owned(),
         }
+    }
+
+    #[test]
+    fn exercises_that_were_given_get_into_the_spec_and_taken_out_ones_stay_out() {
+        let derived = |exercises: &[Exercise]| Derived {
+            spec: Spec {
+                exercises: exercises.to_vec(),
+                ..Spec::default()
+            },
+            ..Derived::default()
+        };
+        let [ping, reload] = [exercise("ping", "a"), exercise("reload", "b")];
+        let more = exercise("exercise-1", "c");
+        let all = derived(&[ping.clone(), reload.clone(), more.clone()]);
+        let given = [exercise("exercise-1", "c")];
+        let kept = |mine: &[Exercise], given: &[Exercise]| {
+            let before = Before {
+                spec: derived(mine).spec,
+                trace: Trace::default(),
+            };
+            let kept = before
+                .keep(all.clone(), given, |_| Ok(all.clone()))
+                .unwrap();
+            kept.spec.exercises
+        };
+        let whole = [ping.clone(), reload.clone(), more.clone()];
+        assert_eq!(kept(&[ping.clone(), reload], &given), whole);
+        let alone = std::slice::from_ref(&ping);
+        assert_eq!(kept(alone, &given), [ping.clone(), more]);
+        assert_eq!(kept(alone, &[]), alone);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::host::{command, process};
 use crate::{Doing, Error, Result};
 
 /// How long a configuration test may take.
-const CONFIG_TEST_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const CONFIG_TEST_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where a service's own directories are made, with their mode.
 const PARENTS: [(&str, u32); 2] = [("/run", 0o755), ("/var/log", 0o750)];

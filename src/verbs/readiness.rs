@@ -1,12 +1,13 @@
 //! Waits until a service that was started shows every sign that it is ready.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::elsewhere::{Elsewhere, learn_again};
 use super::lifecycle::POLL;
 use super::listening::Listening;
 use super::ports;
+use crate::host::begun::Begun;
 use crate::host::command::last_lines;
 use crate::host::process;
 use crate::run::readiness;
@@ -30,14 +31,15 @@ const LAST_WORDS: usize = 20;
 /// How services say that they were denied something (`strerror(3)`), with or without a capital.
 const DENIED: [&str; 2] = ["ermission denied", "peration not permitted"];
 
-/// Waits for every sign of readiness; gives up when the service ends or time is over.
+/// Waits for every sign of readiness of a service that has `begun`; gives up when it ends or time is
+/// over.
 pub(super) fn wait(
     spec: &Spec,
     directory: &Path,
     listening: &mut Listening,
+    begun: &Begun,
     patience: Duration,
 ) -> Result<State> {
-    let begun = Instant::now();
     let mut elsewhere = Elsewhere::new();
     loop {
         listening.listen();
@@ -125,7 +127,7 @@ fn last_words(words: &str) -> Option<String> {
 
 /// Whether the process that is followed is the one that wrote the pid file: a daemon that forks
 /// twice may listen while the one in between still ends. Without a pid file there is no telling.
-fn is_the_daemon(spec: &Spec, state: &State, begun: Instant) -> bool {
+fn is_the_daemon(spec: &Spec, state: &State, begun: &Begun) -> bool {
     let Some(path) = spec
         .service
         .pid_file
@@ -145,7 +147,7 @@ fn is_the_daemon(spec: &Spec, state: &State, begun: Instant) -> bool {
         || begun.elapsed() >= PID_FILE && crate::run::pid_file::writer(written, state).is_some()
 }
 
-fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: Instant) -> Result<bool> {
+fn is_ready(spec: &Spec, state: &State, listening: &Listening, begun: &Begun) -> Result<bool> {
     if !is_the_daemon(spec, state, begun) {
         return Ok(false);
     }

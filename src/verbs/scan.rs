@@ -97,7 +97,7 @@ fn running(places: &Places) -> Result<Vec<(String, Vec<i32>)>> {
 }
 
 /// The names of jails in a directory, sorted.
-fn names(directory: &std::path::Path, ending: &str) -> Result<Vec<String>> {
+pub(super) fn names(directory: &std::path::Path, ending: &str) -> Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

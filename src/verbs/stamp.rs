@@ -20,8 +20,9 @@ pub(super) struct Stamp {
     kernel: String,
 }
 
+/// A file as it was: one that was changed since has another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct FileStamp {
+pub(super) struct FileStamp {
     inode: u64,
     size: u64,
     modified_ns: i128,
@@ -35,7 +36,11 @@ pub(super) struct Compiled {
 }
 
 impl FileStamp {
-    fn of(path: &Path) -> Result<Self> {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn of(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).doing(|| format!("look at {}", path.display()))?;
         Ok(Self {
             inode: metadata.ino(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Places, Report, jail, takeover};
+use super::{Places, Report, jail, stale, takeover};
 use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift, timestamp};
@@ -35,8 +35,11 @@ pub struct Status {
     pub last: Option<String>,
     /// When it was last compared with what was started.
     pub compared: Option<String>,
-    /// What differed then.
+    /// What differed then; and that nobody compares it any more, if its supervisor has ended.
     pub drift: Vec<String>,
+    /// Why it is behind its host: what it was built from is another one there by now, another
+    /// generation is current, or a file that it runs was removed.
+    pub stale: Vec<String>,
 }
 
 /// When and why it was started again last.
@@ -84,7 +87,10 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
     let restarts = Restarts::load(&places.state.join(name));
     let (count, last_restart) = (restarts.count, restarts.recent.last().map(LastRestart::of));
     let waits = State::load(&directory)?.is_some_and(|state| state.is_restarting());
-    Ok(match State::running(&directory)? {
+    let running = State::running(&directory)?;
+    // Who may not read the generation is told what can be told.
+    let stale = stale::of(places, name, running.as_ref()).unwrap_or_default();
+    Ok(match running {
         Some(state) => Status {
             name: name.to_owned(),
             state: "running",
@@ -97,9 +103,8 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
             usage: Some(cgroup::usage(&state.cgroup_directories())),
             last: None,
             compared: compared.as_ref().map(|last| last.time.clone()),
-            drift: compared.map_or(Vec::new(), |last| {
-                last.drift.iter().map(Drift::to_string).collect()
-            }),
+            drift: drift(&state, compared),
+            stale,
         },
         None => Status {
             name: name.to_owned(),
@@ -114,6 +119,20 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
             last: Last::load(&directory).map(told),
             compared: None,
             drift: Vec::new(),
+            stale,
         },
     })
+}
+
+fn drift(state: &State, compared: Option<Compared>) -> Vec<String> {
+    let mut all = compared.map_or(Vec::new(), |last| last.drift);
+    if state.supervisor.is_some_and(|process| !process.is_alive()) {
+        all.push(Drift {
+            id: "live.supervisor".to_owned(),
+            subject: "supervisor".to_owned(),
+            evidence: "it has ended: what the service logs is lost, and nobody compares the jail"
+                .to_owned(),
+        });
+    }
+    all.iter().map(Drift::to_string).collect()
 }

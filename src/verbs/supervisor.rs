@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::Places;
 use super::lifecycle::Announcement;
 use super::listening::Listening;
+use super::{Places, handed};
 use crate::plan::Mode;
 use crate::run::leftover;
+use crate::run::sockets::Offered;
 use crate::spec::Ready;
 use crate::{Doing, Error, Result};
 
@@ -21,8 +22,14 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Leaves one running.
-    pub(super) fn start(places: &Places, name: &str, mode: Mode, signs: &[Ready]) -> Result<Self> {
+    /// Leaves one running, which takes the sockets that were kept.
+    pub(super) fn start(
+        places: &Places,
+        name: &str,
+        mode: Mode,
+        signs: &[Ready],
+        kept: &[Offered],
+    ) -> Result<Self> {
         let mut command = Self::command(places, name);
         let input = match mode {
             Mode::Complaining => {
@@ -33,7 +40,13 @@ impl Supervisor {
                 command.arg("--traced");
                 Stdio::piped()
             }
-            Mode::Supervised | Mode::Exec => Stdio::null(),
+            Mode::Supervised | Mode::Exec => match handed::channel(kept)? {
+                Some(channel) => {
+                    command.arg("--sockets");
+                    Stdio::from(channel)
+                }
+                None => Stdio::null(),
+            },
         };
         Self::of(name, command, input, signs)
     }

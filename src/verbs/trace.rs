@@ -30,6 +30,9 @@ pub struct ShownTrace {
     pub command: Vec<String>,
     /// Why it can be trusted, or not.
     pub certificate: Certificate,
+    /// What the service did that no stop shows: in an io_uring, or through another architecture's
+    /// entry.
+    pub unseen: Vec<String>,
     /// System calls, each once for each phase.
     pub calls: Vec<CallSeen>,
     /// The arguments that decide what a call does.
@@ -95,6 +98,7 @@ fn shown(
         name: name.to_owned(),
         source,
         others,
+        unseen: trace.unseen(),
         command: trace.command,
         certificate: trace.certificate,
         calls: trace.calls,

@@ -4,6 +4,8 @@
 
 mod copies;
 mod crew;
+mod follow;
+mod keeper;
 mod place;
 mod worker;
 
@@ -19,10 +21,13 @@ use crate::spec::{self, Spec};
 use crate::{Error, Result};
 use copies::Copied;
 pub(super) use crew::{Crew, Signals, Terms};
+pub use follow::Need;
+pub(super) use follow::{Follow, Followed};
+pub use keeper::trial_keeper;
 use place::Place;
 pub use place::killed_trial;
 pub use worker::trial_worker;
-use worker::{Answer, Begin, Job};
+use worker::{Answer, Begin, Job, Task};
 
 /// Where trials are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -193,7 +198,7 @@ impl Trial {
         match trial.process.receive()? {
             Answer::Ready(copied) => trial.copied = copied,
             Answer::Failed(failure) => return Err(failure.into()),
-            Answer::Tried(_) => return Err(out_of_turn()),
+            Answer::Tried(_) | Answer::Followed(_) => return Err(out_of_turn()),
         }
         Ok(trial)
     }
@@ -224,14 +229,34 @@ impl Trial {
         patience: Patience,
         (restarted, watch): (bool, bool),
     ) -> Result<()> {
-        self.process.send(&Job {
+        self.process.send(&Task::Try(Job {
             spec: spec::to_toml(spec),
             ready_ms: patience.ready_ms,
             exercise_ms: patience.exercise_ms,
             idle_ticks: patience.idle_ticks,
             restarted,
             watch,
-        })
+        }))
+    }
+
+    /// Has a spec followed.
+    ///
+    /// # Errors
+    /// The worker has ended.
+    pub(super) fn send_to_follow(&mut self, task: Follow) -> Result<()> {
+        self.process.send(&Task::Follow(task))
+    }
+
+    /// What was seen of the spec that was sent to be followed; waits for it.
+    ///
+    /// # Errors
+    /// It could not be followed.
+    pub(super) fn receive_followed(&mut self) -> Result<Followed> {
+        match self.process.receive()? {
+            Answer::Followed(followed) => Ok(followed),
+            Answer::Failed(failure) => Err(failure.into()),
+            Answer::Ready(_) | Answer::Tried(_) => Err(out_of_turn()),
+        }
     }
 
     /// How the spec that was sent did; waits for it.
@@ -242,7 +267,7 @@ impl Trial {
         match self.process.receive()? {
             Answer::Tried(outcome) => Ok(outcome),
             Answer::Failed(failure) => Err(failure.into()),
-            Answer::Ready(_) => Err(out_of_turn()),
+            Answer::Ready(_) | Answer::Followed(_) => Err(out_of_turn()),
         }
     }
 }

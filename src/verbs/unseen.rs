@@ -48,7 +48,8 @@ fn is_weighty(allowance: &Allowance) -> bool {
     }
 }
 
-fn is_seen(allowance: &Allowance, trace: &Trace) -> bool {
+/// Whether a trace shows the service using what this allows.
+pub(super) fn is_seen(allowance: &Allowance, trace: &Trace) -> bool {
     match allowance {
         Allowance::Bind(rule) if rule.writable => uses(trace, &rule.path, &WRITES),
         Allowance::Bind(rule) => touches(trace, &rule.path),

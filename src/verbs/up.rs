@@ -71,7 +71,12 @@ pub fn up(places: &Places, options: &UpOptions, report: &Report<'_>) -> Result<U
     let (jail, built, started) = match lifecycle::start(places, name, false, report) {
         Ok(started) => (jail, built, started),
         Err(error) if error.is(Kind::Failed) => {
-            mend(places, name, error, report)?;
+            // What learning noted may well be the reason.
+            let mended = mend(places, name, error, report);
+            for note in notes.iter().filter(|_| mended.is_err()) {
+                report(Event::Note(note.clone()));
+            }
+            mended?;
             let (jail, built) = jail::build(places, name, options.incomplete, report)?;
             let started = lifecycle::start(places, name, false, report)?;
             (jail, built, started)

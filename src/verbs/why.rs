@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use super::{Event, Jail, Places, Report, jail, learn, may_jail};
 use crate::audit::{self, Facts, Finding, Severity, Subject};
 use crate::build::{self, Manifest};
+use crate::host::command::last_lines;
 use crate::learn as learner;
 use crate::plan::{Mode, Plan, Step};
 use crate::run::ComplaintRecord;
@@ -16,6 +17,9 @@ use crate::run::state::State;
 use crate::spec::{self, Date, Spec};
 use crate::why::{self, Denial, Evidence, HostLimits, Inside, Records, Remedy, Source};
 use crate::{Error, Result};
+
+/// How many lines of what the service said are shown.
+const LAST_WORDS: usize = 6;
 
 /// What `why` is asked.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +58,8 @@ pub struct Why {
     pub denials: Vec<Explained>,
     /// What did not work in the run, in words; empty if everything did.
     pub failures: Vec<String>,
+    /// What the service said last, made plain for a terminal, if something did not work.
+    pub last_words: Vec<String>,
     /// The logs with the kernel's audit records, and what was in them.
     pub logs: Vec<why::Counts>,
     /// The service was run for this.
@@ -116,6 +122,8 @@ fn run(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result<Why
         Some(trace) => {
             let path = places.trace(name);
             let learned = path.exists().then(|| learner::load(&path)).transpose()?;
+            // Another command since: what was learned of the old one says nothing of it.
+            let learned = learned.filter(|learned| learned.command == trace.command);
             let wanted = learner::wanted(trace, &refused, learned.as_ref());
             learn::derived_with(&jail.spec, learned, wanted)?
         }
@@ -146,10 +154,22 @@ fn run(places: &Places, options: &WhyOptions, report: &Report<'_>) -> Result<Why
     let subject = Weighed::of_jail(&jail);
     let why = Why {
         ran: true,
+        last_words: last_words(&followed),
         failures: followed.failures,
         ..weighed(&subject, denials, records)
     };
     conclude(places, &jail.spec, why, options, report)
+}
+
+/// What the service said of what did not work. It may say what it likes: this is shown, and nothing
+/// follows from it.
+fn last_words(followed: &followed::Followed) -> Vec<String> {
+    if followed.failures.is_empty() {
+        return Vec::new();
+    }
+    let shown = last_lines(&followed.words, LAST_WORDS);
+    let lines = shown.lines().filter(|line| !line.trim().is_empty());
+    lines.map(str::to_owned).collect()
 }
 
 /// What it all means, the records last.
@@ -166,6 +186,7 @@ fn weighed(subject: &Weighed<'_>, mut denials: Vec<Denial>, records: Records) ->
             .map(|denial| weigh(subject, denial))
             .collect(),
         failures: Vec::new(),
+        last_words: Vec::new(),
         logs: records.counts,
         ran: false,
     }
@@ -304,6 +325,12 @@ fn take(
         explained.applied = true;
     }
     if spec != *old {
+        // What was denied was named by a service or a log: nothing of it may spoil the spec.
+        spec::parse(
+            &spec::to_toml(&spec),
+            &format!("the changed spec of {}", why.name),
+        )
+        .map_err(|error| error.hint("nothing was changed: allow less"))?;
         learn::write(places, &places.spec(&why.name), &spec)?;
         report(Event::Did(format!(
             "changed {}",

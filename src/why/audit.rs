@@ -5,8 +5,8 @@
 //! `kern.log`, syslog, `journalctl`. Records of one event (the same serial number) are joined: what
 //! was denied takes its call from `SYSCALL`, its path from `PATH` and `CWD`, its command line from
 //! `PROCTITLE`. What is no audit record is skipped; what looks like one and cannot be read is
-//! counted, with its line. The journal's binary files are not read: `journalctl -k` prints them as
-//! text, which is.
+//! counted, with its line. The journal's binary files are not read: `journalctl` prints them as text
+//! or, with `--output json`, as JSON, which are.
 //!
 //! **Everything in such a log is hostile.** A jailed process chooses its `comm`, its `exe` and the
 //! names of files; who may write to `/dev/log` writes whole lines. So the head of a record is looked
@@ -24,6 +24,7 @@ mod decode;
 mod event;
 mod fields;
 mod header;
+mod journal;
 mod prefix;
 mod record;
 mod selinux;
@@ -31,6 +32,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead};
@@ -213,7 +215,11 @@ impl Reader {
     }
 
     fn look_at(&mut self, line: &[u8], whole: bool) -> Result<(), Fault> {
-        let line = &*prefix::unescaped(line);
+        let line = match journal::plain(line) {
+            Some(line) => Cow::Owned(line),
+            None => prefix::unescaped(line),
+        };
+        let line = &*line;
         let header = match header::parse(line, self.origin) {
             Line::Other => return Ok(()),
             Line::Unreadable(fault) => return Err(fault),

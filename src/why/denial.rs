@@ -220,6 +220,11 @@ impl Denial {
         self.remedy != Remedy::None || !self.advice.is_empty()
     }
 
+    /// Whether it is about something that no jail is given.
+    pub fn is_never_given(&self) -> bool {
+        self.cause.ends_with(super::NEVER_GIVEN)
+    }
+
     /// Whether the remedy may be taken without asking: it gives little ([`Remedy::is_safe`]), and
     /// what asks for it was seen and not heard. What a jail prints is its own choice, and so are
     /// the name and the path of a program in the kernel's records: a service that somebody has

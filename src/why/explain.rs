@@ -41,8 +41,8 @@ pub struct Evidence<'a> {
 }
 
 /// Why a path is not proposed.
-const LEFT_OUT: &str =
-    "jails are not given it: it belongs to the kernel, is shared, or says too much";
+pub const NEVER_GIVEN: &str =
+    "not given to jails: it belongs to the kernel, is shared, or says too much";
 
 /// The mark of what was missing at first, beside what the run showed of it.
 const DENIED: &str = "it was denied in the jail";
@@ -214,6 +214,13 @@ fn cause(
     }
     let run = evidence.run?;
     let cause = match allowance {
+        // The kernel asks for these where mode bits refuse: those of the tree are to be mended first.
+        Allowance::Capability(rule)
+            if !evidence.drift.is_empty()
+                && caps::name(rule.capability).is_some_and(|name| name.starts_with("DAC_")) =>
+        {
+            return None;
+        }
         Allowance::Capability(rule) => {
             let mut seen = run.capabilities.iter().filter(|seen| seen.refused);
             let seen = seen.find(|seen| seen.capability == rule.capability)?;
@@ -326,7 +333,7 @@ fn left_alone(evidence: &Evidence<'_>, refused: &Refused) -> Option<Denial> {
         None => Denial::new(
             Source::Run,
             subject,
-            format!("{cause}; {LEFT_OUT}"),
+            format!("{cause}; {NEVER_GIVEN}"),
             Remedy::None,
         ),
     })

@@ -9,7 +9,7 @@ use super::explain::{Evidence, errno_name, when};
 use super::quote::quoted;
 use crate::learn::trace::CallFailed;
 use crate::spec::{Allowance, ScratchRule, Spec};
-use crate::sys::abi;
+use crate::sys::{abi, calls};
 
 /// A scratch place is made this much larger.
 const RAISE: u32 = 2;
@@ -124,10 +124,11 @@ fn of_resource(spec: &Spec, limit: Limit, host: Inherited, said: &str) -> Denial
     };
     match limit.of(spec) {
         Some(value) => {
-            let cause = format!(
-                "{said}: the spec's limit of {value} was reached; the host would give {}",
-                number(host.hard)
+            let given = host.hard.map_or_else(
+                || "the host sets none".to_owned(),
+                |hard| format!("the host would give {hard}"),
             );
+            let cause = format!("{said}: the spec's limit of {value} was reached; {given}");
             let denial = Denial::new(Source::Run, key(limit), cause, limit.raised(spec));
             match host.hard {
                 Some(hard) if value >= hard => denial.advise(format!(
@@ -196,6 +197,13 @@ fn of_memory(evidence: &Evidence<'_>, failed: &CallFailed, said: &str) -> Option
         let remedy = limit.raised(evidence.spec);
         return Some(Denial::new(Source::Run, key(limit), cause, remedy));
     }
+    if calls::asks_for_huge_pages(&failed.name, &failed.arguments) {
+        let cause = format!(
+            "{said}: not by the jail: it asked for huge pages, and the host has none left \
+             (vm.nr_hugepages); most that ask do without"
+        );
+        return Some(Denial::new(Source::Run, "huge pages", cause, Remedy::None));
+    }
     let maps = [
         "brk", "mmap", "mremap", "mprotect", "clone", "clone3", "fork",
     ];
@@ -217,8 +225,12 @@ fn killed(evidence: &Evidence<'_>) -> Option<Denial> {
     let limit = Limit::Memory;
     let count = evidence.reached.memory_kills;
     let value = limit.of(evidence.spec).filter(|_| count > 0)?;
+    let times = match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
     let cause = format!(
-        "SIGKILL by the kernel, {count} times: the spec's limit of {value} bytes was reached \
+        "SIGKILL by the kernel, {times}: the spec's limit of {value} bytes was reached \
          (oom_kill of its cgroup)"
     );
     let remedy = limit.raised(evidence.spec);

@@ -20,7 +20,7 @@ mod wider;
 
 pub use decides::{Decider, Inside};
 pub use denial::{Denial, Limit, Remedy, Source};
-pub use explain::{Evidence, explain};
+pub use explain::{Evidence, NEVER_GIVEN, explain};
 pub use limits::{HostLimits, Inherited};
 pub use places::Places;
 pub use records::{Counts, Records, Scope, explained};

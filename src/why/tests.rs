@@ -3,11 +3,11 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
-use crate::learn::trace::{CallFailed, PathKind, Phase, Use, Witness};
+use crate::learn::trace::{CallFailed, CapabilitySeen, Known, PathKind, Phase, Use, Witness};
 use crate::learn::{Refused, Trace};
 use crate::run::{Complaint, ComplaintRecord, Reached};
-use crate::spec::{Allowance, Spec, parse};
-use crate::sys::{abi, calls};
+use crate::spec::{self, Allowance, CapabilityRule, Spec, parse};
+use crate::sys::{abi, calls, caps};
 
 const SPEC: &str = r#"
 format = 1
@@ -154,6 +154,66 @@ fn the_kernel_s_counts_tell_whose_limit_it_was() {
         ("memory", &Remedy::None)
     );
     assert!(of_calls(vec![failed("read", abi::EAGAIN)], none).is_empty());
+}
+
+#[test]
+fn huge_pages_that_a_host_lacks_do_not_matter_and_hide_nothing() {
+    let huge = CallFailed {
+        arguments: [0, 1 << 28, 3, 0x40021, 0, 0],
+        ..failed("mmap", abi::ENOMEM)
+    };
+    let denials = of_calls(vec![huge, failed("mmap", abi::ENOMEM)], Reached::default());
+    let told: Vec<(&str, bool)> = denials
+        .iter()
+        .map(|denial| (denial.subject.as_str(), denial.matters()))
+        .collect();
+    assert_eq!(told, [("huge pages", false), ("memory", true)]);
+}
+
+#[test]
+fn a_capability_is_not_blamed_for_the_mode_bits_of_a_tree_that_differs() {
+    let spec = spec();
+    let mut wanted = spec.clone();
+    for name in ["DAC_OVERRIDE", "NET_RAW"] {
+        wanted.capabilities.push(CapabilityRule {
+            capability: caps::number(name).unwrap(),
+            because: String::new(),
+            evidence: spec::Evidence::default(),
+        });
+    }
+    let refused = |name: &str| CapabilitySeen {
+        capability: caps::number(name).unwrap(),
+        call: "openat(/etc/localtime)".to_owned(),
+        phase: Phase::Start,
+        count: 1,
+        known: Known::Asked,
+        refused: true,
+        user: 5,
+        witness: Witness::default(),
+    };
+    let run = Trace {
+        capabilities: vec![refused("DAC_OVERRIDE"), refused("NET_RAW")],
+        ..Trace::default()
+    };
+    let drift = [("/etc".to_owned(), "mode is 0644, not 0755".to_owned())];
+    let subjects = |drift: &[(String, String)]| -> Vec<String> {
+        let denials = explain(&Evidence {
+            spec: &spec,
+            wanted: &wanted,
+            run: Some(&run),
+            refused: &[],
+            drift,
+            complaints: None,
+            said: &[],
+            places: &Places::default(),
+            inside: None,
+            reached: Reached::default(),
+            host: HostLimits::default(),
+        });
+        denials.into_iter().map(|denial| denial.subject).collect()
+    };
+    assert_eq!(subjects(&drift), ["/etc", "CAP_NET_RAW"]);
+    assert_eq!(subjects(&[]), ["CAP_DAC_OVERRIDE", "CAP_NET_RAW"]);
 }
 
 #[test]

@@ -62,14 +62,51 @@ fn a_signal_ends_it_and_the_jail_runs_again() {
     }
 }
 
+/// Who starts the jail again.
+fn keeper(place: &Place) -> Option<i32> {
+    let processes = place.processes();
+    let keeper = processes
+        .iter()
+        .find(|(_, line)| line.contains("trial-keeper"));
+    keeper.map(|(pid, _)| *pid)
+}
+
 #[test]
-fn nothing_outlives_one_that_is_killed_and_the_next_command_says_so() {
+fn the_jail_runs_again_after_one_that_is_killed() {
+    let (place, port) = subject(&[]);
+    place.start();
+    let before = place.pid();
+    let mut child = start(&place, port, &["--in-place"]);
+    eventually("it is stopped for the trials", || {
+        place.status()["pid"].is_null() && workers(&place) == 2
+    });
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    eventually("it runs again", || !place.status()["pid"].is_null());
+    eventually("nobody watches over it", || keeper(&place).is_none());
+    assert_ne!(place.pid(), before);
+    assert_eq!(workers(&place), 0);
+    assert_eq!(trial_directories(&place), [""; 0]);
+    let answer = place.verb("status");
+    answer.is(DONE, &["is running"]);
+    assert!(!answer.error.contains("try it out"), "{answer:#?}");
+    place.verb("stop").is(DONE, &[]);
+    place.nothing_runs();
+}
+
+#[test]
+fn nothing_outlives_those_that_are_killed_and_the_next_command_says_so() {
     let (place, port) = subject(&[]);
     place.start();
     let mut child = start(&place, port, &["--in-place"]);
     eventually("it is stopped for the trials", || {
         place.status()["pid"].is_null() && workers(&place) == 2
     });
+    let keeper = keeper(&place)
+        .expect("somebody watches over it")
+        .to_string();
+    let killed = Command::new("kill").args(["-KILL", &keeper]).status();
+    assert!(killed.unwrap().success());
     signal(&child, "-KILL");
     child.wait().unwrap();
     eventually("its processes end", || place.processes().is_empty());
@@ -145,7 +182,7 @@ fn trials_do_not_reach_the_host() {
     all.extend(words.iter().map(String::as_str));
     place
         .gaoler(&all)
-        .is(DONE, &["nothing to find", "copies of 1 places"]);
+        .is(DONE, &["nothing to find", "copies of 1 place ("]);
     assert_eq!(
         std::fs::read_to_string(data.join("precious")).unwrap(),
         "before"

@@ -134,6 +134,7 @@ impl Place {
                 in_use: &[],
                 modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
+                current: true,
             },
             &quiet,
         )

@@ -48,6 +48,7 @@ fn three_generations_are_kept_and_those_in_use() {
             in_use: &in_use,
             modes: &[],
             beside: &|_, _| Ok(Vec::new()),
+            current: true,
         };
         build(&request, &quiet).unwrap();
     }
@@ -94,6 +95,7 @@ fn the_second_of_two_builds_waits() {
                 in_use: &[],
                 modes: &[],
                 beside: &|_, _| Ok(Vec::new()),
+                current: true,
             };
             build(&request, &|progress| {
                 if let Progress::Waiting(pid) = progress {
@@ -136,6 +138,7 @@ fn what_lies_beside_the_manifest_comes_with_its_generation_or_not_at_all() {
             in_use: &[],
             modes: &[],
             beside,
+            current: true,
         };
         build(&request, &quiet)
     };

@@ -97,6 +97,11 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    see("list", &jail.json(&["list", "--json"]));
+    see("tree", &jail.json(&["tree", "nap", "--json"]));
+    let sockets = jail.json(&["netstats", "--json"]);
+    see("netstats", &with_a_socket(sockets));
+    see("top", &jail.json(&["top", "nap", "--json"]));
     perms(&jail, &mut see);
     see("guard", &jail.json(&["guard", "nap", "--status", "--json"]));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -117,6 +122,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     );
     see("status", &jail.json(&["restart", "nap", "--json"]));
     see("status", &jail.json(&["status", "nap", "--json"]));
+    generations(&jail, &mut see);
     let stopped = jail.json(&["stop", "nap", "--json"]);
     assert_eq!(stopped["state"], "stopped");
     see("status", &stopped);
@@ -132,13 +138,79 @@ fn the_documented_keys_are_those_that_are_printed() {
         pid: None,
         detail: String::new(),
     };
-    see("events", &serde_json::to_value(event).unwrap());
+    let event = serde_json::to_value(event).unwrap();
+    see("events", &event);
+    see("monitor", &event);
 
     let documented = documented(&repository("docs/json.md"));
     for (section, keys) in &seen {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// Two generations that differ in their spec, in the tree and in the packages of it.
+fn generations(jail: &Jail, see: &mut dyn FnMut(&'static str, &Value)) {
+    let text = std::fs::read_to_string(jail.spec()).unwrap();
+    let data = r#"{ path = "/etc/debian_version", kind = "data", because = "a test" }"#;
+    let changed = match text.contains("files = []") {
+        true => text.replace("files = []", &format!("files = [{data}]")),
+        false => text.replace("files = [\n", &format!("files = [\n    {data},\n")),
+    };
+    assert_ne!(text, changed, "{text}");
+    std::fs::write(jail.spec(), changed).unwrap();
+    jail.command(&["build", "nap", "--json"]);
+    let found = jail.json(&["generations", "nap", "--json"]);
+    see("generations", &without_spec(found, "generations"));
+    let (code, text) = jail.command(&["upgrade", "nap", "--check", "--json"]);
+    assert_eq!(code, Some(3), "what runs is not what is current: {text}");
+    let mut found: Value = serde_json::from_str(&text).unwrap();
+    // What only an upgrade has that finds something.
+    let one = &mut found["jails"][0];
+    for (list, keys) in [
+        ("packages", &["name", "from", "to"][..]),
+        ("altered", &["path", "change"]),
+        ("grown", &["subject", "cause"]),
+        ("asked", &["subject", "cause"]),
+    ] {
+        let fields = keys.iter().map(|key| ((*key).to_owned(), "x".into()));
+        one[list] = Value::Array(vec![Value::Object(fields.collect())]);
+    }
+    see("upgrade", &found);
+    let found = jail.json(&["rollback", "nap", "--json"]);
+    see("rollback", &without_spec(found, ""));
+}
+
+/// What `spec diff` has is documented there.
+fn without_spec(mut found: Value, list: &str) -> Value {
+    if list.is_empty() {
+        found["spec"] = Value::Array(Vec::new());
+    }
+    for one in found[list].as_array_mut().into_iter().flatten() {
+        one["spec"] = Value::Array(Vec::new());
+    }
+    found
+}
+
+/// `sleep` has none.
+fn with_a_socket(mut value: Value) -> Value {
+    use gaoler::watch::sockets::{Activity, Socket};
+    let socket = Socket {
+        protocol: "tcp",
+        activity: Activity::Listening,
+        address: None,
+        port: None,
+        peer_address: None,
+        peer_port: None,
+        peer_pid: None,
+        received: None,
+        sent: None,
+        allowed: None,
+        pids: Vec::new(),
+    };
+    let sockets = &mut value["jails"][0]["sockets"];
+    *sockets = serde_json::to_value([socket]).unwrap();
+    value
 }
 
 /// The permission plan with something to set, something to report and a place.

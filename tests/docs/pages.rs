@@ -158,6 +158,7 @@ pub fn plan_of(spec: &Spec, host: &Host, mode: Mode) -> gaoler::Result<Plan> {
         uid: 995,
         gid: 995,
         groups: &[],
+        socket_owners: &[],
         interpreter: &[],
         mode,
     })

@@ -121,10 +121,37 @@ fn nothing_escapes_in_either_phase() {
     });
 }
 
+/// What a service leaves for the host, where nothing keeps it from that but the host itself.
+#[test]
+fn what_is_left_for_the_host_is_neither_followed_nor_believed() {
+    machine(|m| {
+        m.up();
+        let mut arguments = vec!["--without", "seccomp"];
+        let probes = gaoler::attack::probes().unwrap();
+        let left = ["log-", "pid-file-", "link-"];
+        let probes = probes.iter().map(|probe| probe.id.as_str());
+        let probes = probes.filter(|id| left.iter().any(|begin| id.starts_with(begin)));
+        probes.for_each(|probe| arguments.extend(["--probe", probe]));
+        let done = m.gaoler(&[&["attack", "named", "--json"], &arguments[..]].concat());
+        let report: Value = serde_json::from_str(&done.out).unwrap();
+        let probes = report["probes"].as_array().unwrap();
+        assert_eq!(probes.len(), 2 * 19);
+        for probe in probes {
+            // Nothing of root's can be linked to from in there.
+            let is_hard = probe["id"].as_str().unwrap().starts_with("link-hard-");
+            let layer = if is_hard { "root" } else { "host" };
+            assert_eq!(probe["outcome"], "blocked", "{probe:#}");
+            assert_eq!(probe["layer"], layer, "{probe:#}");
+        }
+        m.gaoler(&["stop", "named"]).ok();
+        m.nothing_left("named", &[]);
+    });
+}
+
 /// What each layer stops that no other does; what it stops with others shows without them too.
 #[test]
 fn without_a_layer_what_only_it_stops_escapes() {
-    let without: [(&[&str], &[&str]); 11] = [
+    let without: [(&[&str], &[&str]); 13] = [
         (&["root"], &["socket-host-unix", "code-write-and-map"]),
         (&["ids"], &["id-setuid"]),
         (&["capabilities"], &["socket-raw", "capability-bounding"]),
@@ -165,6 +192,35 @@ fn without_a_layer_what_only_it_stops_escapes() {
         (
             &["seccomp", "landlock", "root", "no_new_privs"],
             &["exec-setuid-file", "mount-user-namespace"],
+        ),
+        (
+            &["host"],
+            &[
+                "log-forged-jail",
+                "log-forged-gaoler",
+                "log-forged-process",
+                "log-forged-facility",
+                "log-forged-line",
+                "log-control-characters",
+                "log-huge",
+                "log-flood",
+                "pid-file-other",
+                "pid-file-first",
+                "pid-file-everybody",
+            ],
+        ),
+        (
+            &["host", "seccomp", "landlock", "root", "ids"],
+            &[
+                "pid-file-fifo",
+                "link-pid-file",
+                "link-new-pid-file",
+                "link-hard-pid-file",
+                "link-log-file",
+                "link-hard-log-file",
+                "link-mount-source",
+                "link-removed",
+            ],
         ),
     ];
     machine(|m| {

@@ -12,7 +12,7 @@ use crate::machine::{Done, Machine, machine};
 
 const BEGIN: &str = include_str!("attack_page.md");
 
-const LAYERS: [&str; 11] = [
+const LAYERS: [&str; 12] = [
     "root",
     "ids",
     "capabilities",
@@ -24,10 +24,11 @@ const LAYERS: [&str; 11] = [
     "uts_namespace",
     "session",
     "limits",
+    "host",
 ];
 
 /// Those that are looked at each time.
-const LOOKED_AT: [&str; 3] = ["ids", "landlock", "limits"];
+const LOOKED_AT: [&str; 4] = ["ids", "landlock", "limits", "host"];
 
 const REMOVED: &str = "## Without one layer";
 const ALONE: &str = "## One layer alone";

@@ -145,6 +145,7 @@ fn learned_twice_and_united() {
         "in both runs: {names:?}"
     );
     let united = fs::read_to_string(place.spec()).unwrap();
+    assert!(united.contains("name = \"exercise-2\""), "{united}");
     let line = |call: &str| {
         let start = format!("  {{ call = \"{call}\",");
         let line = united.lines().find(|line| line.starts_with(&start));
@@ -162,9 +163,10 @@ fn learned_twice_and_united() {
     let old = place.spec().with_extension("toml.old");
     assert_eq!(fs::read_to_string(old).unwrap(), edited);
 
-    place
-        .gaoler(&["spec", "diff", &place.name])
-        .is(1, &["+ call rename: phase always\n"]);
+    place.gaoler(&["spec", "diff", &place.name]).is(
+        1,
+        &["+ call rename: phase always\n", "+ exercise exercise-2"],
+    );
     place
         .gaoler(&["spec", "diff", &place.name, &place.name])
         .is(0, &[]);

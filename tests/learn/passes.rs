@@ -136,7 +136,10 @@ fn a_second_start_that_fails_leaves_one_pass() {
     assert_complete(&trace);
     assert_eq!(trace.certificate.passes, 1);
     let why = &trace.certificate.one_pass;
-    assert!(why.contains("status 3"), "{why:?}");
+    assert!(
+        why.contains("the second failed") && why.contains("status 3"),
+        "{why:?}"
+    );
     assert_eq!(path(&trace, directory.path().join("known")).count, KNOWN);
 }
 

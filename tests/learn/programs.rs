@@ -242,6 +242,25 @@ fn foreign_calls_are_told_apart() {
 }
 
 #[test]
+fn what_a_foreign_call_takes_is_not_needed() {
+    // setgid32 of i386, and the native call as the kernel's word that it would be seen.
+    let source = |call: &str| {
+        format!(
+            "#include <unistd.h>\n#include <sys/syscall.h>\n\
+             int main(void) {{ long r; {call}; if (r < 0) return 1; for (;;) pause(); }}"
+        )
+    };
+    let trace = learn_source(&source(
+        "__asm__ volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(214), \"b\"(5) : \"r8\", \"r9\", \"r10\", \"r11\")",
+    ));
+    assert_eq!(trace.foreign_calls, [("x86".to_owned(), 214)]);
+    assert_eq!(trace.capabilities, []);
+    assert_complete(&trace);
+    let native = learn_source(&source("r = syscall(SYS_setgid, 5)"));
+    assert_eq!(native.capabilities.len(), 1);
+}
+
+#[test]
 fn a_ring_makes_the_trace_blind() {
     let ring = |call: &str| {
         learn_source(&format!(

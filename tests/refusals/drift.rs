@@ -236,6 +236,30 @@ fn an_intruder_in_the_jail_is_told() {
     place.nothing_runs();
 }
 
+/// Its filter is still there for whoever looks at the process: but it decides nothing any more.
+#[test]
+fn a_tracer_that_suspends_the_filter_is_told() {
+    let place = watched();
+    place.start();
+    let mut tracer = intruder(&place, "trace").spawn().unwrap();
+    let words = format!(
+        "live.tracer: process {}: process {}",
+        place.pid(),
+        tracer.id()
+    );
+    let event = is_told(&place, &words);
+    assert_eq!(event["pid"], place.pid());
+    let check = place.gaoler(&["check", &place.name, "--live"]);
+    check.is(
+        DONE,
+        &["live.tracer", "which is not in the jail, traces it"],
+    );
+    tracer.kill().unwrap();
+    tracer.wait().unwrap();
+    is_over(&place, &words);
+    place.verb("stop").is(DONE, &[]);
+}
+
 #[test]
 fn it_can_be_switched_off_and_a_wrong_time_is_refused() {
     let mut place = watched();

@@ -1,4 +1,5 @@
-/* Enters the namespaces of a process, as root, and changes something there: intruder PID WHAT. */
+/* Enters the namespaces of a process, as root, and changes something there: intruder PID WHAT. Or
+   traces it from outside. */
 #define _GNU_SOURCE
 #include <sched.h>
 #include <signal.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +18,14 @@ int main(int count, char **words)
     if (count != 3)
         return 2;
     const char *what = words[2];
+    if (!strcmp(what, "trace")) {
+        if (ptrace(PTRACE_SEIZE, atoi(words[1]), 0, PTRACE_O_SUSPEND_SECCOMP)) {
+            perror(what);
+            return 1;
+        }
+        for (;;)
+            pause();
+    }
     int handle = syscall(SYS_pidfd_open, atoi(words[1]), 0);
     if (handle < 0 || setns(handle, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)) {
         perror("enter");

@@ -138,6 +138,56 @@ fn an_exercise_that_fails() {
 }
 
 #[test]
+fn an_exercise_knows_the_process() {
+    let place = Place::new(&[]);
+    let port = port().to_string();
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    let ready = format!("tcp:{port}");
+    let learn = |exercise: &str| {
+        let words = [
+            "learn", "new", "--user", "games", "--for", "0", "--ready", &ready,
+        ];
+        let more = ["--exercise", exercise, "--", program, "serve", &port];
+        place.gaoler(&[&words[..], &more].concat())
+    };
+    learn("kill -0 $HOME").is(USAGE, &["only a shell can make", "sh -c '...'", "$PID"]);
+    learn("kill -0 $PID").is(DONE, &["1 of 1 exercises passed"]);
+    // Neither the command nor the user, the sign or the exercise need be said again.
+    let spec = || fs::read_to_string(place.etc().join("new.toml")).unwrap();
+    let said = [
+        "user = \"games\"".to_owned(),
+        format!("ready = [\"{ready}\"]"),
+    ];
+    let first = spec();
+    place
+        .gaoler(&["learn", "new", "--again", "--for", "0"])
+        .is(DONE, &["1 of 1 exercises passed"]);
+    for line in said {
+        assert!(first.contains(&line) && spec().contains(&line), "{line}");
+    }
+    assert!(spec().contains("\"$PID\""), "{}", spec());
+}
+
+#[test]
+fn a_user_of_its_own_is_offered_and_made_by_both_verbs() {
+    let place = Place::new(&[]);
+    let program = place.program();
+    let program = program.to_str().unwrap();
+    for verb in ["learn", "up"] {
+        place
+            .gaoler(&[verb, "new", "--user", "nobody", "--", program, "pause"])
+            .is(NOT_SET_UP, &["as nobody", "--create-user"]);
+        // It is an option of both.
+        let both = ["--create-user", "--start-as-root"];
+        place
+            .gaoler(&[&[verb, "new"], &both[..], &["--", program, "pause"]].concat())
+            .is(USAGE, &["cannot be used with", "--create-user"]);
+    }
+    learned_nothing(&place);
+}
+
+#[test]
 fn an_exercise_that_is_no_command() {
     let place = Place::new(&[]);
     let program = place.program();

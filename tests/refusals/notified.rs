@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use crate::common::{DONE, NOT_SET_UP, Place, answers, eventually, port};
+use crate::managed::{Manager, Run};
 use crate::phases::{NO_SUCH_CALL, RUNS, ask, starter};
 
 /// A place that is not below `/tmp`, which these daemons get as an empty one of their own.
@@ -38,8 +39,9 @@ fn up(place: &Place, user: &str, exercise: &str, command: &[&str]) {
     assert!(!spec.contains("gaoler-notify"), "{spec}");
 }
 
-/// It is started again in its jail, is exercised there, also under the tracer, and stops.
-fn holds(place: &Place) {
+/// It is started again in its jail, is exercised there, also under the tracer, and stops; a manager
+/// hears what it says of itself.
+fn holds(place: &Place, said: &[&str]) {
     let again = |words: &[&str]| place.gaoler(words);
     place.verb("restart").is(DONE, &["started"]);
     let state = fs::read_to_string(place.run().join(&place.name).join("state.json")).unwrap();
@@ -53,6 +55,19 @@ fn holds(place: &Place) {
         !why.out.contains("not ready") && !why.error.contains("not ready"),
         "{why:?}"
     );
+    let manager = Manager::of(place);
+    let run = Run::of_written(place, &manager, &[], &[]);
+    let mut heard = Vec::new();
+    while !heard.contains(&"READY=1".to_owned()) {
+        heard.extend(manager.hears().lines().map(str::to_owned));
+    }
+    assert_eq!(run.ends(), Some(0));
+    while !said
+        .iter()
+        .all(|line| heard.iter().any(|it| it.starts_with(line)))
+    {
+        heard.extend(manager.hears().lines().map(str::to_owned));
+    }
     place.nothing_runs();
 }
 
@@ -72,7 +87,10 @@ fn redis_says_it_and_takes_memory_afterwards() {
     let script = format!("head -c 20000000 /dev/zero | redis-cli -p {port} -x set big");
     let stored = Command::new("sh").args(["-c", &script]).output().unwrap();
     assert_eq!(stored.stdout, b"OK\n");
-    holds(&place);
+    holds(
+        &place,
+        &["STATUS=Ready to accept connections", "STOPPING=1"],
+    );
 }
 
 #[test]
@@ -88,7 +106,7 @@ fn haproxy_says_it_from_its_master_process() {
     let exercise = format!("curl -sf http://127.0.0.1:{port}/");
     let server = ["haproxy", "-Ws", "-f", configuration.to_str().unwrap()];
     up(&place, "haproxy", &exercise, &server);
-    holds(&place);
+    holds(&place, &["STATUS=Ready"]);
 }
 
 #[test]
@@ -105,7 +123,7 @@ fn unbound_says_it() {
     let exercise = format!("dig @127.0.0.1 -p {port} a.test +tries=1");
     let server = ["unbound", "-d", "-p", "-c", configuration.to_str().unwrap()];
     up(&place, "unbound", &exercise, &server);
-    holds(&place);
+    holds(&place, &["STOPPING=1"]);
 }
 
 /// It listens, but has not said anything: its start goes on, whatever others say.

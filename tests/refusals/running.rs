@@ -407,6 +407,10 @@ fn a_supervisor_that_was_killed() {
         .status();
     assert!(killed.unwrap().success());
     assert!(answers(port), "the service goes on");
+    let gone = "it has ended: what the service logs is lost, and nobody compares the jail";
+    place.verb("status").is(DONE, &["DRIFT", gone]);
+    let check = place.gaoler(&["check", &place.name, "--live"]);
+    check.is(DONE, &["live.supervisor", gone]);
     place.verb("start").is(DONE, &["runs already"]);
     place.verb("stop").is(DONE, &["stopped"]);
     assert!(!answers(port));
@@ -435,6 +439,9 @@ fn exercises_that_a_jail_does_not_pass() {
     let found: Vec<_> = found["findings"].as_array().unwrap().iter().collect();
     let failed = |id: &str| found.iter().filter(|one| one["id"] == id).count();
     assert_eq!(failed("live.exercise"), 1, "{}", answer.out);
+    let passed = serde_json::from_str::<serde_json::Value>(&answer.out).unwrap();
+    assert_eq!(passed["passed"], serde_json::json!(["asks"]));
+    check(&place, &[]).is(DONE, &["exercises passed: asks\n"]);
     let one = found
         .iter()
         .find(|one| one["id"] == "live.exercise")
@@ -461,11 +468,24 @@ fn the_trace_of_a_run_that_was_not_finished() {
     let trace = gaoler::learn::Trace::default();
     let save = |name: &str, gap: &str| {
         let mut trace = trace.clone();
+        trace.blind = true;
+        trace.foreign_calls = vec![("x86".to_owned(), 5)];
+        trace.certificate.repeated = vec!["a doubt".to_owned()];
         trace.certificate.gaps = vec![gap.to_owned()];
         gaoler::learn::save(&trace, &state.join(name)).unwrap();
     };
     save("trace.unfinished.json", "the run goes on");
-    show().is(DONE, &["INCOMPLETE", "the run goes on"]);
+    show().is(
+        DONE,
+        &[
+            "INCOMPLETE",
+            "the run goes on",
+            "one was run again: a doubt",
+            "its C library was not looked at",
+            "blind        io_uring was used",
+            "blind        called 5 of x86, not given",
+        ],
+    );
     save("trace-incomplete.json", "a stop was lost");
     let answer = show();
     answer.is(

@@ -233,6 +233,8 @@ impl Lab {
             "generations",
             "lock",
             "manifest.json",
+            "packages.json",
+            "ready",
             "root",
             "spec.toml",
         ];

@@ -1,6 +1,6 @@
 //! Jails of an ordinary user: learned, built, run and attacked without root, with Debian's own
 //! servers. Needs root for the machines that the tests run in, in which that user is made; and
-//! memcached, nginx, redis, curl.
+//! memcached, named, nginx, redis, curl, dig.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

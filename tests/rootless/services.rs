@@ -154,3 +154,42 @@ fn redis_has_data_and_a_device() {
         user.stop("store");
     });
 }
+
+#[test]
+fn named_serves_a_zone_of_the_home() {
+    machine(|m| {
+        let user = User::new(m);
+        let dns = user.file("dns", None);
+        let zone = "$TTL 60\n@ SOA ns hostmaster 1 60 60 60 60\n@ NS ns\nns A 127.0.0.1\n\
+                    www A 192.0.2.1\n";
+        user.file("dns/example.org", Some(zone));
+        let configuration = user.file(
+            "dns/named.conf",
+            Some(&format!(
+                "options {{ directory \"{dns}\"; pid-file \"{dns}/named.pid\"; recursion no;\n\
+                 session-keyfile \"{dns}/session.key\"; listen-on-v6 {{ none; }};\n\
+                 listen-on port 5353 {{ 127.0.0.1; }}; }};\ncontrols {{ }};\n\
+                 zone \"example.org\" {{ type primary; file \"example.org\"; }};\n"
+            )),
+        );
+        let ask = "dig @127.0.0.1 -p 5353 +short www.example.org";
+        let words = ["up", "named", "--ready", "udp:5353", "--ready", "tcp:5353"];
+        let exercises = ["--exercise", ask, "--exercise", &format!("{ask} +tcp")];
+        let command = ["--", "/usr/sbin/named", "-f", "-c", &configuration];
+        user.gaoler(&[&words[..], &exercises, &command].concat())
+            .ok();
+        let answers = || {
+            let question: Vec<&str> = ask.split(' ').collect();
+            assert_eq!(m.run(&question).ok(), "192.0.2.1\n");
+        };
+        answers();
+        assert_eq!(
+            user.findings("named"),
+            BTreeSet::from(["rootless.owner".into()])
+        );
+        user.holds("named");
+        user.gaoler(&["restart", "named"]).ok();
+        answers();
+        user.stop("named");
+    });
+}

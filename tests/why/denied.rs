@@ -390,3 +390,44 @@ fn a_full_disk() {
         &["ENOSPC", "the disk of the host is full", "df -h"],
     );
 }
+
+#[test]
+fn what_does_not_start_has_its_last_words_shown() {
+    let jail = jail("fputs(\"no room \\x1b[2J for me\\n\", stderr); exit(7);");
+    jail.write();
+    let found = jail.why(&[]);
+    let failures = found.0["failures"].as_array().unwrap();
+    let [failure] = &failures[..] else {
+        panic!("{found:#?}");
+    };
+    let failure = failure.as_str().unwrap();
+    assert!(
+        failure.contains("start the service: it exited with status 7"),
+        "{failure}"
+    );
+    assert_eq!(
+        found.0["last_words"],
+        serde_json::json!(["no room #033[2J for me"])
+    );
+    let text = jail.gaoler(&["why", &jail.name]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(
+        text.contains("\nsaid     no room #033[2J for me\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_command_that_was_changed_since_it_was_learned() {
+    let jail = jail("");
+    jail.write();
+    jail.gaoler(&["build", &jail.name]);
+    let trace = gaoler::learn::Trace {
+        command: vec!["/usr/bin/another".to_owned()],
+        ..Default::default()
+    };
+    let path = jail.path("state").join(&jail.name).join("trace.json");
+    gaoler::learn::save(&trace, &path).unwrap();
+    let found = jail.why(&[]);
+    assert_eq!(found.0["works"], true, "{found:#?}");
+}

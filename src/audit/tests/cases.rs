@@ -92,6 +92,8 @@ const SPOILT: &[(&str, Spoil)] = &[
         };
         case.plan.steps.push(planned(end));
     }),
+    ("live.supervisor", |case| case.live.abandoned = true),
+    ("live.tracer", |case| case.thread().tracer = 1),
     ("live.uid", |case| case.thread().uids[2] = 0),
     ("live.writable-descriptor", |case| {
         case.process()

@@ -266,6 +266,7 @@ pub(super) fn clean() -> Case {
             generation: 1,
             forks: false,
             steps: steps.into_iter().map(planned).collect(),
+            ready: Vec::new(),
             lacking: Vec::new(),
             check_every_s: 0,
             living: crate::plan::Living::default(),

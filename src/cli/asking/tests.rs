@@ -35,6 +35,7 @@ fn why(denials: Vec<Explained>) -> Why {
         name: "named".to_owned(),
         denials,
         failures: Vec::new(),
+        last_words: Vec::new(),
         logs: Vec::new(),
         ran: true,
     }
@@ -61,7 +62,7 @@ fn what_is_allowed_is_taken_and_what_is_denied_is_not_asked_again() {
     assert_eq!(answers.taken, [(0, call(1))]);
     assert!(!answers.quit);
     assert!(
-        text.contains("[2/3]denied   call b") && !text.contains("[3/3]"),
+        text.contains("[2/3]\ndenied   call b") && !text.contains("[3/3]"),
         "{text}"
     );
     assert!(text.contains("one letter of these") && text.contains("safe     --apply would"));

@@ -145,8 +145,9 @@ impl Tracer<'_> {
         task.credentials = caller.credentials;
         let shape = shape.filter(|shape| shape.shows_at_end(&paths));
         let steps = task.steps || self.halts == Halts::Steps || !ptrace::MARKS_RESULT;
-        // The kernel may have asked for a capability, which counts only if the call succeeds.
-        let may_ask = self.asked.tells() && !(native && calls::is_plain(call.number));
+        // The kernel may have asked for a capability, which counts only if the call succeeds. No
+        // jail allows a foreign call, so what that takes is of no use there.
+        let may_ask = self.asked.tells() && native && !calls::is_plain(call.number);
         task.pending = Some(Pending {
             call,
             when,
@@ -247,8 +248,8 @@ impl Tracer<'_> {
         if let Some(shape) = pending.shape {
             calls::conclude(shape, &mut done);
         }
-        if self.asked.tells() {
-            asked::judge(&mut done, &name(&pending.call), &asks);
+        if self.asked.tells() && is_native(&pending.call) {
+            asked::judge(&mut done, &calls::name(pending.call.number), &asks);
         }
         for event in done.events {
             self.recorder.record(pending.when, event);
@@ -269,7 +270,10 @@ impl Tracer<'_> {
             return;
         }
         let number = number(call.number);
-        let (at, thread) = if self.recorder.knows_failure(number, errno, when.phase) {
+        let known = self
+            .recorder
+            .knows_failure(number, errno, when.phase, &call.arguments);
+        let (at, thread) = if known {
             (None, String::new())
         } else {
             (
@@ -361,7 +365,9 @@ impl Tracer<'_> {
             }
             // Whoever gives one up stops for that, so a thread that has not got it was not asked
             // for itself: overlayfs asks in the name of whoever mounted it.
-            if process::has_capability(tid, ask.capability) == Some(false) {
+            if process::has_capability(tid, ask.capability) == Some(false)
+                || self.watches.asked_for()
+            {
                 continue;
             }
             let when = When {
@@ -446,13 +452,6 @@ fn event(call: &Call) -> Event {
         ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
         I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
         other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
-    }
-}
-
-fn name(call: &Call) -> String {
-    match event(call) {
-        Event::ForeignCall(architecture, number) => format!("{architecture} call {number}"),
-        _ => calls::name(call.number),
     }
 }
 

@@ -12,6 +12,9 @@ const USER_NOTICE: u8 = 13;
 /// The facility in place of kern, which no process may claim (`syslog(3)`).
 const DAEMON: u8 = 3;
 
+/// The program's name in what gaoler itself says of a jail; no process in one has it.
+pub(super) const OWN_TAG: &str = "gaoler";
+
 /// What a process logged, as far as its word counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -32,7 +35,7 @@ pub struct Message<'a> {
 /// has a clock). The message's own process id is dropped, and so is its host name.
 ///
 /// A priority that is missing or wrong becomes user.notice, facility kern becomes daemon, a
-/// missing tag `-`. Each byte of a control character (C0, DEL, C1) and each byte that is not
+/// missing tag, or one that is gaoler's own, `-`. Each byte of a control character (C0, DEL, C1) and each byte that is not
 /// UTF-8 becomes `#` and three octal digits, as rsyslog writes them. The result has at most
 /// [`LIMIT`] bytes and ends in ` [truncated]` if something is missing.
 pub fn rewrite(input: &[u8], jail: &str, pid: i32, out: &mut Vec<u8>) {

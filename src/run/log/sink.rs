@@ -74,17 +74,26 @@ impl Sink {
             (places.journal, Format::Journal),
         ] {
             if is_socket(path) {
-                let mut sink = Self::of(Target::Socket {
-                    path: path.to_owned(),
-                    format,
-                    stream: false,
-                });
-                // A syslogd that is away is one that comes back.
-                sink.open();
-                return sink;
+                return Self::socket(path, format);
             }
         }
         Self::file(places.file)
+    }
+
+    /// syslogd's socket at this path.
+    pub fn syslog(path: &Path) -> Self {
+        Self::socket(path, Format::Syslog)
+    }
+
+    fn socket(path: &Path, format: Format) -> Self {
+        let mut sink = Self::of(Target::Socket {
+            path: path.to_owned(),
+            format,
+            stream: false,
+        });
+        // A syslogd that is away is one that comes back.
+        sink.open();
+        sink
     }
 
     /// The file (which is made, mode 0640), or standard error.
@@ -206,7 +215,7 @@ fn open_socket(path: &Path, stream: &mut bool) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// Opens a regular file for appending; whatever else has its name is refused.
+/// Opens a regular file of this name alone for appending; whatever else has its name is refused.
 fn open_file(path: &Path) -> rustix::io::Result<OwnedFd> {
     // Without NONBLOCK, a FIFO in its place would make the open wait.
     let flags = OFlags::WRONLY
@@ -218,8 +227,9 @@ fn open_file(path: &Path) -> rustix::io::Result<OwnedFd> {
         | OFlags::CLOEXEC;
     let descriptor = rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?;
     let status = rustix::fs::fstat(&descriptor)?;
+    // One with another name may be somebody else's file, linked here (link(2)).
     match FileType::from_raw_mode(status.st_mode) {
-        FileType::RegularFile => Ok(descriptor),
+        FileType::RegularFile if status.st_nlink == 1 => Ok(descriptor),
         _ => Err(Errno::INVAL),
     }
 }

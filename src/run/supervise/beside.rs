@@ -1,12 +1,16 @@
 //! What stays beside a jail from one start of its service to the next: log, output, what is known
 //! of earlier restarts.
 
+use std::os::fd::OwnedFd;
+
 use super::super::events::{self, Event, timestamp};
-use super::super::launch::{Keep, Launched, Stdio, launch};
+use super::super::launch::{Given, Keep, Launched, Stdio, launch_given};
 use super::super::log::Relay;
+use super::super::manager::Speaker;
 use super::super::notified::Notified;
 use super::super::output::Output;
 use super::super::restarts::{Cause, Restarts, now_ms};
+use super::super::sockets::Held;
 use super::Supervision;
 use crate::Result;
 
@@ -14,6 +18,12 @@ use crate::Result;
 pub(super) struct Beside {
     pub(super) relay: Relay,
     pub(super) notified: Notified,
+    /// Who is told how the service is.
+    pub(super) manager: Option<Speaker>,
+    /// The sockets that the service is given: connections wait at them from one start to the next.
+    pub(super) sockets: Vec<OwnedFd>,
+    /// Under which numbers this process has them.
+    pub(super) held: Vec<Held>,
     pub(super) output: Option<Output>,
     pub(super) restarts: Restarts,
 }
@@ -23,7 +33,7 @@ impl Beside {
     pub(super) fn launch(
         &self,
         supervision: &Supervision<'_>,
-        forked: &mut dyn FnMut(&Launched, &Restarts) -> Result<()>,
+        forked: &mut dyn FnMut(&Launched, &Self) -> Result<()>,
     ) -> Result<Launched> {
         let stdio = match &self.output {
             Some(output) => Stdio::To(output.for_service()?),
@@ -34,8 +44,12 @@ impl Beside {
             log: Some(self.relay.socket().descriptor()),
             notify: self.notified.socket(),
         };
-        launch(supervision.plan, &stdio, keep, &mut |launched| {
-            forked(launched, &self.restarts)
+        let given = Given {
+            sockets: &self.sockets,
+            ..Given::default()
+        };
+        launch_given(supervision.plan, given, &stdio, keep, &mut |launched| {
+            forked(launched, self)
         })
     }
 

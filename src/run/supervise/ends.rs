@@ -11,6 +11,7 @@ use super::super::warm_up::WarmUp;
 use super::jail::{Jail, SETTLED};
 use super::{Progress, privilege, record, remove_files};
 use crate::Result;
+use crate::host::begun::Begun;
 use crate::plan::duration_text;
 use crate::sys;
 
@@ -177,16 +178,18 @@ impl Jail<'_> {
         self.reached_before = cgroup::reached(&supervision.plan.cgroups());
         let plan = supervision.plan;
         let serving = plan.start_ends_with().is_none();
-        self.launched = self.beside.launch(supervision, &mut |launched, restarts| {
+        let begun = Begun::now(&plan.signs_of_its_own());
+        self.launched = self.beside.launch(supervision, &mut |launched, beside| {
             let progress = Progress {
                 serving,
-                restarts: restarts.count,
+                restarts: beside.restarts.count,
                 ..Progress::default()
             };
-            record(supervision, launched, progress)
+            record(supervision, launched, &beside.held, progress)
         })?;
         let now = Instant::now();
-        self.begun = now;
+        self.begun = begun;
+        self.handed_over = false;
         self.release_at = Some(now + SETTLED);
         (self.look_at, self.signs_at) = (Some(now), now);
         self.warm_up = WarmUp::of(plan);

@@ -18,6 +18,7 @@ use super::super::state::State;
 use super::super::warm_up::WarmUp;
 use super::beside::Beside;
 use super::{Progress, SIGCHLD, Supervision, privilege, record};
+use crate::host::begun::Begun;
 use crate::host::process;
 use crate::plan::Sign;
 use crate::sys;
@@ -40,7 +41,7 @@ const A_MOMENT: Timespec = Timespec {
 pub(super) const SETTLED: Duration = Duration::from_millis(50);
 
 /// How often a service that starts is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How often the counts of complaints are kept.
 const KEEP: Duration = Duration::from_secs(1);
@@ -57,9 +58,11 @@ pub(super) struct Jail<'a> {
     pub(super) supervision: &'a Supervision<'a>,
     pub(super) beside: Beside,
     pub(super) launched: Launched,
+    /// The service has said that another process is its main one now.
+    pub(super) handed_over: bool,
     /// When the memory that only the start needed is given back; `None`: it has been.
     pub(super) release_at: Option<Instant>,
-    pub(super) begun: Instant,
+    pub(super) begun: Begun,
     /// When it is looked whether it is ready; or, in complain mode, counts are kept.
     pub(super) look_at: Option<Instant>,
     pub(super) warm_up: WarmUp<'a>,
@@ -94,6 +97,7 @@ impl<'a> Jail<'a> {
         supervision: &'a Supervision<'a>,
         beside: Beside,
         launched: Launched,
+        begun: Begun,
     ) -> Self {
         let plan = supervision.plan;
         let now = Instant::now();
@@ -102,7 +106,8 @@ impl<'a> Jail<'a> {
             beside,
             launched,
             release_at: Some(now + SETTLED),
-            begun: now,
+            begun,
+            handed_over: false,
             look_at: Some(now),
             warm_up: WarmUp::of(plan),
             serving: plan.start_ends_with().is_none(),
@@ -165,11 +170,17 @@ impl<'a> Jail<'a> {
             return self.until_empty(signals);
         }
         loop {
-            let [ended, _] = self.wait(self.launched.end(), None, signals)?;
+            let main = self.launched.service().filter(|_| self.handed_over);
+            let moved = main.is_some();
+            let [ended, main_ended] = self.wait(self.launched.end(), main, signals)?;
             self.handle(signals)?;
             self.release_when_settled();
             if ended {
                 break;
+            }
+            // The process that it has named its main one: without that it is over.
+            if moved && main_ended {
+                return Ok(Ended::Exited(0));
             }
         }
         let ended = self.launched.ended()?;
@@ -180,6 +191,9 @@ impl<'a> Jail<'a> {
         );
         let forks = self.supervision.plan.forks && self.dying.is_none();
         if forks && left && self.adopt()? {
+            return self.until_empty(signals);
+        }
+        if self.handed_over {
             return self.until_empty(signals);
         }
         Ok(ended)
@@ -235,7 +249,7 @@ impl<'a> Jail<'a> {
             self.release_at,
             look_at,
             self.attest.wakes_at(),
-            (!self.ready).then_some(self.signs_at),
+            (!self.ready || self.is_awaited()).then_some(self.signs_at),
             self.liveness.wakes_at().filter(|_| self.dying.is_none()),
             self.dying.as_ref().map(|(_, kill_at)| *kill_at),
         ];
@@ -277,20 +291,15 @@ impl<'a> Jail<'a> {
         }
         self.beside.relay.pump()?;
         self.pump_output();
-        let said = self.beside.notified.hear();
-        if said.ready {
-            self.record()?;
-        }
-        if said.lives {
-            self.liveness.beats();
-        }
+        let failed = self.hear()?;
         if self.attest.attend(&mut self.beside.relay) {
             // What that took is given back.
             self.release_at = Some(Instant::now() + SETTLED);
         }
         self.attend_start()?;
         self.attend_signs()?;
-        self.attend_liveness(said.failed)
+        self.attend_manager();
+        self.attend_liveness(failed)
     }
 
     /// The next signal that is to be passed on. Whoever ends this process ends the jail, for good.
@@ -342,7 +351,7 @@ impl<'a> Jail<'a> {
             Sign::Log(expression) => self.beside.relay.words().has_seen(expression),
             _ => self.beside.notified.is_ready(),
         };
-        is_ready(signs, self.launched.child_pid, self.begun, &heard)
+        is_ready(signs, self.launched.child_pid, &self.begun, &heard)
     }
 
     /// Looks whether it is ready, until it is.
@@ -350,7 +359,7 @@ impl<'a> Jail<'a> {
         if self.ready || !self.serving || Instant::now() < self.signs_at {
             return Ok(());
         }
-        let signs = &self.supervision.plan.living.signs;
+        let signs = &self.supervision.plan.ready;
         let ready = match signs.is_empty() {
             true => self.begun.elapsed() >= LIFE,
             false => self.shows(signs),
@@ -411,7 +420,12 @@ impl<'a> Jail<'a> {
             restarting,
             restarts: self.beside.restarts.count,
         };
-        record(self.supervision, &self.launched, progress)
+        record(
+            self.supervision,
+            &self.launched,
+            &self.beside.held,
+            progress,
+        )
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.

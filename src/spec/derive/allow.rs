@@ -1,5 +1,6 @@
 //! System calls and capabilities.
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::Facts;
 use super::evidence::{add, by_whom_and_when, observed, or_rule, when};
@@ -96,7 +97,8 @@ pub(super) fn calls(
     if let Some(rule) = grows_arenas(trace).and_then(|call| rules.get_mut(&call)) {
         rule.start_only = false;
     }
-    for rule in clone_for_clone3(&rules).into_iter().chain(log(trace)) {
+    let missing = clone_for_clone3(&rules).into_iter();
+    for rule in missing.chain(log(trace)).chain(counts_processors(trace)) {
         let start_only = rule.start_only;
         rules.entry(rule.number).or_insert(rule).start_only &= start_only;
     }
@@ -118,9 +120,11 @@ fn reason(name: &str, seen: &Observed, facts: &Facts) -> String {
 /// With this call the C library grows the memory of each thread but the first (`malloc(3)`, arenas):
 /// how much that takes is up to load, as with `mmap`.
 fn grows_arenas(trace: &Trace) -> Option<u32> {
-    let certificate = &trace.certificate;
-    let threaded = certificate.threads > certificate.processes;
-    calls::number("mprotect").filter(|_| threaded)
+    calls::number("mprotect").filter(|_| is_threaded(trace))
+}
+
+fn is_threaded(trace: &Trace) -> bool {
+    trace.certificate.threads > trace.certificate.processes
 }
 
 /// The flags of clone3 are behind a pointer, where no filter can look, so it is answered with
@@ -143,6 +147,19 @@ fn log(trace: &Trace) -> Option<CallRule> {
         number: calls::number("sendto")?,
         start_only: false,
         because: "it logs, and in its jail somebody reads that".to_owned(),
+        evidence: Evidence::built_in(),
+    })
+}
+
+/// No jail has /sys, where the C library reads first how many processors there are; without it, it
+/// asks with this call (`get_nprocs(3)`): for each thread's memory, too, when load says so.
+fn counts_processors(trace: &Trace) -> Option<CallRule> {
+    let path = Path::new("/sys/devices/system/cpu/online");
+    let seen = trace.paths.iter().find(|seen| seen.host == path)?;
+    Some(CallRule {
+        number: calls::number("sched_getaffinity")?,
+        start_only: seen.witness.serve == 0 && !is_threaded(trace),
+        because: "how many processors there are, which /sys does not tell it in a jail".to_owned(),
         evidence: Evidence::built_in(),
     })
 }
@@ -217,7 +234,9 @@ pub(super) fn capabilities(
     }
     add_low_ports(trace, facts, &mut needed);
     if needed.contains_key(&SYS_ADMIN) {
-        notes.push("needed CAP_SYS_ADMIN, which can undo most of a jail".to_owned());
+        notes.push(
+            "CAP_SYS_ADMIN is given, as it was needed: it can undo most of a jail".to_owned(),
+        );
     }
     needed
         .into_iter()

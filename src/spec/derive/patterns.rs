@@ -66,7 +66,15 @@ pub(super) fn patterns<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<Pat
             for (path, _) in &members {
                 left.remove(path);
             }
-            found.push(together(&members, reading));
+            let mut pattern = together(&members, reading);
+            if reading == Reading::Random {
+                for path in fitting(&pattern, &left) {
+                    left.remove(path);
+                    pattern.observed.push(path);
+                }
+                pattern.observed.sort();
+            }
+            found.push(pattern);
         }
     }
     found.extend(left.into_keys().map(single));
@@ -139,6 +147,29 @@ fn together<'a>(members: &[Member<'a>], reading: Reading) -> Pattern<'a> {
         pattern: directory.unwrap_or(Path::new("")).join(text),
         observed,
     }
+}
+
+/// Names that `mkstemp(3)` may have made as well, though nothing in them says so: as long as those
+/// of the pattern, with one word in the place of what varies.
+fn fitting<'a>(pattern: &Pattern<'a>, names: &BTreeMap<&'a Path, &str>) -> Vec<&'a Path> {
+    let text = pattern.pattern.file_name().and_then(|name| name.to_str());
+    let Some((beginning, end)) = text.and_then(|text| text.split_once('*')) else {
+        return Vec::new();
+    };
+    let length = |path: &Path| path.file_name().map(|name| name.len());
+    let first = pattern.observed.first().and_then(|path| length(path));
+    let same = |path: &Path| length(path) == first && path.parent() == pattern.pattern.parent();
+    if beginning.is_empty() || end.contains('*') || !pattern.observed.iter().all(|path| same(path))
+    {
+        return Vec::new();
+    }
+    let fits = |path: &Path, name: &str| {
+        let rest = name.strip_prefix(beginning);
+        let word = rest.and_then(|rest| rest.strip_suffix(end));
+        same(path) && word.is_some_and(|word| word.chars().all(is_word))
+    };
+    let fit = names.iter().filter(|(path, name)| fits(path, name));
+    fit.map(|(path, _)| *path).collect()
 }
 
 fn common_beginning<'a>(words: &[&'a str]) -> &'a str {

@@ -6,7 +6,7 @@ use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
     Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Liveness,
-    Protections, Reload, Restart, Service, Spec, duration_text,
+    Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
 };
 
 /// Something in a spec that can be compared.
@@ -28,6 +28,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         name,
         incomplete,
         service,
+        sockets,
         exercises,
         limits,
         protections,
@@ -41,6 +42,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     items.set(Cost::Service, "name", name);
     items.set_if(Cost::Service, "incomplete", incomplete.as_ref());
     items.service(service);
+    sockets.iter().for_each(|socket| items.socket(socket));
     exercises
         .iter()
         .for_each(|exercise| items.exercise(exercise));
@@ -146,6 +148,38 @@ impl Items {
         let pid_file = pid_file.as_ref().map(|path| path.display());
         self.set_if(Cost::Service, "service.pid_file", pid_file);
         self.set(Cost::Service, "service.forks", forks);
+    }
+
+    fn socket(&mut self, socket: &SocketRule) {
+        let SocketRule {
+            name,
+            listen,
+            backlog,
+            only_ipv6,
+            reuse_port,
+            mode,
+            user,
+            group,
+            because,
+        } = socket;
+        let owner = |name: &Option<String>| name.clone().unwrap_or_else(|| "root".to_owned());
+        let fields = [
+            ("listen", listen.to_string()),
+            ("backlog", backlog.to_string()),
+            ("only_ipv6", only_ipv6.to_string()),
+            ("reuse_port", reuse_port.to_string()),
+            ("mode", format!("{mode:04o}")),
+            ("user", owner(user)),
+            ("group", owner(group)),
+        ];
+        // A manager may hand over several under one name.
+        let names = (1..).map(|number| match number {
+            1 => format!("socket {name}"),
+            more => format!("socket {name} ({more})"),
+        });
+        let free = names.into_iter().find(|name| !self.0.contains_key(name));
+        let name = free.unwrap_or_default();
+        self.rule(Cost::Port, name, fields, (because, &Evidence::Person));
     }
 
     fn exercise(&mut self, exercise: &Exercise) {

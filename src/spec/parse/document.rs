@@ -20,6 +20,8 @@ pub(super) struct Document {
     pub incomplete: Option<Text>,
     pub service: ServiceTable,
     #[serde(default)]
+    pub socket: Vec<SocketTable>,
+    #[serde(default)]
     pub exercise: Vec<ExerciseTable>,
     #[serde(default)]
     pub tree: TreeTable,
@@ -106,6 +108,20 @@ pub(super) struct ServiceTable {
     pub forks: bool,
     #[serde(default)]
     pub writable_executable: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SocketTable {
+    pub name: Text,
+    pub listen: Text,
+    pub backlog: Option<Spanned<u32>>,
+    pub only_ipv6: Option<Spanned<bool>>,
+    pub reuse_port: Option<Spanned<bool>>,
+    pub mode: Option<Text>,
+    pub user: Option<Text>,
+    pub group: Option<Text>,
+    pub because: Text,
 }
 
 #[derive(Deserialize)]

@@ -38,6 +38,26 @@ pub(in crate::spec) fn words(text: &str) -> Result<Vec<String>, Unreadable> {
     }
 }
 
+/// The words of a command that may have the word `$PID` in it, which stays as it is.
+pub(in crate::spec) fn words_with_pid(text: &str) -> Result<Vec<String>, Unreadable> {
+    let mut scanner = Scanner::new(text);
+    let mut words = Vec::new();
+    loop {
+        while scanner.next_if(char::is_whitespace).is_some() {}
+        if scanner.skip_pid() {
+            words.push(PID.to_owned());
+            continue;
+        }
+        match scanner.word()? {
+            Some(word) => words.push(word),
+            None => return Ok(words),
+        }
+    }
+}
+
+/// Stands for the service's process in an exercise: [`crate::spec::Exercise::command_for`].
+const PID: &str = "$PID";
+
 struct Scanner<'a> {
     rest: Peekable<Chars<'a>>,
     line: usize,
@@ -60,6 +80,17 @@ impl<'a> Scanner<'a> {
     fn next_if(&mut self, wanted: impl Fn(char) -> bool) -> Option<char> {
         let next = *self.rest.peek()?;
         if wanted(next) { self.next() } else { None }
+    }
+
+    /// Goes on after `$PID`, if that is the next word.
+    fn skip_pid(&mut self) -> bool {
+        let mut ahead = self.rest.clone();
+        let is_pid = ahead.by_ref().take(PID.len()).eq(PID.chars())
+            && ahead.peek().is_none_or(|c| c.is_whitespace());
+        if is_pid {
+            self.rest = ahead;
+        }
+        is_pid
     }
 
     fn refuse<T>(&self, why: &'static str) -> Result<T, Unreadable> {

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::environment::{value_of, words};
+use super::environment::{value_of, words, words_with_pid};
 use super::*;
 use crate::sys::calls;
 
@@ -175,6 +175,19 @@ fn words_keep_their_quotes_together() {
         ["-u", "bind", "-D", "a b"]
     );
     assert_eq!(words(" \t").unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_word_pid_stays_in_exercises() {
+    assert_eq!(
+        words_with_pid("kill -HUP $PID").unwrap(),
+        ["kill", "-HUP", "$PID"]
+    );
+    assert_eq!(words_with_pid("$PID 'a b'").unwrap(), ["$PID", "a b"]);
+    for other in ["kill $PIDS", "kill x$PID", "echo $HOME", "echo \"$PID\""] {
+        assert!(words_with_pid(other).is_err(), "{other}");
+    }
+    assert!(words("kill $PID").is_err());
 }
 
 /// What `named-checkconf -p` of BIND 9.18.49 prints, shortened.

@@ -67,6 +67,7 @@ fn named_like() -> Spec {
         liveness: None,
         check: Schedule::default(),
         accepted: Vec::new(),
+        sockets: Vec::new(),
         name: "named".to_owned(),
         incomplete: Some("2 stops were lost".to_owned()),
         service: Service {

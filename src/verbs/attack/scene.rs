@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::super::{is_ordinary, must_be_ours};
+use super::host_log::HostLog;
 use super::prober::Prober;
 use super::setting::{SHARED, Setting};
 use super::told::{above, host_root, in_directory, in_jail, limits};
@@ -28,15 +29,27 @@ use crate::{Doing, Error, Result, plan};
 const STRANGER: u32 = 4_242_424;
 
 /// What probes make in a place that the service can write to, and may not be able to remove.
-const LEFT: [&str; 7] = [
+const LEFT: [&str; 10] = [
+    NEW_PID_FILE,
     ".gaoler-below",
     ".gaoler-file",
     ".gaoler-large",
-    ".gaoler-link",
+    LINK,
+    LOG_FILE,
     ".gaoler-node",
+    PID_FILE,
     ".gaoler-probe",
     ".gaoler-written",
 ];
+
+/// What probes leave there for the host, as `prober/probes/planted.rs` has it.
+pub(super) const PID_FILE: &str = ".gaoler-pid";
+pub(super) const NEW_PID_FILE: &str = "..gaoler-pid.gaoler";
+pub(super) const LOG_FILE: &str = ".gaoler-log";
+pub(super) const LINK: &str = ".gaoler-link";
+
+/// What is in the directory that a link leads to.
+pub(super) const INSIDE: &str = "inside";
 
 /// The directory of an attack, taken by this process.
 #[derive(Debug)]
@@ -45,8 +58,8 @@ struct Place {
     label: String,
     /// A socket in a place of the service's, to be removed with it.
     shared: Option<PathBuf>,
-    /// A place of the host that probes write to.
-    written: Option<PathBuf>,
+    /// The places of the host that probes write to.
+    written: Vec<PathBuf>,
     /// Given up by whoever ends.
     _lock: OwnedFd,
 }
@@ -62,7 +75,7 @@ impl Drop for Place {
 
 impl Place {
     fn remove(&self) -> Result<()> {
-        if let Some(directory) = self.written.as_deref() {
+        for directory in &self.written {
             remove(directory, &LEFT)?;
         }
         if let Some(directory) = self.shared.as_deref().and_then(Path::parent) {
@@ -82,10 +95,10 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Scene {
     runtime: PathBuf,
-    log: PathBuf,
     terminal: Option<PathBuf>,
     inside: Vec<String>,
     outside: Vec<String>,
+    host_log: HostLog,
     // Before its directory, in which it has a socket.
     stand: Child,
     /// What is held open for the probes: a terminal and a port.
@@ -106,7 +119,7 @@ impl Scene {
             directory: path,
             label: setting.label.clone(),
             shared: setting.shared.clone(),
-            written: setting.written.clone(),
+            written: setting.bound.clone(),
         };
         let Place {
             directory, label, ..
@@ -150,15 +163,20 @@ impl Scene {
         let (stand, address) = stand(&both, stood, owner)?;
         both.push(format!("victim={}", stand.id()));
         both.push(format!("address={address}"));
+        made.precious(stand.id()).doing(doing)?;
+        let host_log = HostLog::open(directory.join("syslog"))?;
+        both.push(format!("host_log={}", host_log.path().display()));
+        both.push(format!("precious={}", directory.join("precious").display()));
+        both.push(format!("kept={}", directory.join("kept").display()));
         let mut inside = both.clone();
         inside.extend(in_jail(setting));
         both.extend(in_directory(directory, &setting.tree));
         Ok(Self {
             runtime: directory.join("run"),
-            log: directory.join("log"),
             terminal: terminal.as_ref().map(|_| terminal_path.into()),
             inside,
             outside: both,
+            host_log,
             stand,
             _held: (terminal, listener),
             place,
@@ -173,11 +191,6 @@ impl Scene {
     /// What its cgroups are called.
     pub(super) fn label(&self) -> &str {
         &self.place.label
-    }
-
-    /// Where what it logs is written.
-    pub(super) fn log(&self) -> &Path {
-        &self.log
     }
 
     /// A terminal that probes may get at, where there are any.
@@ -195,15 +208,66 @@ impl Scene {
         &self.outside
     }
 
-    /// Removes what a probe has left in a place of the host.
+    /// The host's log.
+    pub(super) fn log(&self) -> &HostLog {
+        &self.host_log
+    }
+
+    /// The process that stands outside.
+    pub(super) fn victim(&self) -> u32 {
+        self.stand.id()
+    }
+
+    /// The places that a prober in the jail, or outside, may leave something in.
+    pub(super) fn places(&self, inside: bool) -> Vec<PathBuf> {
+        match inside {
+            true => self.place.written.clone(),
+            false => vec![self.place.directory.join("place")],
+        }
+    }
+
+    /// The directory that a link leads to.
+    pub(super) fn kept(&self) -> PathBuf {
+        self.place.directory.join("kept")
+    }
+
+    /// Whether somebody wrote to the file that a link leads to, or gave it away.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn precious_has_changed(&self) -> Result<bool> {
+        let path = self.place.directory.join("precious");
+        let doing = || format!("look at {}", path.display());
+        let metadata = fs::symlink_metadata(&path).doing(doing)?;
+        let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+        let same = fs::read_to_string(&path).doing(doing)? == precious(self.victim());
+        Ok(!same || !is_own)
+    }
+
+    /// Removes what a probe has left in the places of the host and in its log.
     ///
     /// # Errors
     /// It cannot be removed.
     pub(super) fn tidy(&self) -> Result<()> {
-        match self.place.written.as_deref() {
-            Some(directory) => remove(directory, &LEFT),
-            None => Ok(()),
+        for directory in self.places(true).iter().chain(&self.places(false)) {
+            remove(directory, &LEFT)?;
         }
+        self.host_log.read().map(drop)
+    }
+
+    /// Makes anew what a link leads to, after it was followed.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(super) fn restore(&self) -> Result<()> {
+        let directory = &self.place.directory;
+        let doing = || format!("make {} anew", directory.join("precious").display());
+        let own = rustix::process::geteuid().as_raw();
+        let made = Made {
+            directory,
+            owner: (own, rustix::process::getegid().as_raw()),
+        };
+        made.precious(self.victim()).doing(doing)
     }
 
     /// Takes everything down.
@@ -278,7 +342,7 @@ impl Made<'_> {
             Some(self.owner.1),
         )?;
         for name in [
-            "tree", "tree/etc", "tree/dev", "tree/usr", "tree/lib", "below",
+            "tree", "tree/etc", "tree/dev", "tree/usr", "tree/lib", "below", "kept", "syslog",
         ] {
             self.directory(name, 0o755)?;
         }
@@ -297,6 +361,12 @@ impl Made<'_> {
         self.mode("stranger", 0o4755)
     }
 
+    /// What links of the service's lead to: a pid file that names the one outside.
+    fn precious(&self, victim: u32) -> std::io::Result<()> {
+        self.file("precious", precious(victim).as_bytes(), 0o644)?;
+        self.file("kept/inside", b"", 0o644)
+    }
+
     fn directory(&self, name: &str, mode: u32) -> std::io::Result<()> {
         fs::create_dir(self.directory.join(name))?;
         self.mode(name, mode)
@@ -310,6 +380,10 @@ impl Made<'_> {
     fn mode(&self, name: &str, mode: u32) -> std::io::Result<()> {
         fs::set_permissions(self.directory.join(name), fs::Permissions::from_mode(mode))
     }
+}
+
+fn precious(victim: u32) -> String {
+    format!("{victim}\n")
 }
 
 /// 16 hexadecimal digits that nobody can guess.

@@ -42,8 +42,8 @@ pub(super) struct Setting {
     pub(super) mounted: &'static str,
     /// A directory in it that the service can write to.
     pub(super) writable: Option<PathBuf>,
-    /// That one, if it is the host's.
-    pub(super) written: Option<PathBuf>,
+    /// All places of the host that it can write to.
+    pub(super) bound: Vec<PathBuf>,
     /// Where another could put a socket for it: a path in a writable place of the host.
     pub(super) shared: Option<PathBuf>,
     /// The program in it.
@@ -56,7 +56,6 @@ impl Setting {
         let spec = &jail.spec;
         let owner = (jail.account.user.uid, jail.account.group.gid);
         let groups = jail.account.groups.iter().map(|group| group.gid);
-        let writable = writable(spec);
         Self {
             name: spec.name.clone(),
             state: places.state.clone(),
@@ -68,8 +67,8 @@ impl Setting {
             capabilities: capabilities(spec),
             limits: spec.limits.clone(),
             mounted: "/dev/log",
-            written: writable.clone().filter(|path| is_bound(spec, path)),
-            writable,
+            bound: bound(spec).cloned().collect(),
+            writable: writable(spec),
             shared: shared_place(spec, owner),
             program: spec.service.command.first().cloned(),
         }
@@ -91,7 +90,7 @@ impl Setting {
             limits: Limits::default(),
             mounted: "/proc",
             writable: Some("/tmp".into()),
-            written: None,
+            bound: Vec::new(),
             shared: None,
             program: Some(Prober::path_in(&directory).display().to_string()),
             label,
@@ -107,9 +106,13 @@ impl Setting {
 /// A directory that the service can write to: of its own, or the host's.
 fn writable(spec: &Spec) -> Option<PathBuf> {
     let scratch = spec.scratch.iter().map(|rule| &rule.path);
+    scratch.chain(bound(spec)).next().cloned()
+}
+
+/// The directories of the host that the service can write to.
+fn bound(spec: &Spec) -> impl Iterator<Item = &PathBuf> {
     let binds = spec.binds.iter().filter(|rule| rule.writable);
-    let bound = binds.map(|rule| &rule.path).filter(|path| path.is_dir());
-    scratch.chain(bound).next().cloned()
+    binds.map(|rule| &rule.path).filter(|path| path.is_dir())
 }
 
 /// A place of the host that the service can write to, where another could put a socket.
@@ -126,10 +129,6 @@ fn shared_place(spec: &Spec, (uid, gid): (u32, u32)) -> Option<PathBuf> {
     let mut binds = spec.binds.iter().filter(|rule| rule.writable);
     let place = binds.find(|rule| own(&rule.path))?;
     Some(place.path.join(SHARED))
-}
-
-fn is_bound(spec: &Spec, path: &Path) -> bool {
-    spec.binds.iter().any(|rule| rule.path == path)
 }
 
 fn capabilities(spec: &Spec) -> u64 {

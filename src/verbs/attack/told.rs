@@ -53,6 +53,7 @@ pub(super) fn in_jail(setting: &Setting) -> Vec<String> {
         format!("mounted={}", setting.mounted),
         "tree=".to_owned(),
         "null=/dev/null".to_owned(),
+        "log=/dev/log".to_owned(),
         format!("capabilities={}", setting.capabilities),
         "top=/".to_owned(),
         format!("disk={}", disk(&setting.tree)),
@@ -62,6 +63,12 @@ pub(super) fn in_jail(setting: &Setting) -> Vec<String> {
     if let Some(path) = &setting.writable {
         values.push(format!("writable={}", path.display()));
     }
+    let places: Vec<String> = setting
+        .bound
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    values.push(format!("places={}", places.join(":")));
     if let Some(program) = &setting.program {
         values.push(format!("program={program}"));
     }
@@ -93,6 +100,8 @@ pub(super) fn in_directory(directory: &Path, tree: &Path) -> Vec<String> {
         "groups=".to_owned(),
         "capabilities=0".to_owned(),
         format!("writable={}", within("place")),
+        format!("places={}", within("place")),
+        format!("log={}", within("syslog/log")),
         format!("program={}", within("program")),
         format!("sibling={}", within("place/socket")),
     ]

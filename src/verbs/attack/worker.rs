@@ -12,12 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use super::super::worker::{Failure, Worker};
 use super::super::{is_ordinary, may_jail};
-use super::prober::Prober;
+use super::prober::{Arguments, Prober};
 use super::scene::Scene;
 use crate::attack::{launched, unconfined, unconfined_as_is, unconfined_in_namespace, with_prober};
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::run::Launched;
 use crate::run::attempt::{Attempt, Attempts, Terms};
+use crate::run::log::Sink;
+use crate::run::state::State;
 use crate::{Doing, Error, Result, sys};
 
 /// How long a probe may take.
@@ -71,9 +74,15 @@ impl Launcher {
 
 /// The other lines.
 #[derive(Debug, Serialize, Deserialize)]
-struct Job {
-    place: Where,
-    arguments: Vec<String>,
+enum Job {
+    /// Try this.
+    Try(Where, Vec<String>),
+    /// Pass on what the jail has logged.
+    Settle,
+    /// Start the jail and let it run.
+    Hold(Vec<String>),
+    /// End it.
+    Release,
 }
 
 /// What it answers, a line for each that it reads, and one when there is nothing more to read.
@@ -81,6 +90,8 @@ struct Job {
 enum Answer {
     Ready,
     Tried(Attempt),
+    Settled(u64),
+    Holding(Box<State>),
     Failed(Failure),
 }
 
@@ -107,7 +118,7 @@ impl Attempter {
     ) -> Result<Self> {
         let begin = Begin {
             plan: plan.clone(),
-            log: scene.log().to_owned(),
+            log: scene.log().path(),
             user,
             terminal: scene.terminal().map(Path::to_owned),
             under,
@@ -137,12 +148,54 @@ impl Attempter {
             (Where::User, Some(outside)) => outside,
             _ => &mut self.worker,
         };
-        worker.send(&Job { place, arguments })?;
+        worker.send(&Job::Try(place, arguments))?;
         match worker.receive()? {
             Answer::Tried(attempt) => Ok(attempt),
             Answer::Failed(failure) => Err(failure.into()),
-            Answer::Ready => Err(out_of_turn()),
+            _ => Err(out_of_turn()),
         }
+    }
+
+    /// Has everything that the jail logged passed on, and said how much of it was lost; answers how
+    /// many messages there were since the last time.
+    ///
+    /// # Errors
+    /// The jail's log cannot be read.
+    pub(super) fn settle(&mut self) -> Result<u64> {
+        self.worker.send(&Job::Settle)?;
+        match self.worker.receive()? {
+            Answer::Settled(received) => Ok(received),
+            Answer::Failed(failure) => Err(failure.into()),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Starts the jail, with nothing in it that does anything.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn hold(&mut self) -> Result<State> {
+        let arguments = Arguments {
+            probe: "stay",
+            tells: false,
+            serving: false,
+            scene: &[],
+        };
+        self.worker.send(&Job::Hold(arguments.list()))?;
+        match self.worker.receive()? {
+            Answer::Holding(state) => Ok(*state),
+            Answer::Failed(failure) => Err(failure.into()),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Ends that one.
+    ///
+    /// # Errors
+    /// It cannot be ended.
+    pub(super) fn release(&mut self) -> Result<()> {
+        self.worker.send(&Job::Release)?;
+        ready(&mut self.worker)
     }
 
     /// Ends it; what it had on the host is gone then.
@@ -170,7 +223,7 @@ fn ready(worker: &mut Worker) -> Result<()> {
     match worker.receive()? {
         Answer::Ready => Ok(()),
         Answer::Failed(failure) => Err(failure.into()),
-        Answer::Tried(_) => Err(out_of_turn()),
+        _ => Err(out_of_turn()),
     }
 }
 
@@ -201,10 +254,11 @@ pub fn attack_worker(input: &mut dyn BufRead, say: &mut dyn FnMut(&str)) -> Resu
     };
     answer(Answer::Ready);
     while let Some(job) = next(input)? {
-        answer(match inside.attempt(job) {
-            Ok(attempt) => Answer::Tried(attempt),
-            Err(error) => Answer::Failed((&error).into()),
-        });
+        answer(
+            inside
+                .work(job)
+                .unwrap_or_else(|error| Answer::Failed((&error).into())),
+        );
     }
     answer(match inside.jail.finish() {
         Ok(()) => Answer::Ready,
@@ -229,6 +283,8 @@ struct Inside {
     prober: Prober,
     jail: Attempts,
     outside: Attempts,
+    /// The jail that runs meanwhile.
+    held: Option<Launched>,
     /// Every capability that this kernel has.
     all_capabilities: u64,
     /// A descriptor of `/` that execve does not close: a launch that does not close it leaks it.
@@ -265,8 +321,9 @@ impl Inside {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         Ok(Self {
             prober: Prober::new()?,
-            outside: Attempts::begin(&nothing, &log)?,
-            jail: Attempts::begin(&plan, &log)?,
+            outside: Attempts::begin(&nothing, Sink::syslog(&log))?,
+            jail: Attempts::begin(&plan, Sink::syslog(&log))?,
+            held: None,
             all_capabilities: every_capability()?,
             _leak: rustix::fs::open("/", flags, Mode::empty()).doing(|| "open /")?,
             _terminal: (terminal, hangup),
@@ -276,7 +333,27 @@ impl Inside {
         })
     }
 
-    fn attempt(&mut self, Job { place, arguments }: Job) -> Result<Attempt> {
+    fn work(&mut self, job: Job) -> Result<Answer> {
+        match job {
+            Job::Try(place, arguments) => self.attempt(place, arguments).map(Answer::Tried),
+            Job::Settle => self.jail.settle().map(Answer::Settled),
+            Job::Hold(arguments) => {
+                let plan = with_prober(&self.plan, &arguments);
+                let launched = self.jail.start(&plan, self.prober.program())?;
+                let state = launched.state(&plan);
+                self.held = Some(launched);
+                Ok(Answer::Holding(Box::new(state?)))
+            }
+            Job::Release => {
+                if let Some(launched) = self.held.take() {
+                    launched.finish()?;
+                }
+                Ok(Answer::Ready)
+            }
+        }
+    }
+
+    fn attempt(&mut self, place: Where, arguments: Vec<String>) -> Result<Attempt> {
         let name = &self.plan.name;
         let (attempts, plan) = match place {
             Where::Start | Where::Serve => {
@@ -302,7 +379,7 @@ impl Inside {
             serving: place == Where::Serve,
             patience: PATIENCE,
         };
-        let attempt = attempts.run(&plan, self.prober.program(), terms);
+        let attempt = attempts.run(&plan, Some(self.prober.program()), terms);
         if self.under.is_some() {
             end_orphans()?;
         }

@@ -226,7 +226,7 @@ fn own_exercises(commands: &[String], phase: Phase) -> Result<Vec<Exercise>> {
         .iter()
         .zip(1..)
         .map(|(text, number)| {
-            let command = spec::words(text)?;
+            let command = spec::exercise_words(text)?;
             if command.first().is_none_or(String::is_empty) {
                 return Err(Error::usage(
                     format!("use {text:?} as an exercise"),

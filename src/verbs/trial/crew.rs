@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::{Outcome, Patience, Trial, Way};
+use super::keeper::Keeper;
+use super::{Follow, Followed, Outcome, Patience, Trial, Way};
 use crate::run::state::State;
 use crate::spec::Spec;
 use crate::sys::signals;
@@ -45,6 +46,34 @@ impl Signals {
         let signals = signals::descriptor(&[SIGINT, SIGTERM]);
         signals.doing(|| "wait for the signals to stop").map(Self)
     }
+
+    /// Lets them end this process again, at once if one is waiting.
+    ///
+    /// # Errors
+    /// As `sigprocmask(2)`.
+    pub(in crate::verbs) fn release(self) -> Result<()> {
+        signals::unblock(&[SIGINT, SIGTERM]).doing(|| "let signals end this process")
+    }
+
+    /// Whether one has come.
+    ///
+    /// # Errors
+    /// It has: an interruption.
+    pub(in crate::verbs) fn interrupted(&self, name: &str) -> Result<()> {
+        let signal = signals::next(&self.0).doing(|| "read a signal")?;
+        match signal {
+            None => Ok(()),
+            Some(signal) => {
+                let word = if signal == SIGINT {
+                    "SIGINT"
+                } else {
+                    "SIGTERM"
+                };
+                let doing = format!("go on trying {name}");
+                Err(Error::new(doing, format!("{word} came")).interruption())
+            }
+        }
+    }
 }
 
 /// Workers, and what has to be done when they are done.
@@ -63,6 +92,8 @@ pub(in crate::verbs) struct Crew<'a> {
     signals: &'a Signals,
     /// Start the real jail at the end.
     restart: bool,
+    /// Who does, if this process is killed.
+    keeper: Option<Keeper>,
     /// Directories below `/run` that were made for the copies.
     made: Vec<PathBuf>,
     /// How many trials there were.
@@ -92,6 +123,7 @@ impl<'a> Crew<'a> {
             trials: Vec::new(),
             signals,
             restart: false,
+            keeper: None,
             made: Vec::new(),
             count: 0,
         };
@@ -128,10 +160,13 @@ impl<'a> Crew<'a> {
             ),
             Way::Isolated => format!(
                 "{} is tried out beside the jail: in a network of its own, {} at once, on copies \
-                 of {} places ({} files, {} KiB)",
+                 of {} ({} files, {} KiB)",
                 self.name,
                 self.trials.len(),
-                copied.places,
+                match copied.places {
+                    1 => "1 place".to_owned(),
+                    places => format!("{places} places"),
+                },
                 copied.files,
                 copied.bytes.div_ceil(1024)
             ),
@@ -155,6 +190,9 @@ impl<'a> Crew<'a> {
         let Some((trial, _)) = self.trials.first() else {
             return Ok(());
         };
+        if running || self.restart {
+            self.keeper = Some(Keeper::start(self.places, &self.name)?);
+        }
         if running {
             // First, so that it is known whatever happens.
             trial.place().mark_stopped(true)?;
@@ -223,7 +261,28 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// It was interrupted by a signal; an error that is no spec's fault.
     pub(in crate::verbs) fn next(&mut self) -> Result<(usize, Outcome)> {
-        loop {
+        let (number, trial) = self.answered()?;
+        trial.receive().map(|outcome| (number, outcome))
+    }
+
+    /// Runs a jail under the tracer and waits for what was seen.
+    ///
+    /// # Errors
+    /// As [`Crew::next`]; it cannot be traced.
+    pub(in crate::verbs) fn follow(&mut self, task: Follow) -> Result<Followed> {
+        let idle = self.trials.iter_mut().find(|(_, job)| job.is_none());
+        let Some((trial, job)) = idle else {
+            return Err(Error::new("follow a spec", "every worker has one"));
+        };
+        trial.send_to_follow(task)?;
+        *job = Some(0);
+        self.count += 1;
+        self.answered()?.1.receive_followed()
+    }
+
+    /// Waits until a worker has answered: the number of its job, and the worker.
+    fn answered(&mut self) -> Result<(usize, &mut Trial)> {
+        let place = loop {
             let busy = self.trials.iter().filter(|(_, job)| job.is_some());
             let descriptors = busy.map(|(trial, _)| trial.as_fd());
             let descriptors = std::iter::once(self.signals.0.as_fd()).chain(descriptors);
@@ -237,14 +296,18 @@ impl<'a> Crew<'a> {
             let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
             drop(watched);
             if ready.first() == Some(&true) {
-                self.interrupted()?;
+                self.signals.interrupted(&self.name)?;
             }
-            let busy = self.trials.iter_mut().filter(|(_, job)| job.is_some());
+            let busy = self.trials.iter().enumerate();
+            let busy = busy.filter(|(_, (_, job))| job.is_some());
             let answered = busy.zip(ready.iter().skip(1)).find(|(_, ready)| **ready);
-            if let Some(((trial, job), _)) = answered {
-                let number = job.take().unwrap_or_default();
-                return trial.receive().map(|outcome| (number, outcome));
+            if let Some(((place, _), _)) = answered {
+                break place;
             }
+        };
+        match self.trials.get_mut(place) {
+            Some((trial, job)) => Ok((job.take().unwrap_or_default(), trial)),
+            None => Err(Error::new("wait for a trial", "it has gone")),
         }
     }
 
@@ -255,22 +318,6 @@ impl<'a> Crew<'a> {
     pub(in crate::verbs) fn run(&mut self, spec: &Spec) -> Result<Outcome> {
         self.submit(0, spec)?;
         self.next().map(|(_, outcome)| outcome)
-    }
-
-    fn interrupted(&self) -> Result<()> {
-        let signal = signals::next(&self.signals.0).doing(|| "read a signal")?;
-        match signal {
-            None => Ok(()),
-            Some(signal) => {
-                let name = if signal == SIGINT {
-                    "SIGINT"
-                } else {
-                    "SIGTERM"
-                };
-                let doing = format!("go on trying {}", self.name);
-                Err(Error::new(doing, format!("{name} came")).interruption())
-            }
-        }
     }
 
     /// Ends the workers, and starts the real jail again if it was stopped.
@@ -290,7 +337,11 @@ impl<'a> Crew<'a> {
             let mut trials = std::mem::take(&mut self.trials).into_iter();
             let first = trials.next().map(|(trial, _)| trial.end());
             drop(trials);
-            lifecycle::start(self.places, &self.name, false, self.report)?;
+            let started = lifecycle::start(self.places, &self.name, false, self.report);
+            if let Some(keeper) = self.keeper.take() {
+                keeper.dismiss()?;
+            }
+            started?;
             if let Some(place) = first {
                 place.mark_stopped(false)?;
             }

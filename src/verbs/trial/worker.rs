@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::super::worker::Failure;
 use super::super::{Places, jail, lifecycle, must_be_root};
 use super::copies::{Copied, Copies};
+use super::follow::{Follow, Followed, follow};
 use super::{Outcome, Way};
 use crate::host::process;
 use crate::run::Ended;
@@ -51,6 +52,15 @@ pub(super) struct Begin {
 
 /// The other lines.
 #[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Task {
+    /// See whether it works.
+    Try(Job),
+    /// See what it needs.
+    Follow(Follow),
+}
+
+/// What is to be tried.
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     /// The spec as TOML, with the exercises that shall be run.
     pub spec: String,
@@ -71,8 +81,10 @@ pub(super) struct Job {
 pub(super) enum Answer {
     /// To the first line.
     Ready(Copied),
-    /// To a job.
+    /// To [`Task::Try`].
     Tried(Outcome),
+    /// To [`Task::Follow`].
+    Followed(Followed),
     /// It could not do it.
     Failed(Failure),
 }
@@ -165,12 +177,12 @@ fn work(
             return Ok(());
         }
     };
-    while let Some(job) = read::<Job>(input)? {
-        let outcome = attempt(places, name, &copies, &job);
-        answer(&match outcome {
-            Ok(outcome) => Answer::Tried(outcome),
-            Err(error) => Answer::Failed(Failure::from(&error)),
-        });
+    while let Some(task) = read::<Task>(input)? {
+        let done = match &task {
+            Task::Try(job) => attempt(places, name, &copies, job).map(Answer::Tried),
+            Task::Follow(task) => follow(places, name, &copies, task).map(Answer::Followed),
+        };
+        answer(&done.unwrap_or_else(|error| Answer::Failed(Failure::from(&error))));
     }
     Ok(())
 }
@@ -331,7 +343,7 @@ fn room(places: &Places) -> Result<()> {
 }
 
 /// The first process of a pid namespace reaps whatever is left to it.
-fn reap() -> Result<()> {
+pub(super) fn reap() -> Result<()> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
             Ok(Some(_)) => {}

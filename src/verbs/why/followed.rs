@@ -59,7 +59,7 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
     let name = &jail.spec.name;
     report(Event::Doing(format!("running {name} in its jail")));
     lifecycle::before_start(places, jail)?;
-    let mut supervisor = Supervisor::start(places, name, Mode::Traced, &[])?;
+    let mut supervisor = Supervisor::start(places, name, Mode::Traced, &[], &[])?;
     let pid = match supervisor.has_forked() {
         Ok(pid) => pid,
         Err(error) => {
@@ -103,7 +103,14 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
             };
         }
     };
-    supervisor.wait()?;
+    // A launch that fails at its last step looks to the tracer like a service that exits.
+    let error = match error {
+        Some(error) => supervisor.has_failed()?.or(Some(error)),
+        None => {
+            supervisor.wait()?;
+            None
+        }
+    };
     let (words, reached) = Last::load(&places.runtime(name))
         .map(|last| (last.words, last.reached))
         .unwrap_or_default();

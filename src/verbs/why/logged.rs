@@ -42,6 +42,7 @@ pub(super) fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) ->
         generation: 0,
         forks: false,
         steps: Vec::new(),
+        ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
         living: crate::plan::Living::default(),

@@ -119,7 +119,13 @@ fn of_apparmor(apparmor: &AppArmor) -> Need {
     match name.filter(|_| is_file) {
         Some(path) if path.is_absolute() => {
             let mask = apparmor.denied.as_deref().or(apparmor.requested.as_deref());
-            Need::Path(path, of_mask(mask.unwrap_or("r"), &apparmor.operation))
+            let mut uses = of_mask(mask.unwrap_or("r"), &apparmor.operation);
+            // The name of a directory ends with a slash (apparmor.d(5)): who reads it, lists it.
+            let is_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+            if is_directory && uses.remove(&Use::Read) {
+                uses.insert(Use::List);
+            }
+            Need::Path(path.components().collect(), uses)
         }
         _ => {
             let target = apparmor.name.as_ref().or(apparmor.peer.as_ref());
@@ -323,6 +329,12 @@ impl Need {
                 "a spec names the calls of its own machine, and the filter kills those of its \
                  other entries",
             ),
+            Need::Call {
+                number: Some(number),
+                ..
+            } if crate::sys::calls::name(*number).is_none() => {
+                Grant::Never("a spec names its calls, and this one has no name here")
+            }
             Need::Call {
                 number: Some(number),
                 arguments,

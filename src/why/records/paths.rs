@@ -1,7 +1,7 @@
 //! Which allowance would give a path of a record.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use super::Scope;
 use super::need::{BECAUSE, Grant};
@@ -100,7 +100,9 @@ fn bind(path: &Path, writable: bool) -> Grant {
 fn is_fit(path: &Path) -> bool {
     let is_odd = |c: char| c.is_control() || turns_writing(c);
     let up = |part: Component<'_>| part == Component::ParentDir;
+    let plain: PathBuf = path.components().collect();
     path.is_absolute()
+        && path.as_os_str() == plain.as_os_str()
         && path != Path::new("/")
         && !path.components().any(up)
         && path.to_str().is_some_and(|text| !text.contains(is_odd))

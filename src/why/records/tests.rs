@@ -37,6 +37,27 @@ fn of(text: &str, origin: Origin) -> Records {
     explained(&[("log".to_owned(), log)], &scope)
 }
 
+#[test]
+fn what_a_spec_cannot_hold_is_not_offered() {
+    let denial = one(&seccomp("arch=c000003e syscall=999"));
+    assert_eq!(denial.remedy, Remedy::None, "{denial:#?}");
+    let listed = |name: &str| {
+        one(&format!(
+            "type=AVC msg={HEAD} apparmor=\"DENIED\" operation=\"open\" profile=\"named\" \
+             name=\"{name}\" pid=8 comm=\"named\" requested_mask=\"r\" denied_mask=\"r\""
+        ))
+    };
+    // A directory's name ends with a slash in these.
+    let denial = listed("/srv/gaoler-none/zones/");
+    let Allowance::Bind(rule) = given(&denial) else {
+        panic!("{denial:#?}");
+    };
+    assert_eq!(rule.path.as_os_str(), "/srv/gaoler-none/zones");
+    let mut spec = spec();
+    denial.remedy.apply(&mut spec);
+    parse(&crate::spec::to_toml(&spec), "named.toml").unwrap();
+}
+
 #[track_caller]
 fn one(text: &str) -> Denial {
     let mut records = of(text, Origin::Text);

@@ -22,6 +22,7 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         ),
         ("intruder", include_str!("../intruder.c"), &["-static"]),
         ("warm", include_str!("../warm.c"), &["-static"]),
+        ("managed", include_str!("../managed.c"), &["-static"]),
     ] {
         compile(source, &directory.join(name), arguments);
     }
@@ -46,7 +47,7 @@ pub fn compile(source: &str, output: &Path, arguments: &[&str]) {
 }
 
 /// One of the compiled programs: `service`, `dynamic`, `caller`, `hostile`, `phases`,
-/// `intruder`, `warm`.
+/// `intruder`, `warm`, `managed`.
 pub fn program(name: &str) -> PathBuf {
     PROGRAMS.join(name)
 }

@@ -1,6 +1,6 @@
 //! Reading what a process sent. Nothing is refused: what is not understood is text.
 
-use super::{DAEMON, Message, USER_NOTICE};
+use super::{DAEMON, Message, OWN_TAG, USER_NOTICE};
 
 /// The longest program name that is taken for one (RFC 5424 allows APP-NAME this much).
 const MAXIMUM_TAG: usize = 48;
@@ -125,7 +125,7 @@ fn tag(input: &[u8]) -> (&str, &[u8]) {
 fn name_of_program(name: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./()@+".contains(byte);
     let fits = (1..=MAXIMUM_TAG).contains(&name.len()) && name.iter().all(allowed);
-    if fits {
+    if fits && !name.eq_ignore_ascii_case(OWN_TAG.as_bytes()) {
         str::from_utf8(name).ok()
     } else {
         None

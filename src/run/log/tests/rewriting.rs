@@ -12,7 +12,7 @@ fn rewritten(input: &[u8]) -> String {
 
 #[test]
 fn examples() {
-    let cases: [(&[u8], &str); 36] = [
+    let cases: [(&[u8], &str); 38] = [
         (b"<30>named[7]: up", "<30>dns/named[42]: up"),
         (b"<30>named: up", "<30>dns/named[42]: up"),
         (b"<30>Nov 21 22:41:00 named[7]: up", "<30>Nov 21 22:41:00 dns/named[42]: up"),
@@ -38,6 +38,9 @@ fn examples() {
         // Tags.
         (b"<30>postfix/smtpd[7]: x", "<30>dns/postfix/smtpd[42]: x"),
         (b"<30>(sd-pam): x", "<30>dns/(sd-pam)[42]: x"),
+        // What gaoler says of a jail itself, nobody in one says.
+        (b"<28>gaoler[7]: nothing differs", "<28>dns/-[42]: gaoler[7]: nothing differs"),
+        (b"<30>1 - - Gaoler - - - up", "<30>dns/-[42]: up"),
         (b"<30>a[1]:b: x", "<30>dns/-[42]: a[1]:b: x"),
         (b"<30>a[b]: x", "<30>dns/-[42]: a[b]: x"),
         (b"<30>[1]: x", "<30>dns/-[42]: [1]: x"),

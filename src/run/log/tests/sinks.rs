@@ -22,6 +22,19 @@ fn the_first_log_that_exists_is_chosen() {
 }
 
 #[test]
+fn what_may_be_somebody_elses_file_is_no_log() {
+    let scene = Scene::new();
+    std::fs::write(scene.path("elsewhere"), "untouched").unwrap();
+    let plant: [fn(PathBuf, PathBuf) -> std::io::Result<()>; 2] =
+        [symlink::<PathBuf, PathBuf>, std::fs::hard_link];
+    for plant in plant {
+        plant(scene.path("elsewhere"), scene.path("file")).unwrap();
+        assert_eq!(scene.sink().to_string(), "standard error");
+        std::fs::remove_file(scene.path("file")).unwrap();
+    }
+}
+
+#[test]
 fn journald_gets_fields() {
     let scene = Scene::new();
     let journal = UnixDatagram::bind(scene.path("journal")).unwrap();

@@ -72,6 +72,22 @@ fn pids_dates_counters_hashes_and_temporary_names() {
 }
 
 #[test]
+fn a_temporary_name_without_digits_goes_with_the_others() {
+    let paths = [
+        "/run/upload-list",
+        "/run/upload7kq2mP",
+        "/run/uploadA3kq0Z",
+        "/run/uploadIskTFS",
+        "/run/uploadktDZbq",
+        "/run/uploads",
+        "/run/uploadx9ZZ1b",
+    ];
+    let mut shown = shown(&paths);
+    shown.sort();
+    assert_eq!(shown, ["upload* (5 names)", "upload-list", "uploads"]);
+}
+
+#[test]
 fn names_that_mean_something_stay() {
     for paths in [
         &["/run/db.alpha", "/run/db.beta", "/run/db.gamma"][..],

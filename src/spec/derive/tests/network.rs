@@ -128,6 +128,25 @@ fn clone_comes_with_clone3() {
 }
 
 #[test]
+fn who_counts_processors_can_do_so_without_sys() {
+    let online = "/sys/devices/system/cpu/online";
+    let mut trace = trace(vec![seen(online, PathKind::File, &[Use::Read])]);
+    trace.certificate.processes = 1;
+    let rule = |threads| {
+        let mut trace = trace.clone();
+        trace.certificate.threads = threads;
+        let derived = derive(&trace, None, &facts());
+        let mut rules = derived.spec.calls.into_iter();
+        rules.find(|rule| Some(rule.number) == calls::number("sched_getaffinity"))
+    };
+    assert!(rule(1).unwrap().start_only, "it was read at start");
+    assert!(!rule(4).unwrap().start_only, "threads ask again by load");
+    trace.paths.clear();
+    let derived = derive(&trace, None, &facts());
+    assert_eq!(allowed(&derived), []);
+}
+
+#[test]
 fn a_call_comes_with_those_that_take_its_place() {
     let mut trace = trace(Vec::new());
     trace.calls = vec![

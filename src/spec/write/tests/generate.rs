@@ -7,9 +7,9 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
 use super::*;
-use crate::spec::When;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
+use crate::spec::{Listen, When};
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
 fn text() -> impl Strategy<Value = String> {
@@ -317,6 +317,49 @@ fn protections() -> impl Strategy<Value = Protections> {
     })
 }
 
+fn sockets() -> impl Strategy<Value = Vec<SocketRule>> {
+    let addresses = ["127.0.0.1", "0.0.0.0", "::", "::1", "2001:db8::7"];
+    let address = (select(addresses.to_vec()), 1..=u16::MAX)
+        .prop_map(|(address, port)| std::net::SocketAddr::new(address.parse().unwrap(), port));
+    let listen = prop_oneof![
+        address.clone().prop_map(Listen::Tcp),
+        address.prop_map(Listen::Udp),
+        word().prop_map(|name| Listen::Unix(format!("/run/{name}").into())),
+        Just(Listen::Manager),
+    ];
+    let one = (
+        listen,
+        1..9000u32,
+        any::<[bool; 2]>(),
+        0..=0o777u32,
+        reason(),
+    );
+    btree_map(word(), one, 0..4).prop_map(|sockets| {
+        type Parts = (Listen, u32, [bool; 2], u32, String);
+        let socket = |(name, parts): (String, Parts)| {
+            let (listen, backlog, [one, other], mode, because) = parts;
+            let is_file = matches!(listen, Listen::Unix(_));
+            let owner = |is_there: bool| (is_file && is_there).then(|| "web".to_owned());
+            SocketRule {
+                name,
+                backlog: if listen.has_backlog() {
+                    backlog
+                } else {
+                    BACKLOG
+                },
+                only_ipv6: one && listen.is_ipv6(),
+                reuse_port: other && listen.port().is_some(),
+                mode: if is_file { mode } else { SOCKET_MODE },
+                user: owner(one),
+                group: owner(other),
+                because,
+                listen,
+            }
+        };
+        sockets.into_iter().map(socket).collect()
+    })
+}
+
 fn accepted() -> impl Strategy<Value = Vec<Accepted>> {
     let day = (1970..3000u16, 1..=12u8, 1..=28u8);
     let key = (select(crate::spec::CHECKS.to_vec()), word());
@@ -349,13 +392,14 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
             option::of(reason()),
             accepted(),
             schedule(),
+            sockets(),
             restart(),
             liveness(),
         ),
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check, restart, liveness) = rest;
+            let (incomplete, accepted, check, sockets, restart, liveness) = rest;
             Spec {
                 name,
                 incomplete,
@@ -363,6 +407,7 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
                 liveness,
                 check,
                 service,
+                sockets,
                 exercises,
                 capabilities: allow.capabilities,
                 calls: allow.calls,

@@ -78,6 +78,49 @@ fn journald_prints_its_own_heads() {
     }
 }
 
+/// A line of `journalctl --output json`.
+fn of_journal(transport: &str, more: &str, message: &serde_json::Value) -> String {
+    format!("{{\"_TRANSPORT\":\"{transport}\",{more}\"MESSAGE\":{message}}}")
+}
+
+#[test]
+fn journald_tells_who_sent_a_message() {
+    let text = |text: &str| serde_json::Value::from(text);
+    let head = "type=1326 audit(1700000000.123:456): ";
+    let kernel = text(&format!("audit: {head}{BODY}"));
+    let audit = text(&format!("SECCOMP {BODY}"));
+    let bytes = serde_json::Value::from(format!("audit: {head}{BODY}").into_bytes());
+    let fields = "\"_AUDIT_TYPE\":\"1326\",\"_AUDIT_ID\":\"456\",\
+                  \"_SOURCE_REALTIME_TIMESTAMP\":\"1700000000123456\",";
+    let dispatched = text(&format!(
+        "type=SECCOMP msg=audit(1700000000.123:456): {BODY}"
+    ));
+    let auditd = "\"SYSLOG_IDENTIFIER\":\"audisp-syslog\",";
+    for line in [
+        of_journal("kernel", "\"SYSLOG_IDENTIFIER\":\"kernel\",", &kernel),
+        of_journal("kernel", "", &bytes),
+        of_journal("audit", fields, &audit),
+        of_journal("syslog", auditd, &dispatched),
+    ] {
+        let record = one(&line);
+        assert_eq!(record.serial, Some(456), "{line}");
+        assert_eq!(record.time.map(|time| time.milliseconds), Some(123));
+        assert_eq!(record.channel, Channel::Text);
+        assert_eq!(seccomp_of(&record).call.number, Some(165), "{line}");
+    }
+    let without = one(&of_journal("audit", "", &audit));
+    assert_eq!((without.serial, without.process.pid), (None, Some(812)));
+    for line in [
+        of_journal("syslog", "\"SYSLOG_IDENTIFIER\":\"kernel\",", &kernel),
+        of_journal("stdout", "\"SYSLOG_IDENTIFIER\":\"audit\",", &audit),
+        of_journal("kernel", "", &serde_json::Value::Null),
+        of_journal("kernel", "", &serde_json::json!([300])),
+        "{\"_TRANSPORT\":".to_owned(),
+    ] {
+        assert_eq!(super::text(&line).records, [], "{line}");
+    }
+}
+
 #[test]
 fn the_channel_is_no_better_than_the_origin() {
     let auditd = format!("type=SECCOMP msg=audit(1700000000.123:456): {BODY}");

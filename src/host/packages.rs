@@ -1,0 +1,137 @@
+//! Which package of the host a file comes from, by what dpkg and rpm know. dpkg's files are read
+//! directly, because nothing of dpkg is needed to read them; rpm's are a database, so rpm is asked.
+
+mod dpkg;
+mod rpm;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The largest file of a package manager that is read, bytes.
+const LARGEST: u64 = 64 << 20;
+
+/// What a host knows of the packages of some files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packages {
+    /// `ID` of os-release(5): `debian`; empty if it is not known.
+    pub distribution: String,
+    /// `VERSION_ID` of os-release(5): `13`; empty if it has none.
+    pub release: String,
+    /// The packages, sorted.
+    pub packages: Vec<Package>,
+    /// The files that belong to one, and its place among [`packages`](Self::packages).
+    pub owners: BTreeMap<PathBuf, usize>,
+}
+
+/// An installed package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its version, whole: with epoch and revision.
+    pub version: String,
+    /// Its architecture: `amd64`, `x86_64`, `all`, `noarch`.
+    pub architecture: String,
+    /// Who installed it.
+    pub manager: Manager,
+    /// The source package that it was built from, where that is called otherwise.
+    pub source: Option<String>,
+    /// Its licence as the package names it, if it does.
+    pub licence: Option<String>,
+}
+
+/// A package manager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Manager {
+    /// dpkg(1).
+    Dpkg,
+    /// rpm(8).
+    Rpm,
+}
+
+impl Packages {
+    /// The packages of `files` on the system at `root`, normally `/`. The files are absolute paths
+    /// beneath it; links in them are resolved. What cannot be read is as if it were not there.
+    pub fn of<'a>(root: &Path, files: impl IntoIterator<Item = &'a Path>) -> Self {
+        let files: Vec<(PathBuf, &Path)> = files
+            .into_iter()
+            .map(|path| (real(root, path), path))
+            .collect();
+        let mut found: BTreeMap<&Path, Package> = BTreeMap::new();
+        let reals: Vec<&Path> = files.iter().map(|(real, _)| real.as_path()).collect();
+        let of_dpkg = dpkg::owners(root, &reals);
+        for (real, asked) in &files {
+            let package = of_dpkg
+                .get(real.as_path())
+                .cloned()
+                .or_else(|| rpm::owner(root, real));
+            if let Some(package) = package {
+                found.insert(asked, package);
+            }
+        }
+        let mut packages: Vec<Package> = found.values().cloned().collect();
+        packages.sort();
+        packages.dedup();
+        let owners = found
+            .into_iter()
+            .filter_map(|(path, package)| {
+                let place = packages.binary_search(&package).ok()?;
+                Some((path.to_owned(), place))
+            })
+            .collect();
+        let release = text(&root.join("etc/os-release"))
+            .or_else(|| text(&root.join("usr/lib/os-release")))
+            .unwrap_or_default();
+        Self {
+            distribution: setting(&release, "ID"),
+            release: setting(&release, "VERSION_ID"),
+            packages,
+            owners,
+        }
+    }
+
+    /// The package that a file comes from.
+    pub fn owner(&self, path: &Path) -> Option<&Package> {
+        self.packages.get(*self.owners.get(path)?)
+    }
+}
+
+/// The path without links, beneath the root; as it was if it leads nowhere.
+fn real(root: &Path, path: &Path) -> PathBuf {
+    let Ok(below) = path.strip_prefix("/") else {
+        return path.to_owned();
+    };
+    let (Ok(root), Ok(real)) = (fs::canonicalize(root), fs::canonicalize(root.join(below))) else {
+        return path.to_owned();
+    };
+    real.strip_prefix(&root)
+        .map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
+}
+
+/// A text of the host's, as far as it can be read.
+fn text(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A value of os-release(5), without its quotes.
+fn setting(text: &str, key: &str) -> String {
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    value
+        .unwrap_or_default()
+        .trim()
+        .trim_matches(['"', '\''])
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! What dpkg knows (dpkg(1), FILES; deb-control(5); dpkg-divert(1)).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Manager, Package, text};
+
+/// Below the root of the system.
+const DATABASE: &str = "var/lib/dpkg";
+/// Where Debian has the licences of a package.
+const DOCUMENTS: &str = "usr/share/doc";
+/// What Debian merged into `/usr`: the lists of many packages do not say so.
+const MERGED: [&str; 6] = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// A file that a package has under another name, because a second one has it too.
+struct Diversion<'a> {
+    from: &'a str,
+    to: &'a str,
+    /// The package that may use the name; `:` for nobody.
+    by: &'a str,
+}
+
+/// The packages of `files`, which are paths without links.
+pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, Package> {
+    let database = root.join(DATABASE);
+    let diverted = text(&database.join("diversions")).unwrap_or_default();
+    let diversions = diversions(&diverted);
+    // Every name that a list may have for a file.
+    let mut names: HashMap<String, &'a Path> = HashMap::new();
+    for file in files {
+        for name in names_of(file) {
+            names.insert(name, file);
+        }
+    }
+    for diversion in &diversions {
+        if let Some(file) = names.get(diversion.to).copied() {
+            names.insert(diversion.from.to_owned(), file);
+        }
+    }
+    let mut owners: BTreeMap<&'a Path, String> = BTreeMap::new();
+    for list in lists(&database) {
+        let Some(package) = list.file_stem().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        let name = package.split(':').next().unwrap_or_default();
+        for line in text(&list).unwrap_or_default().lines() {
+            let Some(file) = names.get(line) else {
+                continue;
+            };
+            if is_of(&diversions, line, file, name) {
+                owners.insert(file, package.to_owned());
+            }
+        }
+    }
+    let wanted: BTreeSet<&str> = owners.values().map(String::as_str).collect();
+    let installed = installed(root, &database, &wanted);
+    owners
+        .into_iter()
+        .filter_map(|(file, package)| Some((file, installed.get(&package)?.clone())))
+        .collect()
+}
+
+/// Whether the package that lists `line` has `file` by it, and not what a diversion has put there or
+/// elsewhere.
+fn is_of(diversions: &[Diversion<'_>], line: &str, file: &Path, package: &str) -> bool {
+    let Some(diversion) = diversions.iter().find(|diversion| diversion.from == line) else {
+        return true;
+    };
+    let is_moved = names_of(file).any(|name| name == diversion.to);
+    is_moved != (diversion.by == package)
+}
+
+/// What a list may call a file: also by a name from before `/usr` was merged.
+fn names_of(file: &Path) -> impl Iterator<Item = String> {
+    let real = file.display().to_string();
+    let unmerged = file
+        .strip_prefix("/usr")
+        .ok()
+        .filter(|below| MERGED.iter().any(|merged| below.starts_with(merged)))
+        .map(|below| format!("/{}", below.display()));
+    std::iter::once(real).chain(unmerged)
+}
+
+/// Three lines each (dpkg's `lib/dpkg/db-fsys-divert.c`).
+fn diversions(text: &str) -> Vec<Diversion<'_>> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .chunks_exact(3)
+        .filter_map(|three| match three {
+            [from, to, by] => Some(Diversion { from, to, by }),
+            _ => None,
+        })
+        .collect()
+}
+
+fn lists(database: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(database.join("info")).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut lists: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|end| end == "list"))
+        .collect();
+    lists.sort();
+    lists
+}
+
+/// The packages that are wanted, by the names of their lists: `bind9`, `libc6:amd64`.
+fn installed(root: &Path, database: &Path, wanted: &BTreeSet<&str>) -> HashMap<String, Package> {
+    let status = text(&database.join("status")).unwrap_or_default();
+    let mut found = HashMap::new();
+    for paragraph in status.split("\n\n") {
+        let field = |name: &str| {
+            let mut lines = paragraph.lines();
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+        };
+        let (Some(name), Some(version)) = (field("Package"), field("Version")) else {
+            continue;
+        };
+        let architecture = field("Architecture").unwrap_or_default();
+        let both = [name.to_owned(), format!("{name}:{architecture}")];
+        let Some(key) = both.iter().find(|key| wanted.contains(key.as_str())) else {
+            continue;
+        };
+        // "bind9 (1:9.18)": the version of the source, where it is another one.
+        let source = field("Source").and_then(|source| source.split_whitespace().next());
+        let package = Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: architecture.to_owned(),
+            manager: Manager::Dpkg,
+            source: source.filter(|source| *source != name).map(str::to_owned),
+            licence: licence(root, name),
+        };
+        found.insert(key.clone(), package);
+    }
+    found
+}
+
+/// The licence of most of a package's files, if its copyright file is one for machines
+/// (DEP 5: <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
+fn licence(root: &Path, package: &str) -> Option<String> {
+    let text = text(&root.join(DOCUMENTS).join(package).join("copyright"))?;
+    let header = text.lines().find(|line| !line.trim().is_empty())?;
+    if !header.starts_with("Format:") || !header.contains("copyright-format") {
+        return None;
+    }
+    let of_all = text.split("\n\n").find(|paragraph| {
+        let mut lines = paragraph.lines();
+        lines.any(|line| {
+            line.strip_prefix("Files:")
+                .is_some_and(|files| files.split_whitespace().any(|file| file == "*"))
+        })
+    })?;
+    let mut lines = of_all.lines();
+    let licence = lines.find_map(|line| line.strip_prefix("License:"))?.trim();
+    (!licence.is_empty()).then(|| licence.to_owned())
+}
