@@ -299,5 +299,6 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         lacking: Vec::new(),
         check_every_s: 0,
         living: crate::plan::Living::default(),
+        log: Default::default(),
     }
 }

@@ -83,10 +83,10 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// The part of its source that names a program.
+    /// The part of its source that names a program: what is after the jail and the generation.
     fn program(&self) -> &'a [u8] {
-        let parts = self.source.rsplit(|byte| *byte == b'/');
-        parts.into_iter().next().unwrap_or_default()
+        let mut parts = self.source.splitn(3, |byte| *byte == b'/');
+        parts.nth(2).unwrap_or(self.source)
     }
 }
 

@@ -197,6 +197,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         lacking: Vec::new(),
         check_every_s: 0,
         living: crate::plan::Living::default(),
+        log: Default::default(),
     }
 }
 
@@ -297,32 +298,32 @@ fn a_log_believes_what_a_header_says() {
         (
             "log-forged-jail",
             b"<30>Jan  1 00:00:00 other/web[1]: x",
-            b"<30>Jan  1 00:00:00 web/other/web[42]: x",
+            b"<30>Jan  1 00:00:00 web/3/other/web[42]: x",
         ),
         (
             "log-forged-gaoler",
-            b"<28>web/gaoler[42]: x",
-            b"<28>web/-[42]: gaoler: x",
+            b"<28>web/3/gaoler[42]: x",
+            b"<28>web/3/-[42]: gaoler: x",
         ),
         (
             "log-forged-process",
             b"<30>web[7]: x",
-            b"<30>web/web[42]: [7]",
+            b"<30>web/3/web[42]: [7]",
         ),
         (
             "log-forged-facility",
             b"<0>kernel: x",
-            b"<24>web/kernel[42]: <0>",
+            b"<24>web/3/kernel[42]: <0>",
         ),
         (
             "log-forged-line",
             b"<30>web: a\n<0>b",
-            b"<30>web/web[42]: a#012<0>b",
+            b"<30>web/3/web[42]: a#012<0>b",
         ),
         (
             "log-control-characters",
             b"<30>web: \x1b[2J",
-            b"<30>web/web[42]: #033[2J",
+            b"<30>web/3/web[42]: #033[2J",
         ),
         ("log-huge", &[b'x'; 8193], &[b'x'; 8192]),
     ];
@@ -330,9 +331,11 @@ fn a_log_believes_what_a_header_says() {
         assert!(logged::believed(probe, forged, 7).is_some(), "{probe}");
         assert_eq!(logged::believed(probe, rewritten, 7), None, "{probe}");
     }
-    let told = b"<28>web/gaoler[42]: 211 messages were lost here: this log did not take them";
+    let told = b"<28>web/3/gaoler[42]: 211 messages were lost here: this log did not take them";
     assert_eq!(logged::lost(told), Some(211));
-    let forged = b"<28>web/-[42]: 211 messages were lost here: this log did not take them";
+    let forged = b"<28>web/3/-[42]: 211 messages were lost here: this log did not take them";
+    assert_eq!(logged::lost(forged), None);
+    let forged = b"<28>web/3/a/gaoler[42]: 211 messages were lost here: this log did not take them";
     assert_eq!(logged::lost(forged), None);
 }
 

@@ -10,7 +10,7 @@ use super::accounts_files;
 use super::elf::Resolver;
 use super::host_tree::{Found, HostTree, Step, file_type};
 use super::users::Account;
-use super::{LOG_DIRECTORY, standalone};
+use super::{JOURNAL_DIRECTORY, LOG_DIRECTORY, standalone};
 use crate::error::{Error, Result};
 use crate::spec::{Device, FileKind, FileRule, Spec};
 use crate::sys::copy::Identity;
@@ -238,11 +238,25 @@ impl Planner<'_> {
         self.add(Path::new("/dev"), dev("holds /dev/log"))?;
         let log = "the supervisor's socket appears here, also a new supervisor's";
         self.mountpoint(Path::new(LOG_DIRECTORY), true, log)?;
+        if self.spec.log.journal {
+            for above in ["/run", "/run/systemd"] {
+                self.directory_above_a_mount(Path::new(above))?;
+            }
+            self.mountpoint(Path::new(JOURNAL_DIRECTORY), true, log)?;
+        }
         let target = PathBuf::from("gaoler/log");
         self.add(
             Path::new("/dev/log"),
             Wanted::of_root(What::Symlink(target), 0o777, "syslog(3) connects here"),
         )
+    }
+
+    fn directory_above_a_mount(&mut self, path: &Path) -> Result<()> {
+        if self.is_below_a_mount(path) {
+            return Ok(());
+        }
+        let because = "leads to the socket for journald's protocol";
+        self.add(path, Wanted::of_root(What::Directory, 0o755, because))
     }
 
     /// Only root can make a device node; an ordinary user's jail has the host's mounted.

@@ -39,6 +39,10 @@ use inventory::{Inventory, Layout};
 /// Where the directory with the log socket is mounted in a jail; `/dev/log` leads there.
 pub const LOG_DIRECTORY: &str = "/dev/gaoler";
 
+/// Where journald has its sockets: the same directory is mounted there for a service that speaks
+/// journald's own protocol.
+pub const JOURNAL_DIRECTORY: &str = "/run/systemd/journal";
+
 /// What is to be built.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {

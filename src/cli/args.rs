@@ -99,7 +99,15 @@ pub enum Verb {
     Reload(Named),
     /// Whether it runs (exit code 0) or not (3).
     Status(Named),
-    /// Bring into a jail what the host's package manager has replaced, or out again if it does not do.
+    /// Show what the jail has printed and logged, wherever its messages go.
+    ///
+    /// The last lines, each with its time, priority, jail, generation, program and true process id.
+    /// Control characters are shown as # and three octal digits.
+    #[command(after_help = "Examples:\n  gaoler logs named\n  \
+        gaoler logs named -f -n 0            what it says from now on, until Ctrl-C\n  \
+        gaoler logs named -n 1000 --json | jq 'select(.severity == \"err\")'")]
+    Logs(Logs),
+    /// Bring what the host's package manager has replaced into a jail.
     #[command(after_help = upgrade::EXAMPLES)]
     Upgrade(Upgrade),
     /// List what was built for a jail, what differs, and remove what is old.
@@ -231,6 +239,22 @@ pub struct Named {
     /// The jail's name.
     pub name: String,
     /// Print JSON, for machines.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `logs` can be told.
+#[derive(Args, Debug)]
+pub struct Logs {
+    /// The jail's name.
+    pub name: String,
+    /// Show as many of the last lines.
+    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 50)]
+    pub lines: usize,
+    /// Go on with what comes, also when the jail is restarted.
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print a JSON object on each line, for machines.
     #[arg(long)]
     pub json: bool,
 }

@@ -33,6 +33,7 @@ use rustix::fs::Mode as FileMode;
 use crate::error::Kind;
 use crate::plan::{FIRST_PASSED, Mode};
 use crate::run::Ended;
+use crate::run::log::Line;
 use crate::run::manager::Manager;
 use crate::run::sockets::{self, Offers};
 use crate::run::supervise::Handed;
@@ -208,6 +209,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             output.show(json, &status, || screen::status(&status))?;
             Ok(if status.pid.is_some() { 0 } else { FINDINGS })
         }
+        Verb::Logs(asked) => logs(&places, asked, &output),
         Verb::Upgrade(asked) => upgrades::upgrade(&places, &asked, &output),
         Verb::Generations(asked) => {
             let prune = asked.prune.map(usize::from);
@@ -340,6 +342,22 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         Verb::Supervise(beside) if beside.take_over => take_over(&places, &beside.name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode(), beside.sockets),
     }
+}
+
+/// Shows what a jail has said, line by line.
+fn logs(places: &Places, asked: args::Logs, output: &Output) -> Result<u8> {
+    let options = verbs::LogsOptions {
+        name: asked.name,
+        lines: asked.lines,
+        follow: asked.follow,
+    };
+    let mut show = |line: &str| match (asked.json, Line::parse(line)) {
+        (false, _) => output.say(&specs::shown(line)),
+        (true, Some(line)) => output.say(&serde_json::to_string(&line).unwrap_or_default()),
+        // Somebody else has written that.
+        (true, None) => Ok(true),
+    };
+    verbs::logs(places, &options, &mut show).map(|()| 0)
 }
 
 /// Tells what happens, line by line, until nobody reads it.

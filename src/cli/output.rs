@@ -108,6 +108,17 @@ impl Output {
         }
     }
 
+    /// Prints a line; answers whether somebody reads it.
+    pub(super) fn say(&self, line: &str) -> Result<bool> {
+        self.bar.finish_and_clear();
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{line}").and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Error::new("write to standard output", error)),
+        }
+    }
+
     /// Whether a person sits at both ends.
     pub(super) fn is_dialogue(&self) -> bool {
         io::stdin().is_terminal() && io::stdout().is_terminal()

@@ -410,6 +410,13 @@ pub(super) fn status(status: &Status) -> String {
             for drift in &status.drift {
                 line(&mut text, "DRIFT", &shown(drift));
             }
+            if let Some(log) = status.log.as_ref().filter(|log| log.dropped > 0) {
+                let lost = format!(
+                    "{} of {} messages, not taken by {}",
+                    log.dropped, log.sent, log.to
+                );
+                line(&mut text, "LOST", &shown(&lost));
+            }
             text
         }
         _ => {

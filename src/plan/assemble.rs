@@ -102,6 +102,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
             stop_timeout_s: inputs.spec.service.stop_timeout_s,
             restart: inputs.spec.restart,
         },
+        log: inputs.spec.log.sink,
     })
 }
 
@@ -235,6 +236,15 @@ impl Assembly<'_> {
                     directory: runtime.join("log"),
                 },
                 "the supervisor reads the jail's /dev/log and says itself which jail wrote",
+            );
+        }
+        if self.has_journal() {
+            self.add(
+                Phase::Host,
+                Step::OpenJournalSocket {
+                    directory: runtime.join("log"),
+                },
+                "the service speaks journald's protocol; the supervisor says itself whose it is",
             );
         }
         if self.is_notified()? {
@@ -413,6 +423,21 @@ impl Assembly<'_> {
                 "/dev/log leads here; a directory, so that a new supervisor's socket appears too",
             );
         }
+        if self.has_journal() {
+            self.add(
+                Phase::Mounts,
+                Step::Bind {
+                    path: PathBuf::from(crate::build::JOURNAL_DIRECTORY),
+                    source: runtime.join("log"),
+                    writable: false,
+                },
+                "sd_journal_send(3) looks for its socket here; it is the same directory",
+            );
+        }
+    }
+
+    fn has_journal(&self) -> bool {
+        self.inputs.mode.is_supervised() && self.inputs.spec.log.journal
     }
 
     fn bind(&mut self, bind: &BindRule) {

@@ -43,6 +43,13 @@ impl fmt::Display for Step {
             Step::OpenLogSocket { directory } => {
                 write!(f, "open the log socket in {}", directory.display())
             }
+            Step::OpenJournalSocket { directory } => {
+                write!(
+                    f,
+                    "open the socket for journald's protocol in {}",
+                    directory.display()
+                )
+            }
             Step::EnterUserNamespace { uid, gid } => write!(
                 f,
                 "enter a user namespace in which only uid {uid} and gid {gid} exist"

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use crate::spec::{
-    Exercise, Listen, Liveness, LogSigns, MOST_RESTARTS, MOST_SOCKETS, Ready as Sign, Restart,
-    When, duration_text,
+    Exercise, Listen, Liveness, LogSigns, LogSink, LogTo, MOST_RESTARTS, MOST_SOCKETS,
+    Ready as Sign, Restart, When, duration_text,
 };
 pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
@@ -37,6 +37,10 @@ use crate::{Error, Result};
 
 /// The name of the socket for `sd_notify(3)` in the directory of the jail's log socket.
 pub const NOTIFY_SOCKET: &str = "notify";
+
+/// The name of the socket for `sd_journal_send(3)` there: that directory is mounted where journald
+/// has its own.
+pub const JOURNAL_SOCKET: &str = "socket";
 
 /// Everything that starting and living with one jail needs, in numbers and absolute paths:
 /// whoever executes it knows neither names nor policy.
@@ -60,6 +64,9 @@ pub struct Plan {
     /// What its supervisor does while it lives.
     #[serde(default)]
     pub living: Living,
+    /// Where what the jail logs goes.
+    #[serde(default)]
+    pub log: LogSink,
 }
 
 /// What a supervisor attends to while the service lives, and when that has ended.
@@ -181,6 +188,13 @@ impl Plan {
                 _ => None,
             })
             .unwrap_or_default()
+    }
+
+    /// Whether the jail has a socket in the place of journald's.
+    pub fn has_journal_socket(&self) -> bool {
+        self.steps
+            .iter()
+            .any(|planned| matches!(planned.step, Step::OpenJournalSocket { .. }))
     }
 
     /// Its directories in those that only count what it uses.

@@ -167,6 +167,8 @@ pub enum Step {
     CountUsage { directories: Vec<PathBuf> },
     /// Make the socket that is the jail's `/dev/log`.
     OpenLogSocket { directory: PathBuf },
+    /// Make the socket beside it that the jail has in the place of journald's own.
+    OpenJournalSocket { directory: PathBuf },
     /// Make the socket beside it on which the service says that it is ready.
     OpenNotifySocket { directory: PathBuf, uid: u32 },
     /// Bind a socket for the service, or take one over that is bound already.

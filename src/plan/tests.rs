@@ -306,6 +306,24 @@ fn a_service_that_says_that_it_is_ready_has_somebody_to_say_it_to() {
 }
 
 #[test]
+fn a_service_that_speaks_journald_s_protocol_has_its_socket_where_it_looks() {
+    let open = |step: &Step| matches!(step, Step::OpenJournalSocket { .. });
+    let mounted =
+        |step: &Step| matches!(step, Step::Bind { path, .. } if path.ends_with("journal"));
+    let has = |plan: &Plan, wanted: &dyn Fn(&Step) -> bool| {
+        plan.steps.iter().any(|planned| wanted(&planned.step))
+    };
+    let mut speaks = spec();
+    let plan = planned(&speaks, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(!has(&plan, &open) && !has(&plan, &mounted) && !plan.has_journal_socket());
+    speaks.log.journal = true;
+    let plan = planned(&speaks, &host(), Mode::Supervised).expect("it can be planned");
+    assert!(plan.has_journal_socket() && place(&plan, open) < place(&plan, mounted));
+    let plan = planned(&speaks, &host(), Mode::Exec).expect("nobody would read it");
+    assert!(!has(&plan, &open) && !has(&plan, &mounted));
+}
+
+#[test]
 fn without_a_mount_namespace_it_is_chdir_then_chroot() {
     let mut plain = spec();
     plain.protections.mount_namespace = Demand::Off;

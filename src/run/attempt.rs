@@ -1,7 +1,7 @@
 //! A jail that is started with another program in place of its service, which ends by itself: how
 //! it ends, and what it prints, is the answer.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -141,10 +141,7 @@ impl Attempts {
     fn wait(&self, launched: &Launched, left: Duration) -> Result<bool> {
         let mut watched = vec![PollFd::from_borrowed_fd(launched.end(), PollFlags::IN)];
         if let Some(relay) = &self.relay {
-            watched.push(PollFd::from_borrowed_fd(
-                relay.socket().as_fd(),
-                PollFlags::IN,
-            ));
+            watched.extend(relay.watched());
         }
         if let Some(start) = &launched.start {
             watched.push(PollFd::new(start, PollFlags::IN));

@@ -43,7 +43,7 @@ pub struct Event {
 /// A time in seconds since 1970 as `2026-11-22T11:40:20Z` (RFC 3339).
 pub fn timestamp(seconds: u64) -> String {
     let mut text = Vec::new();
-    write_time(seconds, &mut text);
+    write_time(seconds, None, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 

@@ -165,6 +165,8 @@ pub(super) struct Kept {
     pub log: Option<OwnedFd>,
     /// The socket for `sd_notify(3)`.
     pub notify: Option<OwnedFd>,
+    /// The jail's socket in the place of journald's own.
+    pub journal: Option<OwnedFd>,
     /// The reading end of the pipe on which this process tells how the service ended.
     pub endings: Option<OwnedFd>,
 }
@@ -174,6 +176,7 @@ pub(super) const OUTPUT: u32 = 1;
 pub(super) const LOG: u32 = 2;
 pub(super) const NOTIFY: u32 = 3;
 pub(super) const ENDINGS: u32 = 4;
+pub(super) const JOURNAL: u32 = 5;
 
 /// Reaps until nobody is left; tells `status` about the end of `service`.
 ///
@@ -219,12 +222,13 @@ fn give_up_privileges(status: &OwnedFd, kept: &Kept) -> Result<()> {
         (LOG, &kept.log),
         (NOTIFY, &kept.notify),
         (ENDINGS, &kept.endings),
+        (JOURNAL, &kept.journal),
     ];
     for (number, descriptor) in numbered {
         let descriptor = descriptor.as_ref().unwrap_or(status);
         sys::close::place(descriptor.as_fd(), number, false)?;
     }
-    sys::close::close_from(ENDINGS + 1)
+    sys::close::close_from(JOURNAL + 1)
 }
 
 /// A supervisor that has gone away is no reason to end the service.

@@ -192,6 +192,7 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
             | Step::ResetSignals
             | Step::ResolveIds { .. }
             | Step::OpenLogSocket { .. }
+            | Step::OpenJournalSocket { .. }
             | Step::OpenNotifySocket { .. }
             | Step::OpenSocket { .. }
             | Step::EndStart { .. }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::events::Compared;
 use super::launch::{Ended, Launched};
-use super::log::{LogSocket, Relay, Sink, Words};
+use super::log::{self, LogSocket, Logged, Relay, Sink, Words};
 use super::manager::Speaker;
 use super::notified::Notified;
 use super::output::Output;
@@ -24,7 +24,7 @@ use super::sockets::{self, Held, Offers};
 use super::state::{self, Last, ProcessName, State};
 use super::{cgroup, leftover, started};
 use crate::host::begun::Begun;
-use crate::plan::{LogSigns, Managed, NOTIFY_SOCKET, Plan};
+use crate::plan::{JOURNAL_SOCKET, LogSigns, LogSink, Managed, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
 use beside::Beside;
@@ -51,9 +51,9 @@ pub struct Supervision<'a> {
     /// In the foreground the service has the caller's standard output, and its end is the caller's;
     /// else what it prints is logged.
     pub foreground: bool,
-    /// Messages go to the host's `/dev/log` or journald, if it has one of them.
+    /// Messages go where the plan says, else to the file.
     pub host_log: bool,
-    /// Where they go otherwise.
+    /// The file, if they go to one.
     pub log_file: &'a Path,
     /// What gaoler itself is told so that it compares this jail with what was started; what it then
     /// prints is logged. Empty: that is not done.
@@ -198,17 +198,19 @@ fn inherit<'a>(supervision: &'a Supervision<'a>, state: &State) -> Result<Jail<'
     };
     let sockets = sockets::open(plan, offers)?;
     let words = Words::to(None, LogSigns::among(&plan.ready)?);
+    let counted = Logged::load(supervision.directory).map(|logged| logged.counts);
     let (relay, notified) = match inherited.log {
         Some(log) => {
+            let log = LogSocket::take_over(log)?;
+            let (sink, generation) = (sink(supervision), plan.generation);
+            let mut relay = Relay::new(log, sink, &plan.name, generation, words);
+            if let Some(journal) = inherited.journal.filter(|_| plan.has_journal_socket()) {
+                relay = relay.with_journal(LogSocket::take_over(journal)?);
+            }
             let notify = inherited.notify.filter(|_| plan.notifies());
             let notify = notify.map(LogSocket::take_over).transpose()?;
             (
-                Relay::new(
-                    LogSocket::take_over(log)?,
-                    sink(supervision),
-                    &plan.name,
-                    words,
-                ),
+                relay.kept_in(supervision.directory),
                 Notified::take_over(notify, state.notified),
             )
         }
@@ -216,7 +218,7 @@ fn inherit<'a>(supervision: &'a Supervision<'a>, state: &State) -> Result<Jail<'
         None => open_relay(supervision, words)?,
     };
     let beside = Beside {
-        relay,
+        relay: relay.going_on_from(counted.unwrap_or_default()),
         notified,
         // Whoever was told of the jail has lost its supervisor.
         manager: None,
@@ -280,14 +282,18 @@ fn record(
 
 fn sink(supervision: &Supervision<'_>) -> Sink {
     match supervision.host_log {
-        true => Sink::choose(supervision.log_file),
-        false => Sink::file(supervision.log_file),
+        true => Sink::of(
+            &supervision.plan.log,
+            &log::Places::of_host(supervision.log_file),
+        ),
+        false => Sink::file(supervision.log_file, &LogSink::default()),
     }
 }
 
 /// The jail's log socket, which appears at its `/dev/log`.
 fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<(Relay, Notified)> {
-    relay_to(supervision.plan, sink(supervision), words)
+    let (relay, notified) = relay_to(supervision.plan, sink(supervision), words)?;
+    Ok((relay.kept_in(supervision.directory), notified))
 }
 
 /// The jail's log socket in the place that the plan has for it, passed on to `sink`; and beside it
@@ -306,7 +312,12 @@ pub(super) fn relay_to(plan: &Plan, sink: Sink, words: Words) -> Result<(Relay, 
         .doing(|| format!("open {}", path.display()))?;
     let socket = LogSocket::bind(&directory, LOG_SOCKET)?;
     let notified = Notified::open(plan, directory.as_fd())?;
-    Ok((Relay::new(socket, sink, &plan.name, words), notified))
+    let relay = Relay::new(socket, sink, &plan.name, plan.generation, words);
+    if !plan.has_journal_socket() {
+        return Ok((relay, notified));
+    }
+    let socket = LogSocket::bind(&directory, JOURNAL_SOCKET)?;
+    Ok((relay.with_journal(socket), notified))
 }
 
 pub(super) fn remove_log(directory: &Path) -> Result<()> {
@@ -321,7 +332,7 @@ pub(super) fn remove_log(directory: &Path) -> Result<()> {
         }
         Err(errno) => return Err(errno).doing(doing),
     };
-    for socket in [LOG_SOCKET, NOTIFY_SOCKET] {
+    for socket in [LOG_SOCKET, NOTIFY_SOCKET, JOURNAL_SOCKET] {
         match rustix::fs::unlinkat(&opened, socket, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => {

@@ -124,6 +124,7 @@ mod tests {
             lacking: Vec::new(),
             check_every_s: 0,
             living: crate::plan::Living::default(),
+            log: Default::default(),
         }
     }
 

@@ -57,6 +57,7 @@ impl Allowance {
             check: _,
             restart: _,
             liveness: _,
+            log: _,
             accepted: _,
         } = spec;
         let mut all: Vec<Self> = Vec::new();

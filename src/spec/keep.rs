@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use super::{
     BindRule, CallRule, CapabilityRule, Derived, DeviceRule, Direction, Evidence, FamilyRule,
-    FileRule, PortRule, Protocol, ScratchRule, Service, Spec,
+    FileRule, Log, PortRule, Protocol, ScratchRule, Service, Spec,
 };
 use crate::sys::{calls, caps, families};
 
@@ -45,6 +45,10 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         restart: pick(&mine.restart, &first.restart, new.restart),
         liveness: pick(&mine.liveness, &first.liveness, new.liveness),
         check: pick(&mine.check, &first.check, new.check),
+        log: Log {
+            sink: pick(&mine.log.sink, &first.log.sink, new.log.sink),
+            journal: pick(&mine.log.journal, &first.log.journal, new.log.journal),
+        },
         accepted: mine.accepted.clone(),
         sockets: mine.sockets.clone(),
     };

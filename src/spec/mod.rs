@@ -9,6 +9,7 @@ mod diff;
 mod evidence;
 mod keep;
 mod living;
+mod log;
 mod names;
 mod parse;
 mod pattern;

@@ -95,6 +95,7 @@ impl Problems<'_> {
             restart: self.restart(&document.restart),
             liveness: document.liveness.as_ref().map(|table| self.liveness(table)),
             check: self.schedule(document.check.every.as_ref()),
+            log: self.log(&document.log),
             accepted: self.all_accepted(&document.accepted),
         }
     }

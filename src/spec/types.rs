@@ -10,6 +10,7 @@ use crate::learn::trace::Phase;
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
 use super::living::{Liveness, Restart};
+pub use super::log::{Log, LogSink, LogTo};
 pub use super::schedule::Schedule;
 use super::socket::SocketRule;
 
@@ -52,6 +53,8 @@ pub struct Spec {
     pub liveness: Option<Liveness>,
     /// How often the running jail is compared with what was started.
     pub check: Schedule,
+    /// Where what it logs goes.
+    pub log: Log,
     /// Findings of `check` that a person takes the risk of.
     pub accepted: Vec<Accepted>,
 }

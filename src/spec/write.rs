@@ -9,8 +9,8 @@ use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
     Accepted, BACKLOG, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise,
-    FileKind, FileRule, Limits, Liveness, PortRule, Protections, Protocol, Reload, Restart,
-    SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
+    FileKind, FileRule, Limits, Liveness, Log, LogSink, PortRule, Protections, Protocol, Reload,
+    Restart, SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
 };
 use crate::sys::{calls, caps, families};
 
@@ -44,6 +44,7 @@ pub fn to_toml(spec: &Spec) -> String {
     file.restart(&spec.restart);
     file.liveness(spec.liveness.as_ref());
     file.check(spec.check);
+    file.log(spec.log);
     file.accepted(&spec.accepted);
     file.text
 }
@@ -300,6 +301,35 @@ impl File {
             self.section("[check]", &[comment]);
             self.key("every", quoted(&schedule.to_string()));
         }
+    }
+
+    /// Only what is not usual.
+    fn log(&mut self, log: Log) {
+        let usual = LogSink::default();
+        if log == Log::default() {
+            return;
+        }
+        let comments = [
+            "Where what it logs goes: auto (syslog, else journal, else file), syslog, journal, file,",
+            "stderr, tcp:ADDRESS:PORT or udp:ADDRESS:PORT. Keys: to, file_size_kib, old_files, and",
+            "journal = true for a service that speaks journald's own protocol (sd_journal_send(3)).",
+        ];
+        self.section("[log]", &comments);
+        let LogSink {
+            to,
+            file_size_kib,
+            old_files,
+        } = log.sink;
+        if to != usual.to {
+            self.key("to", quoted(&to.to_string()));
+        }
+        if file_size_kib != usual.file_size_kib {
+            self.key("file_size_kib", file_size_kib);
+        }
+        if old_files != usual.old_files {
+            self.key("old_files", old_files);
+        }
+        self.flag_if_set("journal", log.journal);
     }
 
     fn protections(&mut self, protections: &Protections) {

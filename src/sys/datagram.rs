@@ -1,10 +1,11 @@
-//! Receiving a datagram together with its sender's process id (`unix(7)`, SCM_CREDENTIALS).
+//! Receiving a datagram together with its sender's process id and, where that is wanted, a descriptor
+//! (`unix(7)`, SCM_CREDENTIALS, SCM_RIGHTS).
 //!
 //! rustix cannot do this one: its process id is never zero, and the kernel says zero for a sender
 //! that is not in the receiver's process id namespace.
 
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{Errno, Result};
 
@@ -32,6 +33,16 @@ const CREDENTIALS_END: usize = unsafe { libc::CMSG_LEN(CREDENTIALS_LENGTH) } as 
 const CREDENTIALS_LENGTH: u32 = size_of::<libc::ucred>() as u32;
 const _: () = assert!(align_of::<Control>() >= align_of::<libc::cmsghdr>());
 
+/// The same, and room for one descriptor: the kernel closes what more a sender attaches.
+#[repr(C, align(8))]
+struct ControlWithDescriptor([MaybeUninit<u8>; CONTROL_LENGTH + DESCRIPTOR_LENGTH]);
+
+// SAFETY: as above.
+const DESCRIPTOR_LENGTH: usize = unsafe { libc::CMSG_SPACE(size_of::<RawFd>() as u32) } as usize;
+// SAFETY: as above.
+const DESCRIPTOR_END: usize = unsafe { libc::CMSG_LEN(size_of::<RawFd>() as u32) } as usize;
+const _: () = assert!(align_of::<ControlWithDescriptor>() >= align_of::<libc::cmsghdr>());
+
 /// Takes the next datagram from a socket that has SO_PASSCRED. Does not wait.
 ///
 /// # Errors
@@ -48,16 +59,45 @@ pub fn look(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
     receive_by(socket, buffer, libc::MSG_PEEK)
 }
 
-/// Takes the next datagram away, which was looked at.
+/// Takes the next datagram away, which was looked at. That it is gone is no error.
 ///
 /// # Errors
-/// As [`receive`].
+/// As `recvmsg(2)`.
 pub fn discard(socket: BorrowedFd<'_>) -> Result<()> {
-    receive_by(socket, &mut [], 0).map(drop)
+    loop {
+        match receive_by(socket, &mut [], 0) {
+            Ok(_) | Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn receive_by(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> Result<Received> {
     let mut control = Control([MaybeUninit::uninit(); CONTROL_LENGTH]);
+    receive_into(socket, buffer, &mut control.0, more).map(|(received, _)| received)
+}
+
+/// As [`look`], with the descriptor that the sender may have attached, or the first of them.
+///
+/// # Errors
+/// As [`receive`].
+pub fn look_with_descriptor(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> Result<(Received, Option<OwnedFd>)> {
+    let mut control =
+        ControlWithDescriptor([MaybeUninit::uninit(); CONTROL_LENGTH + DESCRIPTOR_LENGTH]);
+    receive_into(socket, buffer, &mut control.0, libc::MSG_PEEK)
+}
+
+/// `control` is aligned for a `cmsghdr`.
+fn receive_into(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    control: &mut [MaybeUninit<u8>],
+    more: libc::c_int,
+) -> Result<(Received, Option<OwnedFd>)> {
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
@@ -66,8 +106,8 @@ fn receive_by(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> R
     let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     header.msg_iov = &raw mut part;
     header.msg_iovlen = 1;
-    header.msg_control = (&raw mut control).cast();
-    header.msg_controllen = CONTROL_LENGTH;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = control.len();
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | more;
     // SAFETY: `header` points to one iovec, which is exactly `buffer`, and to `control` with its
     // length; all three live until the call returns and nothing else refers to them.
@@ -77,11 +117,36 @@ fn receive_by(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> R
         return Err(code.map_or(Errno::INVAL, Errno::from_raw_os_error));
     };
     let truncated = header.msg_flags & libc::MSG_TRUNC != 0;
-    Ok(Received {
+    let received = Received {
         length: length.min(buffer.len()),
         truncated,
         pid: sender(&header),
-    })
+    };
+    Ok((received, descriptor(&header)))
+}
+
+/// The descriptor in the control messages: there is room for one at most.
+fn descriptor(header: &libc::msghdr) -> Option<OwnedFd> {
+    // SAFETY: as in `sender`.
+    let mut message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    while !message.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR answer null unless a whole header is within the
+        // buffer's length, and the kernel wrote it.
+        let kind = unsafe { *message };
+        let descriptors = kind.cmsg_level == libc::SOL_SOCKET
+            && kind.cmsg_type == libc::SCM_RIGHTS
+            && kind.cmsg_len >= DESCRIPTOR_END;
+        if descriptors {
+            // SAFETY: the kernel has put a descriptor there that it has just made for this
+            // process, and nobody else knows its number: it is owned here and nowhere else.
+            return Some(unsafe {
+                OwnedFd::from_raw_fd(libc::CMSG_DATA(message).cast::<RawFd>().read_unaligned())
+            });
+        }
+        // SAFETY: `message` is a control message of `header`, whose buffer is still alive.
+        message = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
 }
 
 /// The process id in the first control message, which is where the kernel puts credentials.

@@ -30,6 +30,7 @@ pub mod signals;
 pub mod spawn_traced;
 pub mod tick;
 pub mod tracefs;
+pub mod unsent;
 pub mod user_namespace;
 
 /// Turns the -1 of a raw system call into the thread's errno.

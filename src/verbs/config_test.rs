@@ -15,7 +15,7 @@ use crate::build::Manifest;
 use crate::build::elf::Resolver;
 use crate::error::Kind;
 use crate::host::command::last_lines;
-use crate::plan::is_in_tree;
+use crate::plan::{LogSink, is_in_tree};
 use crate::run::Ended;
 use crate::run::attempt::{Attempt, Attempts, Terms};
 use crate::run::log::Sink;
@@ -81,7 +81,7 @@ fn try_out(plan: &crate::plan::Plan, program: Option<OwnedFd>, messages: &Path) 
         serving: true,
         patience: CONFIG_TEST_LIMIT,
     };
-    let mut attempts = Attempts::begin(plan, Sink::file(messages))?;
+    let mut attempts = Attempts::begin(plan, Sink::file(messages, &LogSink::default()))?;
     let tested = attempts.run(plan, program.as_ref(), terms);
     attempts.finish()?;
     tested

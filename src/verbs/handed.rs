@@ -27,13 +27,14 @@ pub(super) fn keep(directory: &Path, report: &Report<'_>) -> Result<Vec<Offered>
     }
 }
 
-/// A supervisor's standard input, on which it finds the sockets.
-pub(super) fn channel(kept: &[Offered]) -> Result<Option<OwnedFd>> {
+/// A supervisor's standard input, on which it finds the sockets. Nobody else has them from then on:
+/// one that is not wanted any more is closed before its place is taken anew.
+pub(super) fn channel(kept: Vec<Offered>) -> Result<Option<OwnedFd>> {
     if kept.is_empty() {
         return Ok(None);
     }
     let (own, other) = sockets::pair()?;
-    sockets::send(own.as_fd(), kept)?;
+    sockets::send(own.as_fd(), &kept)?;
     Ok(Some(other))
 }
 

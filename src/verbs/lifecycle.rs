@@ -121,10 +121,8 @@ fn start_as(
     report(Event::Doing(format!("starting {name}")));
     let service = &jail.spec.service;
     let begun = Begun::now(&jail.plan.signs_of_its_own());
-    let supervisor = Supervisor::start(places, name, mode, &service.ready, &kept)
+    let supervisor = Supervisor::start(places, name, mode, &service.ready, kept)
         .map_err(Error::nothing_started)?;
-    // It has them now: one that is not wanted any more is closed before its place is taken anew.
-    drop(kept);
     let listening = supervisor
         .has_started(&directory)
         .map_err(Error::nothing_started);

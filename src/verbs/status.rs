@@ -6,6 +6,7 @@ use super::{Places, Report, jail, stale, takeover};
 use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift, timestamp};
+use crate::run::log::Logged;
 use crate::run::restarts::{Restarted, Restarts};
 use crate::run::state::{Last, State};
 use crate::run::{Usage, cgroup, leftover};
@@ -40,6 +41,39 @@ pub struct Status {
     /// Why it is behind its host: what it was built from is another one there by now, another
     /// generation is current, or a file that it runs was removed.
     pub stale: Vec<String>,
+    /// What became of what it has logged, or did in its last run.
+    pub log: Option<Log>,
+}
+
+/// What became of a jail's messages in one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Log {
+    /// Where they go.
+    pub to: String,
+    /// Those that came from the jail.
+    pub sent: u64,
+    /// Those that the log took.
+    pub forwarded: u64,
+    /// Those that it did not take.
+    pub dropped: u64,
+    /// Those that are on their way.
+    pub waiting: u64,
+    /// Those, among the others, that were cut.
+    pub truncated: u64,
+}
+
+impl From<Logged> for Log {
+    fn from(Logged { to, counts, .. }: Logged) -> Self {
+        let known = counts.forwarded.saturating_add(counts.dropped);
+        Self {
+            to,
+            sent: counts.received,
+            forwarded: counts.forwarded,
+            dropped: counts.dropped,
+            waiting: counts.received.saturating_sub(known),
+            truncated: counts.truncated,
+        }
+    }
 }
 
 /// When and why it was started again last.
@@ -87,6 +121,7 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
     let restarts = Restarts::load(&places.state.join(name));
     let (count, last_restart) = (restarts.count, restarts.recent.last().map(LastRestart::of));
     let waits = State::load(&directory)?.is_some_and(|state| state.is_restarting());
+    let log = Logged::load(&directory).map(Log::from);
     let running = State::running(&directory)?;
     // Who may not read the generation is told what can be told.
     let stale = stale::of(places, name, running.as_ref()).unwrap_or_default();
@@ -105,6 +140,7 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
             compared: compared.as_ref().map(|last| last.time.clone()),
             drift: drift(&state, compared),
             stale,
+            log,
         },
         None => Status {
             name: name.to_owned(),
@@ -120,6 +156,7 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
             compared: None,
             drift: Vec::new(),
             stale,
+            log,
         },
     })
 }

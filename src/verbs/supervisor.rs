@@ -28,7 +28,7 @@ impl Supervisor {
         name: &str,
         mode: Mode,
         signs: &[Ready],
-        kept: &[Offered],
+        kept: Vec<Offered>,
     ) -> Result<Self> {
         let mut command = Self::command(places, name);
         let input = match mode {

@@ -48,6 +48,11 @@ fn elf() {
 }
 
 #[test]
+fn journal() {
+    holds("journal");
+}
+
+#[test]
 fn library_cache() {
     holds("library_cache");
 }

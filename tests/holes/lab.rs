@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::common::{self, Answer, Place};
 
@@ -108,7 +111,15 @@ pub fn rig(odd: &[String], command: &Command) -> Command {
 
 /// Runs a command to its end. One that a signal ended has the code that a shell would give it.
 pub fn finish(mut command: Command) -> Answer {
-    let output = command.output().unwrap();
+    let output = loop {
+        match command.output() {
+            // Another test's child still holds what was open for writing when it was forked.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                sleep(Duration::from_millis(10));
+            }
+            output => break output.unwrap(),
+        }
+    };
     let code = output.status.signal().map(|signal| 128 + signal);
     let mut answer = Answer::of(output);
     answer.code = answer.code.or(code);

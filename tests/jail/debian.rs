@@ -35,12 +35,14 @@ fn up_once_and_again() {
                 "last",
                 "name",
                 "pid",
+                "stale",
                 "state",
-                "uptime_s"
+                "uptime_s",
+                "usage"
             ]
         );
         let check = m.json(&["check", "named", "--live"]);
-        assert_eq!(keys(&check), ["findings", "name", "score"]);
+        assert_eq!(keys(&check), ["findings", "name", "passed", "score"]);
         for finding in check["findings"].as_array().unwrap() {
             let expected = [
                 "accepted", "evidence", "id", "remedy", "severity", "subject",

@@ -51,7 +51,7 @@ fn syslog_has_the_true_pid() {
             }
         });
         let pid = m.up();
-        let mark = format!("named/named[{pid}]: ");
+        let mark = format!("named/1/named[{pid}]: ");
         m.rndc(&["querylog", "on"]);
         m.answers(&["marker.localhost", "A"], "");
         let said = |word: &'static str| {

@@ -24,6 +24,7 @@ mod options;
 mod refusals;
 mod remembered;
 mod removals;
+mod talking;
 mod transfers;
 mod two;
 mod under;

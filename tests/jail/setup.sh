@@ -27,7 +27,7 @@ ln -s pts/ptmx "$scratch/dev/ptmx"
 mount --move "$scratch/dev" /dev
 
 # Jails of the same name in other tests have other cgroups.
-for hierarchy in /sys/fs/cgroup/pids /sys/fs/cgroup/memory /sys/fs/cgroup/unified /sys/fs/cgroup; do
+for hierarchy in /sys/fs/cgroup/cpuacct /sys/fs/cgroup/pids /sys/fs/cgroup/memory /sys/fs/cgroup/unified /sys/fs/cgroup; do
 	[ ! -d "$hierarchy/$cgroup" ] || mount --bind "$hierarchy/$cgroup" "$hierarchy"
 done
 

@@ -217,9 +217,16 @@ impl Place {
         let left: Vec<PathBuf> = files(&self.run())
             .into_iter()
             .filter(|path| {
-                !["last.json", "lock", "events.jsonl"]
-                    .iter()
-                    .any(|name| path.ends_with(name))
+                ![
+                    "last.json",
+                    "lock",
+                    "events.jsonl",
+                    "log.json",
+                    "recent.log",
+                    "recent.log.1",
+                ]
+                .iter()
+                .any(|name| path.ends_with(name))
             })
             .collect();
         assert_eq!(left, Vec::<PathBuf>::new(), "files are left");

@@ -270,6 +270,7 @@ pub(super) fn clean() -> Case {
             lacking: Vec::new(),
             check_every_s: 0,
             living: crate::plan::Living::default(),
+            log: Default::default(),
         },
         drift: Vec::new(),
         facts: Facts {

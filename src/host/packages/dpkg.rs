@@ -27,16 +27,17 @@ pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, 
     let diverted = text(&database.join("diversions")).unwrap_or_default();
     let diversions = diversions(&diverted);
     // Every name that a list may have for a file.
-    let mut names: HashMap<String, &'a Path> = HashMap::new();
+    let mut names: HashMap<String, Vec<&'a Path>> = HashMap::new();
     for file in files {
         for name in names_of(file) {
-            names.insert(name, file);
+            names.entry(name).or_default().push(file);
         }
     }
     for diversion in &diversions {
-        if let Some(file) = names.get(diversion.to).copied() {
-            names.insert(diversion.from.to_owned(), file);
-        }
+        // Two packages have the name, and so may two files.
+        let moved = names.get(diversion.to).cloned().unwrap_or_default();
+        let name = diversion.from.to_owned();
+        names.entry(name).or_default().extend(moved);
     }
     let mut owners: BTreeMap<&'a Path, String> = BTreeMap::new();
     for list in lists(&database) {
@@ -45,11 +46,10 @@ pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, 
         };
         let name = package.split(':').next().unwrap_or_default();
         for line in text(&list).unwrap_or_default().lines() {
-            let Some(file) = names.get(line) else {
-                continue;
-            };
-            if is_of(&diversions, line, file, name) {
-                owners.insert(file, package.to_owned());
+            for file in names.get(line).into_iter().flatten() {
+                if is_of(&diversions, line, file, name) {
+                    owners.insert(file, package.to_owned());
+                }
             }
         }
     }

@@ -28,6 +28,8 @@ pub struct Keep<'a> {
     pub log: Option<BorrowedFd<'a>>,
     /// The socket for `sd_notify(3)`.
     pub notify: Option<BorrowedFd<'a>>,
+    /// The jail's socket in the place of journald's own.
+    pub journal: Option<BorrowedFd<'a>>,
 }
 
 impl Keep<'_> {
@@ -43,6 +45,7 @@ impl Keep<'_> {
             output: raised(self.output)?,
             log: raised(self.log)?,
             notify: raised(self.notify)?,
+            journal: raised(self.journal)?,
             endings: raised(Some(endings.as_fd()))?,
         })
     }
@@ -57,6 +60,8 @@ pub struct Inherited {
     pub log: Option<OwnedFd>,
     /// The socket for `sd_notify(3)`.
     pub notify: Option<OwnedFd>,
+    /// The jail's socket in the place of journald's own.
+    pub journal: Option<OwnedFd>,
 }
 
 impl Launched {
@@ -85,6 +90,7 @@ impl Launched {
                 endings: take(init::ENDINGS),
                 log: take(init::LOG).filter(is_socket),
                 notify: take(init::NOTIFY).filter(is_socket),
+                journal: take(init::JOURNAL).filter(is_socket),
             };
         }
         let mut launched = Self {

@@ -1,14 +1,26 @@
 //! Where the messages of jails go on the host.
 
+mod file;
+mod tcp;
+
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::{Errno, write};
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
+
+pub use file::RotatedFile;
+use tcp::Tcp;
+
+use super::message::{DATAGRAM_LIMIT, LIMIT};
+use crate::plan::{LogSink, LogTo};
 
 /// What a log takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +32,8 @@ pub enum Format {
     Journal,
     /// A line for people.
     Line,
+    /// For a collector (RFC 5424), with at most so many bytes.
+    Ietf(usize),
 }
 
 /// Where a host's logs are.
@@ -33,7 +47,29 @@ pub struct Places<'a> {
     pub file: &'a Path,
 }
 
-/// A log of the host. Sending to it never waits.
+impl<'a> Places<'a> {
+    /// The usual ones, and this file.
+    pub fn of_host(file: &'a Path) -> Self {
+        Self {
+            syslog: Path::new("/dev/log"),
+            journal: Path::new("/run/systemd/journal/socket"),
+            file,
+        }
+    }
+}
+
+/// What has become of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The log has it.
+    Taken,
+    /// It waits: [`Sink::attend`] tells when it has arrived.
+    Waits,
+    /// The log did not take it.
+    Lost,
+}
+
+/// A log of the host, or a collector. Sending to it never waits.
 #[derive(Debug)]
 pub struct Sink {
     target: Target,
@@ -48,36 +84,28 @@ enum Target {
         format: Format,
         stream: bool,
     },
-    File {
-        path: PathBuf,
-    },
+    File(RotatedFile),
     Stderr {
         socket: bool,
     },
+    Udp(SocketAddr),
+    Tcp(Tcp),
 }
 
 impl Sink {
-    /// The first of these that exists: `/dev/log`, journald, `file` (which is made, mode 0640),
-    /// standard error.
-    pub fn choose(file: &Path) -> Self {
-        Self::choose_from(&Places {
-            syslog: Path::new("/dev/log"),
-            journal: Path::new("/run/systemd/journal/socket"),
-            file,
-        })
-    }
-
-    /// As [`Sink::choose`], elsewhere.
-    pub fn choose_from(places: &Places<'_>) -> Self {
-        for (path, format) in [
-            (places.syslog, Format::Syslog),
-            (places.journal, Format::Journal),
-        ] {
-            if is_socket(path) {
-                return Self::socket(path, format);
-            }
+    /// What the spec asks for. A log that is away is one that comes back: what it does not take until
+    /// then is lost, and counted.
+    pub fn of(log: &LogSink, places: &Places<'_>) -> Self {
+        match log.to {
+            LogTo::Auto if is_socket(places.syslog) => Self::syslog(places.syslog),
+            LogTo::Auto if is_socket(places.journal) => Self::journal(places.journal),
+            LogTo::Auto | LogTo::File => Self::file(places.file, log),
+            LogTo::Syslog => Self::syslog(places.syslog),
+            LogTo::Journal => Self::journal(places.journal),
+            LogTo::Stderr => Self::opened(Target::Stderr { socket: false }),
+            LogTo::Udp(address) => Self::opened(Target::Udp(address)),
+            LogTo::Tcp(address) => Self::opened(Target::Tcp(Tcp::new(address))),
         }
-        Self::file(places.file)
     }
 
     /// syslogd's socket at this path.
@@ -85,30 +113,36 @@ impl Sink {
         Self::socket(path, Format::Syslog)
     }
 
+    /// journald's own socket at this path.
+    fn journal(path: &Path) -> Self {
+        Self::socket(path, Format::Journal)
+    }
+
     fn socket(path: &Path, format: Format) -> Self {
-        let mut sink = Self::of(Target::Socket {
+        Self::opened(Target::Socket {
             path: path.to_owned(),
             format,
             stream: false,
-        });
-        // A syslogd that is away is one that comes back.
+        })
+    }
+
+    /// The file (which is made, mode 0640), or standard error.
+    pub fn file(path: &Path, log: &LogSink) -> Self {
+        let largest = u64::from(log.file_size_kib) << 10;
+        let mut file = RotatedFile::new(path, largest, log.old_files);
+        if file.open() {
+            return Self::with(Target::File(file));
+        }
+        Self::opened(Target::Stderr { socket: false })
+    }
+
+    fn opened(target: Target) -> Self {
+        let mut sink = Self::with(target);
         sink.open();
         sink
     }
 
-    /// The file (which is made, mode 0640), or standard error.
-    pub fn file(path: &Path) -> Self {
-        let mut sink = Self::of(Target::File {
-            path: path.to_owned(),
-        });
-        if !sink.open() {
-            sink = Self::of(Target::Stderr { socket: false });
-            sink.open();
-        }
-        sink
-    }
-
-    fn of(target: Target) -> Self {
+    fn with(target: Target) -> Self {
         Self {
             target,
             descriptor: None,
@@ -119,18 +153,78 @@ impl Sink {
     pub fn format(&self) -> Format {
         match &self.target {
             Target::Socket { format, .. } => *format,
-            Target::File { .. } | Target::Stderr { .. } => Format::Line,
+            Target::File(_) | Target::Stderr { .. } => Format::Line,
+            Target::Udp(_) => Format::Ietf(DATAGRAM_LIMIT),
+            Target::Tcp(_) => Format::Ietf(LIMIT),
         }
     }
 
-    /// Closes it; the next message opens it again.
-    pub(super) fn close(&mut self) {
-        self.descriptor = None;
+    /// The file that it is, if it is one.
+    pub fn path_of_file(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File(file) => Some(file.path()),
+            _ => None,
+        }
     }
 
-    /// Sends one message; answers whether the log took it. One that has gone away is looked for
-    /// once more. `message` gets what ends it on a stream.
-    pub(super) fn send(&mut self, message: &mut Vec<u8>) -> bool {
+    /// Sends one message. A log that has gone away is looked for once more. `message` gets what ends
+    /// it on a stream. `counts` if it is among those that [`Sink::attend`] tells.
+    pub(super) fn send(&mut self, message: &mut Vec<u8>, counts: bool) -> Fate {
+        let taken = match &mut self.target {
+            Target::File(file) => file.append(message),
+            Target::Tcp(tcp) => {
+                return if tcp.offer(message, counts) {
+                    Fate::Waits
+                } else {
+                    Fate::Lost
+                };
+            }
+            Target::Socket { .. } | Target::Stderr { .. } | Target::Udp(_) => {
+                self.send_at_once(message)
+            }
+        };
+        if taken { Fate::Taken } else { Fate::Lost }
+    }
+
+    /// Does what can be done now about messages that wait, and answers how many have arrived.
+    pub(super) fn attend(&mut self) -> u64 {
+        match &mut self.target {
+            Target::File(file) => {
+                file.look();
+                0
+            }
+            Target::Tcp(tcp) => tcp.attend(),
+            Target::Socket { .. } | Target::Stderr { .. } | Target::Udp(_) => 0,
+        }
+    }
+
+    /// What to wait for besides, if anything.
+    pub(super) fn watched(&self) -> Option<PollFd<'_>> {
+        let Target::Tcp(tcp) = &self.target else {
+            return None;
+        };
+        let (descriptor, waits) = tcp.descriptor()?;
+        let flags = match waits {
+            true => PollFlags::IN | PollFlags::OUT,
+            false => PollFlags::IN,
+        };
+        Some(PollFd::from_borrowed_fd(descriptor, flags))
+    }
+
+    /// When [`Sink::attend`] has something to do in any case.
+    pub(super) fn wakes_at(&self) -> Option<Instant> {
+        match &self.target {
+            Target::Tcp(tcp) => tcp.wakes_at(),
+            _ => None,
+        }
+    }
+
+    /// Whether messages that wait may arrive if they are given time.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        matches!(&self.target, Target::Tcp(tcp) if tcp.is_on_its_way())
+    }
+
+    fn send_at_once(&mut self, message: &mut Vec<u8>) -> bool {
         for _ in 0..2 {
             if self.descriptor.is_none() && !self.open() {
                 return false;
@@ -139,7 +233,7 @@ impl Sink {
                 Ok(length) if length == message.len() => return true,
                 // Half a message on a stream would be taken for the next one's beginning.
                 Ok(_) if matches!(self.target, Target::Socket { stream: true, .. }) => {
-                    self.close();
+                    self.descriptor = None;
                     return false;
                 }
                 Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::MSGSIZE | Errno::NOSPC) => {
@@ -147,7 +241,7 @@ impl Sink {
                 }
                 Err(Errno::INTR) => {}
                 // ECONNREFUSED, ENOTCONN, ECONNRESET, EPIPE: syslogd has gone, or has restarted.
-                Err(_) => self.close(),
+                Err(_) => self.descriptor = None,
             }
         }
         false
@@ -163,8 +257,8 @@ impl Sink {
                 }
                 send(descriptor, message, flags)
             }
-            Target::Stderr { socket: true } => send(descriptor, message, flags),
-            Target::Stderr { socket: false } | Target::File { .. } => write(descriptor, message),
+            Target::Stderr { socket: false } => write(descriptor, message),
+            _ => send(descriptor, message, flags),
         }
     }
 
@@ -172,20 +266,25 @@ impl Sink {
     fn open(&mut self) -> bool {
         let opened = match &mut self.target {
             Target::Socket { path, stream, .. } => open_socket(path, stream),
-            Target::File { path } => open_file(path),
             Target::Stderr { socket } => open_stderr(socket),
+            Target::Udp(address) => open_udp(*address),
+            Target::File(file) => return file.open(),
+            Target::Tcp(_) => return true,
         };
         self.descriptor = opened.ok();
         self.descriptor.is_some()
     }
 }
 
-/// What it is, for people: a path, or `standard error`.
+/// What it is, for people: a path, `standard error`, or an address.
 impl fmt::Display for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.target {
-            Target::Socket { path, .. } | Target::File { path } => path.display().fmt(f),
+            Target::Socket { path, .. } => path.display().fmt(f),
+            Target::File(file) => file.path().display().fmt(f),
             Target::Stderr { .. } => f.write_str("standard error"),
+            Target::Udp(address) => LogTo::Udp(*address).fmt(f),
+            Target::Tcp(tcp) => LogTo::Tcp(tcp.address()).fmt(f),
         }
     }
 }
@@ -215,23 +314,16 @@ fn open_socket(path: &Path, stream: &mut bool) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// Opens a regular file of this name alone for appending; whatever else has its name is refused.
-fn open_file(path: &Path) -> rustix::io::Result<OwnedFd> {
-    // Without NONBLOCK, a FIFO in its place would make the open wait.
-    let flags = OFlags::WRONLY
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    let descriptor = rustix::fs::open(path, flags, Mode::from_raw_mode(0o640))?;
-    let status = rustix::fs::fstat(&descriptor)?;
-    // One with another name may be somebody else's file, linked here (link(2)).
-    match FileType::from_raw_mode(status.st_mode) {
-        FileType::RegularFile if status.st_nlink == 1 => Ok(descriptor),
-        _ => Err(Errno::INVAL),
-    }
+/// A datagram socket that only hears of this collector.
+fn open_udp(address: SocketAddr) -> rustix::io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let descriptor = socket_with(family, SocketType::DGRAM, flags, None)?;
+    connect(&descriptor, &address)?;
+    Ok(descriptor)
 }
 
 /// Opens what standard error is a second time, because whether writing waits belongs to the open

@@ -1,5 +1,8 @@
 //! Relays between real sockets. What a message becomes is tested in `rewriting`.
 
+mod collectors;
+mod entries;
+mod kept;
 mod rewriting;
 mod sinks;
 
@@ -15,6 +18,7 @@ use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
 use super::*;
+use crate::plan::{LogSink, LogTo};
 
 /// A jail's log directory and a host with nothing in it yet.
 struct Scene {
@@ -42,11 +46,24 @@ impl Scene {
     }
 
     fn sink(&self) -> Sink {
-        Sink::choose_from(&Places {
+        self.sink_to(LogTo::Auto)
+    }
+
+    fn sink_to(&self, to: LogTo) -> Sink {
+        let log = LogSink {
+            to,
+            ..LogSink::default()
+        };
+        self.sink_of(&log)
+    }
+
+    fn sink_of(&self, log: &LogSink) -> Sink {
+        let places = Places {
             syslog: &self.path("host-log"),
             journal: &self.path("journal"),
             file: &self.path("file"),
-        })
+        };
+        Sink::of(log, &places)
     }
 
     /// The host's syslogd.
@@ -55,8 +72,12 @@ impl Scene {
     }
 
     fn relay(&self) -> Relay {
+        self.relay_to(self.sink())
+    }
+
+    fn relay_to(&self, sink: Sink) -> Relay {
         let socket = LogSocket::bind(self.directory(), "log").unwrap();
-        Relay::new(socket, self.sink(), "dns", Words::default())
+        Relay::new(socket, sink, "dns", 3, Words::default())
     }
 
     /// A jailed process that logs.
@@ -89,7 +110,7 @@ fn a_message_arrives_with_its_jail_and_process() {
     assert!(!relay.pump().unwrap());
     assert_eq!(
         text(&host),
-        format!("<30>Nov 21 22:41:00 dns/named[{}]: running", me())
+        format!("<30>Nov 21 22:41:00 dns/3/named[{}]: running", me())
     );
     let expected = Counts {
         received: 1,
@@ -129,7 +150,7 @@ fn another_process_is_told_apart() {
     let text = text(&host);
     assert!(text.starts_with("<19>"), "{text}");
     assert!(
-        text.ends_with(&format!(" dns/named[{}]: from logger(1)", logger.id())),
+        text.ends_with(&format!(" dns/3/named[{}]: from logger(1)", logger.id())),
         "{text}"
     );
 }
@@ -164,7 +185,7 @@ fn ten_thousand_messages_are_all_accounted_for() {
     let resident = resident();
     let start = Instant::now();
     while relay.counts().received < MESSAGES {
-        let mut wait = [PollFd::new(relay.socket(), PollFlags::IN)];
+        let mut wait = [PollFd::new(&relay.socket, PollFlags::IN)];
         let timeout = Timespec {
             tv_sec: 10,
             tv_nsec: 0,
@@ -201,7 +222,7 @@ fn ten_thousand_messages_are_all_accounted_for() {
 
 /// How many messages were lost, if the line tells that.
 fn lost(line: &str) -> Option<u64> {
-    let (_, told) = line.split_once(&format!("dns/gaoler[{}]: ", me()))?;
+    let (_, told) = line.split_once(&format!("dns/3/gaoler[{}]: ", me()))?;
     told.split_once(" messages were lost")?.0.parse().ok()
 }
 
@@ -302,7 +323,7 @@ fn a_syslogd_with_a_stream_gets_whole_messages() {
     client.send(b"<14>b: two").unwrap();
     relay.pump().unwrap();
     let (mut first, _) = listener.accept().unwrap();
-    let expected = format!("<14>dns/a[{0}]: one\0<14>dns/b[{0}]: two\0", me());
+    let expected = format!("<14>dns/3/a[{0}]: one\0<14>dns/3/b[{0}]: two\0", me());
     let mut read = vec![0; expected.len()];
     first.read_exact(&mut read).unwrap();
     assert_eq!(String::from_utf8(read).unwrap(), expected);
@@ -314,7 +335,7 @@ fn a_syslogd_with_a_stream_gets_whole_messages() {
     drop(relay);
     let mut read = String::new();
     second.read_to_string(&mut read).unwrap();
-    assert_eq!(read, format!("<14>dns/c[{}]: three\0", me()));
+    assert_eq!(read, format!("<14>dns/3/c[{}]: three\0", me()));
 }
 
 #[test]

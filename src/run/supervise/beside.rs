@@ -41,8 +41,9 @@ impl Beside {
         };
         let keep = Keep {
             output: self.output.as_ref().map(Output::fifo),
-            log: Some(self.relay.socket().descriptor()),
+            log: Some(self.relay.socket()),
             notify: self.notified.socket(),
+            journal: self.relay.journal(),
         };
         let given = Given {
             sockets: &self.sockets,

@@ -136,7 +136,6 @@ impl Jail<'_> {
 
     fn last_words(&mut self, ended: Ended) -> Result<()> {
         while self.beside.relay.pump()? {}
-        self.beside.relay.tell_dropped();
         let pid = self.main();
         let (stopped, reached) = (self.stopped, self.reached());
         let beside = &mut self.beside;
@@ -210,6 +209,7 @@ impl Jail<'_> {
         self.attest.end();
         if let Ok(ended) = &ended {
             self.last_words(*ended)?;
+            self.beside.relay.finish()?;
             // While the kernel takes the jail's namespaces down.
             remove_files(self.supervision.directory)?;
         }

@@ -269,16 +269,17 @@ impl<'a> Jail<'a> {
         until: Option<Instant>,
     ) -> Result<()> {
         watched.push(PollFd::new(signals, PollFlags::IN));
-        let log = self.beside.relay.socket().as_fd();
-        watched.push(PollFd::from_borrowed_fd(log, PollFlags::IN));
+        watched.extend(self.beside.relay.watched());
         let notified = self.beside.notified.socket();
         watched.extend(notified.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         let output = self.beside.output.as_ref();
         watched.extend(output.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::IN)));
         let more = output.is_some_and(Output::has_more).then(Instant::now);
-        let until = more.or(until);
-        let timeout = until
-            .and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
+        let wakes = [more, until, self.beside.relay.wakes_at()];
+        let timeout =
+            wakes.into_iter().flatten().min().and_then(|at| {
+                Timespec::try_from(at.saturating_duration_since(Instant::now())).ok()
+            });
         match poll(watched, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno).doing(|| "wait for the jail"),

@@ -28,6 +28,8 @@ use crate::spec::{
 const SCRATCH_KIB: u32 = 16384;
 /// The log socket, which every jail gets from gaoler itself.
 const LOG_SOCKET: &str = "/dev/log";
+/// journald's own socket, in the place of which a jail gets one of gaoler's (`sd_journal_send(3)`).
+const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// The linker's cache, which the build writes if the jail needs one.
 const LINKER_CACHE: &str = "/etc/ld.so.cache";
 /// What the build writes as soon as there is a C library in the tree (`nsswitch.conf(5)`).
@@ -139,7 +141,7 @@ impl<'a> Grower<'a> {
 
     fn add(&mut self, seen: &'a PathSeen) {
         let host = seen.host.as_path();
-        if host == Path::new("/") || is_log(seen) {
+        if host == Path::new("/") || is_log(seen) || is_journal(seen) {
             return;
         }
         if !is_utf8(host) {
@@ -421,6 +423,15 @@ fn scratch((path, used): (PathBuf, Used)) -> ScratchRule {
 
 /// Whether it was used as the log socket.
 pub(super) fn is_log(seen: &PathSeen) -> bool {
-    let log = Path::new(LOG_SOCKET);
-    seen.host == log || seen.asked.contains(log)
+    is_or_was_asked_as(seen, LOG_SOCKET)
+}
+
+/// Whether it was used as journald's own socket.
+pub(super) fn is_journal(seen: &PathSeen) -> bool {
+    is_or_was_asked_as(seen, JOURNAL_SOCKET)
+}
+
+fn is_or_was_asked_as(seen: &PathSeen, path: &str) -> bool {
+    let path = Path::new(path);
+    seen.host == path || seen.asked.contains(path)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Liveness,
-    Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
+    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Liveness, Log,
+    LogSink, Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
 };
 
 /// Something in a spec that can be compared.
@@ -35,6 +35,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         restart,
         liveness,
         check,
+        log,
         accepted,
         ..
     } = spec;
@@ -57,6 +58,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     items.set(Cost::Protection, "check.every", check);
     items.restart(restart);
     items.liveness(liveness.as_ref());
+    items.log(log);
     items.0
 }
 
@@ -230,6 +232,19 @@ impl Items {
         if let Some(reason) = allowance.reason() {
             self.rule(allowance.cost(), allowance.name(), fields, reason);
         }
+    }
+
+    fn log(&mut self, log: &Log) {
+        let Log { sink, journal } = log;
+        let LogSink {
+            to,
+            file_size_kib,
+            old_files,
+        } = sink;
+        self.set(Cost::Service, "log.to", to);
+        self.set(Cost::Service, "log.file_size_kib", file_size_kib);
+        self.set(Cost::Service, "log.old_files", old_files);
+        self.set(Cost::Service, "log.journal", journal);
     }
 
     fn limits(&mut self, limits: &Limits) {

@@ -37,6 +37,8 @@ pub(super) struct Document {
     #[serde(default)]
     pub check: CheckTable,
     #[serde(default)]
+    pub log: LogTable,
+    #[serde(default)]
     pub accepted: Vec<AcceptedTable>,
 }
 
@@ -65,6 +67,15 @@ pub(super) struct LivenessTable {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CheckTable {
     pub every: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::spec) struct LogTable {
+    pub to: Option<Text>,
+    pub file_size_kib: Option<Spanned<u32>>,
+    pub old_files: Option<Spanned<u32>>,
+    pub journal: bool,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::{Demand, Device, DeviceRule, Direction, FileKind, Protocol};
+use crate::spec::{Demand, Device, DeviceRule, Direction, FileKind, Log, LogSink, LogTo, Protocol};
 
 /// A whole file with every key.
 const WHOLE: &str = r#"
@@ -461,5 +461,37 @@ fn prop_survives(text: &str) {
     if let Err(error) = parse(text, "web.toml") {
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("web.toml"), "{error}");
+    }
+}
+
+#[test]
+fn where_it_logs_is_read_and_what_is_no_place_is_told() {
+    let with = |lines: &str| {
+        let log = format!("[log]\n{lines}\n\n[protections]");
+        parse(&whole_with("[protections]", &log), "web.toml")
+    };
+    let spec = with("to = \"tcp:192.0.2.1:514\"\nold_files = 0\njournal = true").unwrap();
+    let sink = LogSink {
+        to: LogTo::Tcp("192.0.2.1:514".parse().unwrap()),
+        old_files: 0,
+        ..LogSink::default()
+    };
+    let expected = Log {
+        sink,
+        journal: true,
+    };
+    assert_eq!(spec.log, expected);
+    let wrong = [
+        (
+            "to = \"tcp:logs.example.org:514\"",
+            "is no place for messages",
+        ),
+        ("file_size_kib = 1", "1 is too much or too little"),
+        ("old_files = 100", "100 is too much or too little"),
+        ("too = \"file\"", "unknown field `too`"),
+    ];
+    for (line, why) in wrong {
+        let error = with(line).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("web.toml"), "{error}");
     }
 }

@@ -1,14 +1,19 @@
 //! Checks of single values. A check that fails notes the mistake and gives some value back:
 //! the whole is thrown away at the end.
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-use super::document::{AcceptedTable, CallPhase, CallTable, ExerciseTable, PortTable, Text, Words};
+use toml::Spanned;
+
+use super::document::{
+    AcceptedTable, CallPhase, CallTable, ExerciseTable, LogTable, PortTable, Text, Words,
+};
 use super::problem::Problems;
 use crate::spec::names::{SIGNS, is_plain_absolute, nearest, ready, signal_names, signal_number};
 use crate::spec::{
-    Accepted, CHECKS, CallRule, Date, Evidence, Exercise, PortRule, Ready, Schedule,
+    Accepted, CHECKS, CallRule, Date, Evidence, Exercise, Log, LogSink, LogTo, PortRule, Ready,
+    Schedule,
 };
 use crate::sys::calls;
 
@@ -65,6 +70,41 @@ impl Problems<'_> {
             self.add_with_hint(text.span(), title, hint);
             Schedule::default()
         })
+    }
+
+    /// Where what it logs goes.
+    pub fn log(&mut self, table: &LogTable) -> Log {
+        let usual = LogSink::default();
+        let to = table.to.as_ref().map_or(usual.to, |text| {
+            LogTo::read(text.get_ref()).unwrap_or_else(|| {
+                let title = format!("`{}` is no place for messages", shown(text.get_ref()));
+                self.add_with_hint(text.span(), title, LogTo::FORMS);
+                usual.to
+            })
+        });
+        let mut number = |given: &Option<Spanned<u32>>, usual, allowed: RangeInclusive<u32>| {
+            let Some(given) = given else {
+                return usual;
+            };
+            if !allowed.contains(given.get_ref()) {
+                let hint = format!("from {} to {}", allowed.start(), allowed.end());
+                self.add_with_hint(
+                    given.span(),
+                    format!("{} is too much or too little", given.get_ref()),
+                    hint,
+                );
+            }
+            *given.get_ref()
+        };
+        let (size, old) = (&table.file_size_kib, &table.old_files);
+        Log {
+            sink: LogSink {
+                to,
+                file_size_kib: number(size, usual.file_size_kib, LogSink::SIZES_KIB),
+                old_files: number(old, usual.old_files, 0..=LogSink::MOST_OLD_FILES),
+            },
+            journal: table.journal,
+        }
     }
 
     /// A path that means the same to everybody.

@@ -66,6 +66,7 @@ fn named_like() -> Spec {
         restart: Restart::default(),
         liveness: None,
         check: Schedule::default(),
+        log: Log::default(),
         accepted: Vec::new(),
         sockets: Vec::new(),
         name: "named".to_owned(),

@@ -12,6 +12,7 @@ use super::scene::{INSIDE, LINK, LOG_FILE, NEW_PID_FILE, PID_FILE, Scene};
 use super::worker::Attempter;
 use crate::attack::{believed, lost};
 use crate::host::process;
+use crate::plan::LogSink;
 use crate::run::attempt::open_source;
 use crate::run::log::Sink;
 use crate::run::pid_file;
@@ -208,7 +209,7 @@ impl Outside<'_> {
         if self.careless {
             return self.written_through(&path);
         }
-        let sink = Sink::file(&path).to_string();
+        let sink = Sink::file(&path, &LogSink::default()).to_string();
         let opened = sink == path.display().to_string();
         Ok(opened.then_some("gaoler would log there"))
     }

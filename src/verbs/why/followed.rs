@@ -59,7 +59,7 @@ pub(super) fn follow(places: &Places, jail: &Jail, report: &Report<'_>) -> Resul
     let name = &jail.spec.name;
     report(Event::Doing(format!("running {name} in its jail")));
     lifecycle::before_start(places, jail)?;
-    let mut supervisor = Supervisor::start(places, name, Mode::Traced, &[], &[])?;
+    let mut supervisor = Supervisor::start(places, name, Mode::Traced, &[], Vec::new())?;
     let pid = match supervisor.has_forked() {
         Ok(pid) => pid,
         Err(error) => {

@@ -339,7 +339,17 @@ impl Machine {
             .flatten()
             .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|file| !["last.json", "lock", "events.jsonl"].contains(&file.as_str()))
+            .filter(|file| {
+                ![
+                    "events.jsonl",
+                    "last.json",
+                    "lock",
+                    "log.json",
+                    "recent.log",
+                    "recent.log.1",
+                ]
+                .contains(&file.as_str())
+            })
             .collect();
         assert_eq!(left, [""; 0], "in {runtime:?}");
         for mount in HIERARCHIES {

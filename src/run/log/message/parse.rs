@@ -122,7 +122,7 @@ fn tag(input: &[u8]) -> (&str, &[u8]) {
 }
 
 /// The name, if nothing in it can be mistaken for what gaoler writes around it.
-fn name_of_program(name: &[u8]) -> Option<&str> {
+pub(super) fn name_of_program(name: &[u8]) -> Option<&str> {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./()@+".contains(byte);
     let fits = (1..=MAXIMUM_TAG).contains(&name.len()) && name.iter().all(allowed);
     if fits && !name.eq_ignore_ascii_case(OWN_TAG.as_bytes()) {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Message;
+use super::{Message, Source};
 
 /// The longest message, bytes: what rsyslog takes unless told otherwise (`$MaxMessageSize`).
 pub const LIMIT: usize = 8192;
@@ -11,7 +11,7 @@ pub const LIMIT: usize = 8192;
 const MARK: &[u8] = b" [truncated]";
 
 /// The most of a jail's name, bytes.
-const MAXIMUM_NAME: usize = 128;
+pub(super) const MAXIMUM_NAME: usize = 128;
 
 /// RFC 5424, table 1, in `logger(1)`'s words where it has them.
 const FACILITIES: [&str; 24] = [
@@ -25,51 +25,65 @@ const SEVERITIES: [&str; 8] = [
     "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
 ];
 
+/// The names of facility and severity in `daemon.info`.
+pub(in crate::run::log) fn priority_named(text: &str) -> Option<(&'static str, &'static str)> {
+    let (facility, severity) = text.split_once('.')?;
+    let known = |names: &'static [&'static str], name: &str| {
+        names.iter().find(|known| **known == name).copied()
+    };
+    Some((known(&FACILITIES, facility)?, known(&SEVERITIES, severity)?))
+}
+
 impl Message<'_> {
     /// Writes it for syslogd; see [`super::rewrite`]. Answers whether all of it is there.
-    pub fn to_syslog(&self, jail: &str, pid: i32, out: &mut Vec<u8>) -> bool {
+    pub fn to_syslog(&self, source: &Source<'_>, out: &mut Vec<u8>) -> bool {
         out.clear();
         append(out, format_args!("<{}>", self.priority));
         if let Some(timestamp) = self.timestamp {
             out.extend_from_slice(timestamp);
             out.push(b' ');
         }
-        self.source(jail, out);
-        append(out, format_args!("[{pid}]: "));
+        self.source(source, out);
         self.text(LIMIT, out)
     }
 
-    /// Writes it for journald's own socket. Answers whether all of it is there.
-    pub fn to_journal(&self, jail: &str, pid: i32, out: &mut Vec<u8>) -> bool {
+    /// Writes it for journald's own socket, with these fields of the jail's besides. Answers whether
+    /// all of it is there.
+    pub fn to_journal(
+        &self,
+        source: &Source<'_>,
+        fields: &[(&str, &[u8])],
+        out: &mut Vec<u8>,
+    ) -> bool {
         out.clear();
         let (facility, severity) = (self.priority / 8, self.priority % 8);
+        let Source {
+            jail,
+            generation,
+            pid,
+        } = *source;
         append(
             out,
             format_args!("PRIORITY={severity}\nSYSLOG_FACILITY={facility}\n"),
         );
         out.extend_from_slice(b"SYSLOG_IDENTIFIER=");
-        self.source(jail, out);
-        append(out, format_args!("\nSYSLOG_PID={pid}\nGAOLER_JAIL="));
-        escape(jail.as_bytes(), out.len() + MAXIMUM_NAME, out);
-        // The form with a length (little-endian) cannot be ended early by what is in it.
-        out.extend_from_slice(b"\nMESSAGE\n");
-        let length_at = out.len();
-        out.extend_from_slice(&[0; 8]);
-        let text_at = out.len();
-        let whole = self.text(LIMIT - 1, out);
-        let length = u64::try_from(out.len() - text_at).unwrap_or(0);
-        if let Some(place) = out.get_mut(length_at..text_at) {
-            place.copy_from_slice(&length.to_le_bytes());
+        name(jail, out);
+        append(out, format_args!("/{}\n", self.name_of_program()));
+        append(out, format_args!("SYSLOG_PID={pid}\nGAOLER_JAIL="));
+        name(jail, out);
+        append(out, format_args!("\nGAOLER_GENERATION={generation}\n"));
+        let whole = with_length("MESSAGE", out, |out| self.text(LIMIT - 1, out));
+        for (field, value) in fields {
+            with_length(field, out, |out| out.extend_from_slice(value));
         }
-        out.push(b'\n');
         whole
     }
 
     /// Writes it as a line for people: the receiver's time (`now`, seconds since 1970), facility
     /// and severity by name, source and text. Answers whether all of it is there.
-    pub fn to_line(&self, now: u64, jail: &str, pid: i32, out: &mut Vec<u8>) -> bool {
+    pub fn to_line(&self, now: u64, source: &Source<'_>, out: &mut Vec<u8>) -> bool {
         out.clear();
-        write_time(now, out);
+        write_time(now, None, out);
         let facility = FACILITIES
             .get(usize::from(self.priority / 8))
             .unwrap_or(&"user");
@@ -77,26 +91,27 @@ impl Message<'_> {
             .get(usize::from(self.priority % 8))
             .unwrap_or(&"notice");
         append(out, format_args!(" {facility}.{severity} "));
-        self.source(jail, out);
-        append(out, format_args!("[{pid}]: "));
+        self.source(source, out);
         let whole = self.text(LIMIT - 1, out);
         out.push(b'\n');
         whole
     }
 
-    /// `jail/TAG`. The jail comes first: what a process says of itself cannot hide it.
-    fn source(&self, jail: &str, out: &mut Vec<u8>) {
-        escape(jail.as_bytes(), out.len() + MAXIMUM_NAME, out);
-        out.push(b'/');
-        out.extend_from_slice(if self.tag.is_empty() {
-            b"-"
-        } else {
-            self.tag.as_bytes()
-        });
+    /// `jail/generation/TAG[pid]: `. The jail comes first: what a process says of itself cannot hide
+    /// it.
+    fn source(&self, source: &Source<'_>, out: &mut Vec<u8>) {
+        name(source.jail, out);
+        let (generation, pid) = (source.generation, source.pid);
+        let tag = self.name_of_program();
+        append(out, format_args!("/{generation}/{tag}[{pid}]: "));
+    }
+
+    fn name_of_program(&self) -> &str {
+        if self.tag.is_empty() { "-" } else { self.tag }
     }
 
     /// The text, and the mark if it is not all there; `out` ends up with `limit` bytes at most.
-    fn text(&self, limit: usize, out: &mut Vec<u8>) -> bool {
+    pub(super) fn text(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         let whole = escape(self.text, limit - MARK.len(), out) && !self.truncated;
         if !whole {
             out.extend_from_slice(MARK);
@@ -105,9 +120,29 @@ impl Message<'_> {
     }
 }
 
+/// The jail's name.
+fn name(jail: &str, out: &mut Vec<u8>) {
+    escape(jail.as_bytes(), out.len() + MAXIMUM_NAME, out);
+}
+
+/// A field in the form with a length (little-endian), which cannot be ended early by what is in it.
+fn with_length<T>(name: &str, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    append(out, format_args!("{name}\n"));
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 8]);
+    let text_at = out.len();
+    let written = write(out);
+    let length = u64::try_from(out.len() - text_at).unwrap_or(0);
+    if let Some(place) = out.get_mut(length_at..text_at) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    out.push(b'\n');
+    written
+}
+
 /// Appends `input` until `out` has `limit` bytes, with control characters and what is not UTF-8
 /// as `#` and three octal digits per byte. Answers whether all of it fitted; no character is cut.
-fn escape(input: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
+pub(super) fn escape(input: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     for chunk in input.utf8_chunks() {
         for character in chunk.valid().chars() {
             let mut buffer = [0; 4];
@@ -143,9 +178,9 @@ fn octal(bytes: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
     fits
 }
 
-/// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339). Days are counted in years that begin in March, so that the
+/// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339), or `YYYY-MM-DDThh:mm:ss.uuuuuuZ`. Days are counted in years that begin in March, so that the
 /// leap day comes last.
-pub fn write_time(seconds: u64, out: &mut Vec<u8>) {
+pub fn write_time(seconds: u64, microseconds: Option<u32>, out: &mut Vec<u8>) {
     let (day, second) = (seconds / 86_400, seconds % 86_400);
     // From 0000-03-01, in eras of 400 years, which have 146097 days.
     let day = day + 719_468;
@@ -163,12 +198,16 @@ pub fn write_time(seconds: u64, out: &mut Vec<u8>) {
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     append(
         out,
-        format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"),
+        format_args!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"),
     );
+    if let Some(microseconds) = microseconds {
+        append(out, format_args!(".{microseconds:06}"));
+    }
+    out.push(b'Z');
 }
 
 /// Writing to a vector fails only if formatting does, and then nothing is missing that was there.
-fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(super) fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let before = out.len();
     if out.write_fmt(text).is_err() {
         out.truncate(before);
@@ -191,7 +230,7 @@ mod tests {
         ];
         for (seconds, expected) in cases {
             let mut out = Vec::new();
-            write_time(seconds, &mut out);
+            write_time(seconds, None, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
     }

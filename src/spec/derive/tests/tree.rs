@@ -160,6 +160,18 @@ fn the_log_socket_is_gaoler_s_own() {
 }
 
 #[test]
+fn so_is_the_journal_s_and_the_spec_asks_for_it() {
+    for kind in [PathKind::Socket, PathKind::Missing] {
+        let journal = seen("/run/systemd/journal/socket", kind, &[Use::Connect]);
+        let derived = derived(vec![journal]);
+        assert_eq!(derived.notes, Vec::<String>::new());
+        assert_eq!(derived.spec.binds, []);
+        assert!(derived.spec.log.journal);
+    }
+    assert!(!derived(Vec::new()).spec.log.journal);
+}
+
+#[test]
 fn sockets_of_the_host_s_daemons_are_not_given() {
     let derived = derived(vec![
         seen(

@@ -9,7 +9,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
-use crate::spec::{Listen, When};
+use crate::spec::{Listen, LogTo, When};
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
 fn text() -> impl Strategy<Value = String> {
@@ -379,6 +379,30 @@ fn schedule() -> impl Strategy<Value = Schedule> {
     (0..=86_400_u32).prop_map(|every_s| Schedule { every_s })
 }
 
+fn log() -> impl Strategy<Value = Log> {
+    let address = || (any::<std::net::IpAddr>(), 1..=u16::MAX).prop_map(std::net::SocketAddr::from);
+    let to = prop_oneof![
+        select(vec![
+            LogTo::Auto,
+            LogTo::Syslog,
+            LogTo::Journal,
+            LogTo::File,
+            LogTo::Stderr
+        ]),
+        address().prop_map(LogTo::Tcp),
+        address().prop_map(LogTo::Udp),
+    ];
+    let numbers = (LogSink::SIZES_KIB, 0..=LogSink::MOST_OLD_FILES);
+    (to, numbers, any::<bool>()).prop_map(|(to, (file_size_kib, old_files), journal)| Log {
+        sink: LogSink {
+            to,
+            file_size_kib,
+            old_files,
+        },
+        journal,
+    })
+}
+
 pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
@@ -392,6 +416,7 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
             option::of(reason()),
             accepted(),
             schedule(),
+            log(),
             sockets(),
             restart(),
             liveness(),
@@ -399,13 +424,14 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check, sockets, restart, liveness) = rest;
+            let (incomplete, accepted, check, log, sockets, restart, liveness) = rest;
             Spec {
                 name,
                 incomplete,
                 restart,
                 liveness,
                 check,
+                log,
                 service,
                 sockets,
                 exercises,
