@@ -9,7 +9,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
-use crate::spec::{Listen, LogTo, When};
+use crate::spec::{Listen, LogTo, MOST_RESTARTS, When};
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
 fn text() -> impl Strategy<Value = String> {
@@ -267,7 +267,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 fn restart() -> impl Strategy<Value = Restart> {
     let when = select(vec![When::Never, When::OnFailure, When::Always]);
     let time = 1..86_400_000_u32;
-    (when, time.clone(), time.clone(), 1..1000_u32, time).prop_map(
+    (when, time.clone(), time.clone(), 1..=MOST_RESTARTS, time).prop_map(
         |(when, one, other, limit, period_ms)| Restart {
             when,
             delay_ms: one.min(other),
