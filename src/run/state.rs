@@ -111,7 +111,7 @@ pub struct State {
     #[serde(default)]
     pub waits_for: Option<String>,
     /// How often it was started again, for whatever reason, since it was built first.
-    #[serde(default)]
+    /// How often it was started again. Nothing counts that yet: 0.
     pub restarts: u64,
 }
 
