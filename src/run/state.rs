@@ -110,8 +110,8 @@ pub struct State {
     /// Why its start is not over yet, if an exercise of it was tried and has failed.
     #[serde(default)]
     pub waits_for: Option<String>,
-    /// How often it was started again, for whatever reason, since it was built first.
     /// How often it was started again. Nothing counts that yet: 0.
+    #[serde(default)]
     pub restarts: u64,
 }
 
