@@ -6,10 +6,12 @@ mod rpm;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Doing, Result};
 
 /// The largest file of a package manager that is read, bytes.
 const LARGEST: u64 = 64 << 20;
@@ -56,20 +58,23 @@ pub enum Manager {
 
 impl Packages {
     /// The packages of `files` on the system at `root`, normally `/`. The files are absolute paths
-    /// beneath it; links in them are resolved. What cannot be read is as if it were not there.
-    pub fn of<'a>(root: &Path, files: impl IntoIterator<Item = &'a Path>) -> Self {
+    /// beneath it; links in them are resolved.
+    ///
+    /// # Errors
+    /// Something that a package manager knows is there and cannot be read.
+    pub fn of<'a>(root: &Path, files: impl IntoIterator<Item = &'a Path>) -> Result<Self> {
         let files: Vec<(PathBuf, &Path)> = files
             .into_iter()
             .map(|path| (real(root, path), path))
             .collect();
         let mut found: BTreeMap<&Path, Package> = BTreeMap::new();
         let reals: Vec<&Path> = files.iter().map(|(real, _)| real.as_path()).collect();
-        let of_dpkg = dpkg::owners(root, &reals);
+        let of_dpkg = dpkg::owners(root, &reals)?;
         for (real, asked) in &files {
-            let package = of_dpkg
-                .get(real.as_path())
-                .cloned()
-                .or_else(|| rpm::owner(root, real));
+            let package = match of_dpkg.get(real.as_path()) {
+                Some(package) => Some(package.clone()),
+                None => rpm::owner(root, real)?,
+            };
             if let Some(package) = package {
                 found.insert(asked, package);
             }
@@ -84,15 +89,17 @@ impl Packages {
                 Some((path.to_owned(), place))
             })
             .collect();
-        let release = text(&root.join("etc/os-release"))
-            .or_else(|| text(&root.join("usr/lib/os-release")))
-            .unwrap_or_default();
-        Self {
+        let release = match text(&root.join("etc/os-release"))? {
+            None => text(&root.join("usr/lib/os-release"))?,
+            found => found,
+        };
+        let release = release.unwrap_or_default();
+        Ok(Self {
             distribution: setting(&release, "ID"),
             release: setting(&release, "VERSION_ID"),
             packages,
             owners,
-        }
+        })
     }
 
     /// The package that a file comes from.
@@ -113,12 +120,20 @@ fn real(root: &Path, path: &Path) -> PathBuf {
         .map_or_else(|_| path.to_owned(), |below| Path::new("/").join(below))
 }
 
-/// A text of the host's, as far as it can be read.
-fn text(path: &Path) -> Option<String> {
+/// A text of the host's, if it is there.
+fn text(path: &Path) -> Result<Option<String>> {
+    let doing = || format!("read {}", path.display());
+    let file = match File::open(path) {
+        Err(error) if is_absent(&error) => return Ok(None),
+        opened => opened.doing(doing)?,
+    };
     let mut bytes = Vec::new();
-    let file = File::open(path).ok()?;
-    file.take(LARGEST).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    file.take(LARGEST).read_to_end(&mut bytes).doing(doing)?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind())
 }
 
 /// A value of os-release(5), without its quotes.

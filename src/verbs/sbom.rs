@@ -151,13 +151,13 @@ pub(super) fn kept(tree: &Path) -> Result<Option<Packages>> {
 /// What the host knows now of the packages of what was copied from it.
 ///
 /// # Errors
-/// None yet: what is not known is left out.
+/// As [`Packages::of`].
 pub(super) fn of_host(manifest: &Manifest) -> Result<Packages> {
     let files = manifest.entries.iter();
     let sources = files
         .filter(|entry| entry.kind == EntryKind::File)
         .filter_map(|entry| entry.source.as_deref());
-    Ok(Packages::of(Path::new("/"), sources))
+    Packages::of(Path::new("/"), sources)
 }
 
 fn not_built(doing: &str, name: &str) -> Error {

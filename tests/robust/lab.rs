@@ -1,5 +1,6 @@
 //! A jail that answers on a port, and gaoler under the tracer.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::fs;
 use std::io::Read;
@@ -35,6 +36,8 @@ pub enum Nth {
     Changing(usize),
     /// Of all.
     Any(usize),
+    /// Of those that only read, and can lack a descriptor.
+    Taking(usize),
 }
 
 /// What is done at it.
@@ -79,9 +82,14 @@ impl fmt::Debug for Traced {
     }
 }
 
+/// How many starts are measured: their supervisors do more or less until `start` is over.
+const MEASURES: usize = 5;
+
 /// The jail.
 pub struct Lab {
     pub place: Place,
+    /// What is known of its packages, once it was built.
+    packages: OnceCell<String>,
     port: u16,
 }
 
@@ -105,7 +113,11 @@ impl Lab {
              [[tree.files]]\npath = {data:?}\nkind = \"data\"\nbecause = \"a test\"\n"
         );
         place.write();
-        Self { place, port }
+        Self {
+            place,
+            packages: OnceCell::new(),
+            port,
+        }
     }
 
     /// The fourth and later builds also remove an old generation.
@@ -133,6 +145,7 @@ impl Lab {
             None => "0".to_owned(),
             Some((Nth::Changing(number), _)) => format!("c{number}"),
             Some((Nth::Any(number), _)) => format!("a{number}"),
+            Some((Nth::Taking(number), _)) => format!("d{number}"),
         };
         let what = match at {
             None | Some((_, What::Before)) => "before".to_owned(),
@@ -167,6 +180,17 @@ impl Lab {
         }
     }
 
+    /// The calls that every start makes: those of the shortest of some.
+    pub fn calls_of_start(&self, verb: &str) -> Vec<Call> {
+        let measures = (0..MEASURES).map(|_| {
+            let measure = self.traced(verb, None);
+            assert_eq!(measure.answer.code, Some(DONE), "{measure:?}");
+            self.must("stop");
+            measure.calls
+        });
+        measures.min_by_key(Vec::len).unwrap()
+    }
+
     /// The current generation is as its manifest says.
     #[track_caller]
     pub fn is_whole(&self, when: &str) {
@@ -176,6 +200,14 @@ impl Lab {
         let manifest = state.manifest(current).unwrap();
         let differences = drift(&state.root(current), &manifest).unwrap();
         assert_eq!(differences, [], "{when}");
+        // Its files have not changed, and so neither have their packages.
+        let beside = state.root(current).with_file_name("packages.json");
+        let packages = fs::read_to_string(beside).unwrap();
+        assert_eq!(
+            self.packages.get_or_init(|| packages.clone()),
+            &packages,
+            "{when}"
+        );
         // And it is one of those that can be started: a file that came last is in it.
         assert!(manifest.entry(&self.place.path("data")).is_some(), "{when}");
     }

@@ -3,7 +3,8 @@
 
      tracer PLACE WHAT LOG COMMAND...
 
-   PLACE: cN, the Nth call that changes something; aN, the Nth of all; 0, none.
+   PLACE: cN, the Nth call that changes something; dN, the Nth that only reads and can lack a
+          descriptor; aN, the Nth of all; 0, none.
    WHAT:  before, after (every process of gaoler is killed), alone (only the one that calls, before
           the call), or the number of an error that the call ends with instead of being made.
    LOG:   gets a line for each call: whether it changes something, its number and its pid; then
@@ -141,13 +142,18 @@ static int takes_descriptor(unsigned long number)
 /* At the entry of a call: answers whether it is the one. */
 static int reached(pid_t pid, struct user_regs_struct *call, char kind, long place)
 {
-    static long all, changing;
+    static long all, taking, changing;
     int reads = only_reads(pid, call);
+    int takes = reads && takes_descriptor(call->orig_rax);
     all++;
+    taking += takes;
     changing += !reads;
     fprintf(logged, "%d %lld %d\n", !reads, call->orig_rax, pid);
     fflush(logged);
-    if (!(kind == 'a' ? all == place : kind == 'c' && !reads && changing == place))
+    int is_it = kind == 'a'   ? all == place
+                : kind == 'd' ? takes && taking == place
+                              : kind == 'c' && !reads && changing == place;
+    if (!is_it)
         return 0;
     fprintf(logged, "hit\n");
     fflush(logged);
@@ -166,8 +172,6 @@ static void at_call(pid_t pid, char kind, long place, int what)
         return;
     if (!reached(pid, &call, kind, place))
         return;
-    if (kind == 'a' && what > 0 && !takes_descriptor(call.orig_rax))
-        return; /* timing made it another call */
     switch (what) {
     case BEFORE:
         end_all();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Manager, Package, text};
+use super::{Manager, Package, is_absent, text};
+use crate::{Doing, Result};
 
 /// Below the root of the system.
 const DATABASE: &str = "var/lib/dpkg";
@@ -22,9 +23,9 @@ struct Diversion<'a> {
 }
 
 /// The packages of `files`, which are paths without links.
-pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, Package> {
+pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> Result<BTreeMap<&'a Path, Package>> {
     let database = root.join(DATABASE);
-    let diverted = text(&database.join("diversions")).unwrap_or_default();
+    let diverted = text(&database.join("diversions"))?.unwrap_or_default();
     let diversions = diversions(&diverted);
     // Every name that a list may have for a file.
     let mut names: HashMap<String, Vec<&'a Path>> = HashMap::new();
@@ -40,12 +41,12 @@ pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, 
         names.entry(name).or_default().extend(moved);
     }
     let mut owners: BTreeMap<&'a Path, String> = BTreeMap::new();
-    for list in lists(&database) {
+    for list in lists(&database)? {
         let Some(package) = list.file_stem().and_then(|name| name.to_str()) else {
             continue;
         };
         let name = package.split(':').next().unwrap_or_default();
-        for line in text(&list).unwrap_or_default().lines() {
+        for line in text(&list)?.unwrap_or_default().lines() {
             for file in names.get(line).into_iter().flatten() {
                 if is_of(&diversions, line, file, name) {
                     owners.insert(file, package.to_owned());
@@ -54,11 +55,11 @@ pub(super) fn owners<'a>(root: &Path, files: &[&'a Path]) -> BTreeMap<&'a Path, 
         }
     }
     let wanted: BTreeSet<&str> = owners.values().map(String::as_str).collect();
-    let installed = installed(root, &database, &wanted);
-    owners
+    let installed = installed(root, &database, &wanted)?;
+    Ok(owners
         .into_iter()
         .filter_map(|(file, package)| Some((file, installed.get(&package)?.clone())))
-        .collect()
+        .collect())
 }
 
 /// Whether the package that lists `line` has `file` by it, and not what a diversion has put there or
@@ -94,19 +95,31 @@ fn diversions(text: &str) -> Vec<Diversion<'_>> {
         .collect()
 }
 
-fn lists(database: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(database.join("info")).into_iter().flatten();
-    let paths = entries.flatten().map(|entry| entry.path());
-    let mut lists: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|end| end == "list"))
-        .collect();
+fn lists(database: &Path) -> Result<Vec<PathBuf>> {
+    let directory = database.join("info");
+    let doing = || format!("list {}", directory.display());
+    let entries = match fs::read_dir(&directory) {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        opened => opened.doing(doing)?,
+    };
+    let mut lists = Vec::new();
+    for entry in entries {
+        let path = entry.doing(doing)?.path();
+        if path.extension().is_some_and(|end| end == "list") {
+            lists.push(path);
+        }
+    }
     lists.sort();
-    lists
+    Ok(lists)
 }
 
 /// The packages that are wanted, by the names of their lists: `bind9`, `libc6:amd64`.
-fn installed(root: &Path, database: &Path, wanted: &BTreeSet<&str>) -> HashMap<String, Package> {
-    let status = text(&database.join("status")).unwrap_or_default();
+fn installed(
+    root: &Path,
+    database: &Path,
+    wanted: &BTreeSet<&str>,
+) -> Result<HashMap<String, Package>> {
+    let status = text(&database.join("status"))?.unwrap_or_default();
     let mut found = HashMap::new();
     for paragraph in status.split("\n\n") {
         let field = |name: &str| {
@@ -129,17 +142,21 @@ fn installed(root: &Path, database: &Path, wanted: &BTreeSet<&str>) -> HashMap<S
             architecture: architecture.to_owned(),
             manager: Manager::Dpkg,
             source: source.filter(|source| *source != name).map(str::to_owned),
-            licence: licence(root, name),
+            licence: licence(root, name)?,
         };
         found.insert(key.clone(), package);
     }
-    found
+    Ok(found)
 }
 
 /// The licence of most of a package's files, if its copyright file is one for machines
 /// (DEP 5: <https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/>).
-fn licence(root: &Path, package: &str) -> Option<String> {
-    let text = text(&root.join(DOCUMENTS).join(package).join("copyright"))?;
+fn licence(root: &Path, package: &str) -> Result<Option<String>> {
+    let copyright = text(&root.join(DOCUMENTS).join(package).join("copyright"))?;
+    Ok(copyright.and_then(|text| licence_in(&text)))
+}
+
+fn licence_in(text: &str) -> Option<String> {
     let header = text.lines().find(|line| !line.trim().is_empty())?;
     if !header.starts_with("Format:") || !header.contains("copyright-format") {
         return None;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Manager, Package};
+use crate::Result;
 use crate::host::command;
 
 /// By its path, so that nobody's `PATH` decides what is run.
@@ -16,14 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The package of one file; `None` if it has none or there is no rpm. Only of the system that runs:
 /// rpm is a program of it.
-pub(super) fn owner(root: &Path, file: &Path) -> Option<Package> {
+pub(super) fn owner(root: &Path, file: &Path) -> Result<Option<Package>> {
+    let Some(file) = file.to_str() else {
+        return Ok(None);
+    };
     if root != Path::new("/") || !Path::new(PROGRAM).exists() {
-        return None;
+        return Ok(None);
     }
-    let words = [PROGRAM, "-qf", "--qf", FORMAT, "--", file.to_str()?];
+    let words = [PROGRAM, "-qf", "--qf", FORMAT, "--", file];
     let words: Vec<String> = words.map(str::to_owned).to_vec();
-    let answer = command::run(&words, PATIENCE).ok()?;
-    answer.succeeded().then(|| parse(&answer.output))?
+    let answer = command::run(&words, PATIENCE)?;
+    Ok(answer.succeeded().then(|| parse(&answer.output)).flatten())
 }
 
 /// The first package that is answered: a directory may have many, a file has one.

@@ -70,7 +70,7 @@ fn files_have_their_packages() {
         "/opt/own",
         "/opt/gone",
     ];
-    let found = Packages::of(system.path(), files.map(Path::new));
+    let found = Packages::of(system.path(), files.map(Path::new)).unwrap();
     assert_eq!((&*found.distribution, &*found.release), ("debian", "13"));
     let of = |path: &str| found.owner(Path::new(path));
     let library = of("/lib/libx.so.1").unwrap();
@@ -94,7 +94,7 @@ fn files_have_their_packages() {
 #[test]
 fn a_system_without_packages_has_none() {
     let empty = tempfile::tempdir().unwrap();
-    let found = Packages::of(empty.path(), [Path::new("/usr/sbin/web")]);
+    let found = Packages::of(empty.path(), [Path::new("/usr/sbin/web")]).unwrap();
     assert_eq!(found, Packages::default());
 }
 
@@ -128,6 +128,15 @@ proptest::proptest! {
         fs::write(database.join("status"), status).unwrap();
         fs::write(database.join("diversions"), &lines).unwrap();
         fs::write(database.join("info/a.list"), lines).unwrap();
-        Packages::of(root.path(), [Path::new("/a"), Path::new("/usr/a")]);
+        Packages::of(root.path(), [Path::new("/a"), Path::new("/usr/a")]).unwrap();
     }
+}
+
+#[test]
+fn what_is_there_and_cannot_be_read_is_not_passed_over() {
+    let system = tempfile::tempdir().unwrap();
+    let info = system.path().join("var/lib/dpkg/info");
+    fs::create_dir_all(info.join("web.list")).unwrap();
+    let error = Packages::of(system.path(), [Path::new("/a")]).unwrap_err();
+    assert!(error.to_string().contains("web.list"), "{error}");
 }
