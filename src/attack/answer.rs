@@ -47,7 +47,7 @@ impl Answer {
     /// The answer of an attempt in a jail.
     pub fn of(attempt: &Attempt) -> Self {
         match attempt.ended {
-            None => Self::TimedOut,
+            None | Some(Ended::Unseen) => Self::TimedOut,
             Some(Ended::Killed(signal)) => Self::Killed(signal),
             Some(Ended::Exited(code)) => Self::of_code(code, &attempt.words),
         }

@@ -298,6 +298,7 @@ fn nothing_but(name: &str, steps: Vec<(Phase, Step)>) -> Plan {
         ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
         log: Default::default(),
     }
 }

@@ -196,6 +196,7 @@ fn plan(steps: Vec<(Phase, Step)>) -> Plan {
         ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
         log: Default::default(),
     }
 }

@@ -103,7 +103,8 @@ pub(super) const CHECKS: &[Check] = &[
 
 const UNTRACE: &str = "end the tracer, find out who started it, and restart the jail";
 
-const SUPERVISE: &str = "find out what ended it, and restart the jail";
+const SUPERVISE: &str =
+    "find out what ended it, and have another one take over: gaoler status NAME";
 
 pub(super) const RESTART: &str =
     "restart the jail; if it comes back, report it as a bug with the plan";
@@ -288,7 +289,7 @@ fn supervisor(subject: &Subject<'_>) -> Vec<Finding> {
     vec![Finding::new(
         Severity::Medium,
         "supervisor",
-        "it has ended: what the service logs is lost, and nobody compares the jail",
+        "it has ended: nobody passes on what the service logs, or compares the jail",
         SUPERVISE,
     )]
 }

@@ -402,6 +402,9 @@ pub struct Beside {
     /// Hold the service until a line is read.
     #[arg(long, conflicts_with = "complain")]
     pub traced: bool,
+    /// Stay beside a jail that runs already, and whose supervisor was killed.
+    #[arg(long, conflicts_with_all = ["complain", "traced", "sockets"])]
+    pub take_over: bool,
     /// Take the sockets that come on standard input.
     #[arg(long, conflicts_with = "traced")]
     pub sockets: bool,

@@ -15,11 +15,12 @@ pub(super) enum Direct {
         name: String,
         exec: bool,
     },
-    /// `supervise NAME [--sockets]`
+    /// `supervise NAME [--sockets|--take-over]`
     Supervise {
         places: Places,
         name: String,
         sockets: bool,
+        take_over: bool,
     },
     /// `attest NAME`
     Attest { places: Places, name: String },
@@ -43,11 +44,12 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
     };
     let mut name = None;
     let mut exec = false;
-    let mut sockets = false;
+    let (mut sockets, mut take_over) = (false, false);
     for argument in arguments {
         match argument.to_str()? {
             "--exec" if verb == "run" => exec = true,
             "--sockets" if verb == "supervise" => sockets = true,
+            "--take-over" if verb == "supervise" => take_over = true,
             option if option.starts_with('-') => return None,
             text if name.is_none() => name = Some(text.to_owned()),
             _ => return None,
@@ -61,6 +63,7 @@ pub(super) fn direct(arguments: impl Iterator<Item = OsString>) -> Option<Direct
             places,
             name,
             sockets,
+            take_over,
         },
     })
 }
@@ -84,6 +87,7 @@ mod tests {
             "gaoler --etc /a --state /b --run /c run named --exec",
             "gaoler --run /c supervise named",
             "gaoler --run /c supervise named --sockets",
+            "gaoler supervise named --take-over",
             "gaoler --run /c attest named",
         ] {
             let clap = Arguments::try_parse_from(words(text)).expect("clap takes it");
@@ -97,10 +101,12 @@ mod tests {
                         places,
                         name,
                         sockets,
+                        take_over,
                     }),
                     Verb::Supervise(named),
                 ) => {
-                    assert_eq!((places, name, sockets), (wanted, named.name, named.sockets));
+                    let clap = (wanted, named.name, named.sockets, named.take_over);
+                    assert_eq!((places, name, sockets, take_over), clap);
                 }
                 (Some(Direct::Attest { places, name }), Verb::Attest { name: named }) => {
                     assert_eq!((places, name), (wanted, named));

@@ -86,7 +86,14 @@ pub fn main() -> ExitCode {
         Some(Direct::Supervise {
             places,
             name,
+            take_over: true,
+            ..
+        }) => take_over(&places, &name),
+        Some(Direct::Supervise {
+            places,
+            name,
             sockets,
+            ..
         }) => supervise(&places, &name, Mode::Supervised, sockets),
         None => perform(Arguments::parse(), manager),
     };
@@ -192,7 +199,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         }
         Verb::Reload(Named { name, json }) => {
             verbs::reload(&places, &name, &report)?;
-            let status = verbs::status(&places, &name)?;
+            let status = verbs::status(&places, &name, &report)?;
             output.show(json, &status, || {
                 format!("{name} has read its configuration again\n")
             })
@@ -332,6 +339,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         Verb::Completions { shell } => output.print(&completions::script(shell)),
         Verb::Man { directory } => completions::man_pages(&directory).map(|()| 0),
         Verb::Attest { name } => attest(&places, &name),
+        Verb::Supervise(beside) if beside.take_over => take_over(&places, &beside.name),
         Verb::Supervise(beside) => supervise(&places, &beside.name, beside.mode(), beside.sockets),
     }
 }
@@ -492,6 +500,26 @@ fn supervise(places: &Places, name: &str, mode: Mode, sockets: bool) -> Result<u
     verbs::supervise(places, name, mode, handed, &mut announce).map(|()| 0)
 }
 
+/// Beside a jail that another one was beside of, until that was killed.
+fn take_over(places: &Places, name: &str) -> Result<u8> {
+    let mut announce = |word: &verbs::Announcement| {
+        say_line(&serde_json::to_string(word).unwrap_or_default());
+        output::leave_standard_output();
+        Ok(())
+    };
+    let taken = verbs::take_over(places, name, &mut announce);
+    if let Err(error) = &taken {
+        let (what, why, hint) = error.parts();
+        let hint = hint.map(str::to_owned);
+        announce(&verbs::Announcement::Failed(
+            what.to_owned(),
+            why.to_owned(),
+            hint,
+        ))?;
+    }
+    taken.map(|()| 0)
+}
+
 /// Lines for the supervisor, which logs them.
 fn attest(places: &Places, name: &str) -> Result<u8> {
     let told = verbs::attest(places, name).inspect_err(|error| say_line(&error.to_string()))?;
@@ -514,7 +542,7 @@ fn wait_for_a_line() -> Result<()> {
 
 /// Whether a jail runs; says so if a command that was killed has left it stopped.
 fn after_trial(places: &Places, name: &str, report: &verbs::Report<'_>) -> Result<verbs::Status> {
-    let status = verbs::status(places, name)?;
+    let status = verbs::status(places, name, report)?;
     if let Some(told) = verbs::killed_trial(places, name, status.pid.is_some()) {
         report(Event::Note(told));
     }
@@ -545,6 +573,7 @@ fn exit_code_of(ended: Ended) -> u8 {
     let code = match ended {
         Ended::Exited(code) => code,
         Ended::Killed(signal) => KILLED_BY + signal,
+        Ended::Unseen => 1,
     };
     u8::try_from(code & 0xff).unwrap_or(1)
 }

@@ -406,6 +406,7 @@ pub(super) fn status(status: &Status) -> String {
                 "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
                 status.name
             );
+            restarts(&mut text, status);
             for drift in &status.drift {
                 line(&mut text, "DRIFT", &shown(drift));
             }
@@ -424,7 +425,12 @@ pub(super) fn status(status: &Status) -> String {
                 .as_ref()
                 .map(|how| format!(" ({how})"))
                 .unwrap_or_default();
-            format!("{} is stopped{last}\n", status.name)
+            let mut text = match status.state {
+                "restarting" => format!("{} waits to be started again{last}\n", status.name),
+                _ => format!("{} is stopped{last}\n", status.name),
+            };
+            restarts(&mut text, status);
+            text
         }
     };
     stale(&mut text, &status.name, &status.stale);
@@ -445,5 +451,13 @@ pub(super) fn stale(text: &mut String, name: &str, reasons: &[String]) {
     }
     if !reasons.is_empty() {
         line(text, "next", &format!("gaoler upgrade {name}"));
+    }
+}
+
+fn restarts(text: &mut String, status: &Status) {
+    if let Some(last) = &status.last_restart {
+        let (times, cause) = (status.restarts, shown(&last.cause));
+        let told = format!("{times}, last at {}: {cause}", last.time);
+        line(text, "RESTARTS", &told);
     }
 }

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::step::{Namespaces, Phase, PlannedStep, Step};
-use super::{Plan, policy, restrict};
+use super::{Living, Plan, policy, restrict};
 use crate::build::Manifest;
 use crate::host::Host;
 use crate::spec::{BindRule, Demand, Ready, Spec};
@@ -96,6 +96,11 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
         check_every_s: match inputs.host.user {
             Some(_) => 0,
             None => inputs.spec.check.every_s,
+        },
+        living: Living {
+            liveness: inputs.spec.liveness.clone(),
+            stop_timeout_s: inputs.spec.service.stop_timeout_s,
+            restart: inputs.spec.restart,
         },
         log: inputs.spec.log.sink,
     })
@@ -308,13 +313,21 @@ impl Assembly<'_> {
     /// Whether the service is to say by itself that it is ready, and somebody hears it.
     pub(super) fn is_notified(&self) -> Result<bool> {
         let Inputs { spec, mode, .. } = self.inputs;
-        let wanted = mode.is_supervised() && spec.service.ready.contains(&Ready::Notify);
+        let watched = spec
+            .liveness
+            .as_ref()
+            .is_some_and(|it| it.watchdog_ms.is_some());
+        let wanted =
+            mode.is_supervised() && (watched || spec.service.ready.contains(&Ready::Notify));
         if wanted && spec.protections.mount_namespace == Demand::Off {
             return Err(Error::setup(
                 format!("plan the jail {}", spec.name),
-                "mount_namespace is off, and the socket for its sign notify is to be mounted",
+                "mount_namespace is off, and the socket for sd_notify(3) is to be mounted",
             )
-            .hint("take another sign of readiness: tcp:, udp:, file:, log: or quiet:"));
+            .hint(
+                "take another sign of readiness than notify: tcp:, udp:, file:, log: or quiet:; and \
+                 a command or port under [liveness] for the watchdog",
+            ));
         }
         Ok(wanted)
     }

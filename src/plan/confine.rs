@@ -7,7 +7,7 @@ use super::assemble::{Assembly, Inputs, Mode};
 use super::step::{Phase, Resource, Step};
 use super::{policy, restrict, sockets};
 use crate::build::LOG_DIRECTORY;
-use crate::host::notifications::VARIABLE;
+use crate::host::notifications::{VARIABLE, WATCHDOG};
 use crate::spec::{Demand, Exercise, Ready, Spec};
 use crate::{Error, Result};
 
@@ -201,6 +201,8 @@ impl Assembly<'_> {
 
     pub(super) fn execute(&mut self) -> Result<()> {
         let notify = self.is_notified()?;
+        let liveness = self.inputs.spec.liveness.as_ref().filter(|_| notify);
+        let watchdog = liveness.and_then(|liveness| liveness.watchdog_ms);
         let arguments = policy::arguments(self.inputs.spec, self.inputs.interpreter);
         let environment = self
             .inputs
@@ -210,6 +212,7 @@ impl Assembly<'_> {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .chain(notify.then(|| format!("{VARIABLE}={LOG_DIRECTORY}/{NOTIFY_SOCKET}")))
+            .chain(watchdog.map(|ms| format!("{WATCHDOG}={}", u64::from(ms) * 1000)))
             .chain(sockets::environment(self.inputs.spec))
             .collect();
         self.add(

@@ -19,7 +19,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::spec::{Exercise, Listen, LogSigns, LogSink, LogTo, MOST_SOCKETS, Ready as Sign};
+pub use crate::spec::{
+    Exercise, Listen, Liveness, LogSigns, LogSink, LogTo, MOST_RESTARTS, MOST_SOCKETS,
+    Ready as Sign, Restart, When, duration_text,
+};
 pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
 pub use policy::{
@@ -58,9 +61,23 @@ pub struct Plan {
     pub ready: Vec<Sign>,
     /// Seconds from one comparison of the running jail with this to the next; 0 for never.
     pub check_every_s: u32,
+    /// What its supervisor does while it lives.
+    #[serde(default)]
+    pub living: Living,
     /// Where what the jail logs goes.
     #[serde(default)]
     pub log: LogSink,
+}
+
+/// What a supervisor attends to while the service lives, and when that has ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Living {
+    /// How it is known that it still does its work.
+    pub liveness: Option<Liveness>,
+    /// Seconds from SIGTERM to SIGKILL for one that does not.
+    pub stop_timeout_s: u32,
+    /// When it is started again.
+    pub restart: Restart,
 }
 
 impl Plan {

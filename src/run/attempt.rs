@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::launch::{Ended, Given, Launched, Stdio, launch_given, pipe};
+use super::launch::{Ended, Given, Keep, Launched, Stdio, launch_given, pipe};
 use super::log::{Relay, Sink, Words};
 use super::supervise::{relay_to, remove_log};
 use super::{cgroup, mounts};
@@ -181,7 +181,7 @@ fn launched(plan: &Plan, program: Option<&OwnedFd>, stdio: &Stdio) -> Result<Lau
         program: program.doing(|| "pass a program on")?,
         ..Given::default()
     };
-    launch_given(plan, given, stdio, &mut |_| Ok(()))
+    launch_given(plan, given, stdio, Keep::default(), &mut |_| Ok(()))
 }
 
 /// Opens what a launch would bind at this path of the host.

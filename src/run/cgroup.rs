@@ -90,6 +90,17 @@ pub struct Reached {
     pub processes: u64,
 }
 
+impl Reached {
+    /// What has come since `before`.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            memory_kills: self.memory_kills.saturating_sub(before.memory_kills),
+            memory: self.memory.saturating_sub(before.memory),
+            processes: self.processes.saturating_sub(before.processes),
+        }
+    }
+}
+
 /// As the kernel has counted so far; what it does not tell is 0.
 pub fn reached(directories: &[PathBuf]) -> Reached {
     let sum = |file: &str, key: &str| -> u64 {

@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use super::log::write_time;
 use crate::{Doing, Error, Result};
 
 /// The events, the oldest first. They stay when the jail has ended.
@@ -30,12 +31,20 @@ pub struct Event {
     pub time: String,
     /// The jail's name.
     pub jail: String,
-    /// What: `drift`, and `drift-over` when that has gone away.
+    /// What: `start`, `ready`, `exit`, `restart`, `limit`, `takeover`; `drift`, and `drift-over` when
+    /// that has gone away.
     pub event: String,
     /// The process on the host that it is about, if it is about one.
     pub pid: Option<i32>,
     /// The rule, what it is about, and what was seen.
     pub detail: String,
+}
+
+/// A time in seconds since 1970 as `2026-11-22T11:40:20Z` (RFC 3339).
+pub fn timestamp(seconds: u64) -> String {
+    let mut text = Vec::new();
+    write_time(seconds, None, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Adds events to those of a jail.

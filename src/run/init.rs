@@ -155,12 +155,40 @@ pub(super) fn fork_with_same_pid(
     Err(Errno::AGAIN)
 }
 
+/// What the first process holds open, and has no other use for: a supervisor that takes over from
+/// one that was killed finds there what has come and was not passed on, and how the service ended.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// What the service prints goes there.
+    pub output: Option<OwnedFd>,
+    /// The jail's `/dev/log`.
+    pub log: Option<OwnedFd>,
+    /// The socket for `sd_notify(3)`.
+    pub notify: Option<OwnedFd>,
+    /// The jail's socket in the place of journald's own.
+    pub journal: Option<OwnedFd>,
+    /// The reading end of the pipe on which this process tells how the service ended.
+    pub endings: Option<OwnedFd>,
+}
+
+/// The numbers under which it holds them; where there is none, its end of the pipe has that number.
+pub(super) const OUTPUT: u32 = 1;
+pub(super) const LOG: u32 = 2;
+pub(super) const NOTIFY: u32 = 3;
+pub(super) const ENDINGS: u32 = 4;
+pub(super) const JOURNAL: u32 = 5;
+
 /// Reaps until nobody is left; tells `status` about the end of `service`.
 ///
 /// # Errors
 /// As the calls that take away the process's own privileges.
-pub(super) fn reap(service: i32, status: &OwnedFd, filter: &[Instruction]) -> Result<()> {
-    give_up_privileges(status)?;
+pub(super) fn reap(
+    service: i32,
+    status: &OwnedFd,
+    kept: &Kept,
+    filter: &[Instruction],
+) -> Result<()> {
+    give_up_privileges(status, kept)?;
     sys::seccomp::install(filter, sys::seccomp::Options::default())?;
     let status = rustix::stdio::stdin();
     loop {
@@ -175,8 +203,9 @@ pub(super) fn reap(service: i32, status: &OwnedFd, filter: &[Instruction]) -> Re
     }
 }
 
-/// Keeps the status pipe only, as descriptor 0, no capability, and nothing that execve could bring.
-fn give_up_privileges(status: &OwnedFd) -> Result<()> {
+/// Keeps the status pipe as descriptor 0, what a supervisor may want back, no capability, and nothing
+/// that execve could bring.
+fn give_up_privileges(status: &OwnedFd, kept: &Kept) -> Result<()> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(
         None,
@@ -188,7 +217,18 @@ fn give_up_privileges(status: &OwnedFd) -> Result<()> {
     )?;
     rustix::thread::set_no_new_privs(true)?;
     sys::close::place(status.as_fd(), 0, false)?;
-    sys::close::close_from(1)
+    let numbered = [
+        (OUTPUT, &kept.output),
+        (LOG, &kept.log),
+        (NOTIFY, &kept.notify),
+        (ENDINGS, &kept.endings),
+        (JOURNAL, &kept.journal),
+    ];
+    for (number, descriptor) in numbered {
+        let descriptor = descriptor.as_ref().unwrap_or(status);
+        sys::close::place(descriptor.as_fd(), number, false)?;
+    }
+    sys::close::close_from(JOURNAL + 1)
 }
 
 /// A supervisor that has gone away is no reason to end the service.

@@ -23,6 +23,8 @@ pub(super) struct Pipes {
     /// Opened by the parent once it has written down who runs: a jail that nobody knows of must
     /// not outlive a parent that is killed before that.
     pub gate: OwnedFd,
+    /// What the first process keeps open.
+    pub kept: init::Kept,
 }
 
 /// Waits at the gate. Ends this process, and what is in its namespace, if nobody is left to open
@@ -105,7 +107,7 @@ fn first_process(
     };
     let result = forked
         .and_then(|pid| if told { pass(&pipes.gate) } else { Ok(()) }.map(|()| pid))
-        .and_then(|pid| init::reap(pid, &pipes.status, first_filter));
+        .and_then(|pid| init::reap(pid, &pipes.status, &pipes.kept, first_filter));
     match result {
         Ok(()) => sys::fork::exit_now(0),
         Err(errno) => fail(errors, Some((*step, errno))),

@@ -1,6 +1,8 @@
 //! Starts a jail: prepares everything, forks, waits until the service has been executed, and
 //! words the error if it has not. A failed launch leaves nothing behind.
 
+mod taken_over;
+
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Carried, Word};
 use super::complaints::Complaints;
-use super::init::Message;
+use super::init::{Kept, Message};
 use super::inside::{Pipes, run_child};
 use super::prepare;
 use super::start_calls::StartCalls;
@@ -23,6 +25,8 @@ use crate::plan::{Managed, Plan, Step};
 use crate::sys;
 use crate::sys::fork::Side;
 use crate::{Doing, Error, Result};
+
+pub use taken_over::{Inherited, Keep};
 
 const SIGKILL: i32 = 9;
 
@@ -46,19 +50,27 @@ pub struct Launched {
     pub service_pid: Option<i32>,
     /// A stable handle on the service; `None` once it has ended.
     service: Option<OwnedFd>,
-    /// Where the first process tells how the service ended; `None` if there is none.
+    /// A first process of gaoler's is in the jail.
+    has_init: bool,
+    /// Where that tells how the service ended.
     status: Option<OwnedFd>,
+    /// It was started by another supervisor, whose child it is.
+    taken_over: bool,
     /// While the service starts: the calls that only that needs.
     pub start: Option<StartCalls>,
 }
 
 /// How a service ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// With this exit code.
     Exited(i32),
     /// By this signal.
     Killed(i32),
+    /// It was taken over from a supervisor that had been killed, and the kernel tells only a
+    /// parent.
+    #[default]
+    Unseen,
 }
 
 impl fmt::Display for Ended {
@@ -66,6 +78,7 @@ impl fmt::Display for Ended {
         match self {
             Ended::Exited(code) => write!(f, "it exited with code {code}"),
             Ended::Killed(signal) => write!(f, "signal {signal} killed it"),
+            Ended::Unseen => f.write_str("it ended, and nobody saw how"),
         }
     }
 }
@@ -78,9 +91,10 @@ impl fmt::Display for Ended {
 pub fn launch(
     plan: &Plan,
     stdio: &Stdio,
+    keep: Keep<'_>,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
 ) -> Result<Launched> {
-    launch_given(plan, Given::default(), stdio, forked)
+    launch_given(plan, Given::default(), stdio, keep, forked)
 }
 
 /// Descriptors that the plan's steps pass on.
@@ -112,6 +126,7 @@ pub(super) fn launch_given(
     plan: &Plan,
     given: Given<'_>,
     stdio: &Stdio,
+    keep: Keep<'_>,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
 ) -> Result<Launched> {
     let mut prepared = prepare::prepare(plan)?;
@@ -122,6 +137,10 @@ pub(super) fn launch_given(
     let (gate, gatekeeper) = pipe()?;
     let (errors, status) = (prepare::high(errors)?, prepare::high(status)?);
     let gate = prepare::high(gate)?;
+    let kept = match plan.has_init() {
+        true => keep.kept(&status_read)?,
+        false => Kept::default(),
+    };
     let side = sys::fork::fork(prepared.namespaces).map_err(|errno| fork_failed(plan, errno))?;
     let Side::Parent { pid, pidfd } = side else {
         drop((errors_read, status_read, gatekeeper));
@@ -129,16 +148,19 @@ pub(super) fn launch_given(
             errors,
             status,
             gate,
+            kept,
         };
         run_child(&mut prepared, stdio, &null, &pipes)
     };
-    drop((errors, status, gate, prepared));
+    drop((errors, status, gate, kept, prepared));
     let child = Launched {
         child: pidfd,
         child_pid: pid,
         service_pid: None,
         service: None,
+        has_init: plan.has_init(),
         status: None,
+        taken_over: false,
         start: None,
     };
     let mut forked = |launched: &Launched| forked(launched).and_then(|()| open(&gatekeeper));
@@ -218,7 +240,7 @@ fn follow(
     errors: &OwnedFd,
     status: OwnedFd,
     forked: &mut dyn FnMut(&Launched) -> Result<()>,
-) -> Result<Launched, (Error, Launched)> {
+) -> Result<Launched, (Error, Box<Launched>)> {
     let found = if plan.has_init() {
         let found = await_service(plan, &status);
         launched.status = Some(status);
@@ -242,7 +264,7 @@ fn follow(
     });
     match result {
         Ok(()) => Ok(launched),
-        Err(error) => Err((error, launched)),
+        Err(error) => Err((error, Box::new(launched))),
     }
 }
 
@@ -290,12 +312,14 @@ pub(super) fn read_message(from: impl AsFd, message: &mut [u8; 8]) -> rustix::io
 impl Launched {
     /// Readable when the service has ended.
     pub fn end(&self) -> BorrowedFd<'_> {
-        self.status.as_ref().map_or(self.child.as_fd(), AsFd::as_fd)
+        let service = self.service().filter(|_| self.has_init);
+        let without_status = service.unwrap_or(self.child.as_fd());
+        self.status.as_ref().map_or(without_status, AsFd::as_fd)
     }
 
     /// Whether a first process of gaoler's is in the jail.
     pub fn has_init(&self) -> bool {
-        self.status.is_some()
+        self.has_init
     }
 
     /// Readable when the process that is taken for the service has ended, if there is one.
@@ -337,6 +361,8 @@ impl Launched {
             complaining: plan.complaints().is_some(),
             notified: false,
             waits_for: None,
+            ready: false,
+            restarting: false,
             restarts: 0,
         })
     }
@@ -385,6 +411,9 @@ impl Launched {
                 Some(Message::Started(_)) | None => Ended::Killed(9),
             });
         }
+        if self.taken_over {
+            return Ok(Ended::Unseen);
+        }
         let pid = Pid::from_raw(self.child_pid);
         let waited = rustix::process::waitpid(pid, WaitOptions::empty()).doing(doing)?;
         Ok(match waited.map(|(_, how)| Message::ended(how)) {
@@ -402,6 +431,9 @@ impl Launched {
         match sys::signals::send(&self.child, SIGKILL) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(errno).doing(|| "end the jail's first process"),
+        }
+        if self.taken_over {
+            return self.wait_for_anothers_child();
         }
         match rustix::process::waitpid(Pid::from_raw(self.child_pid), WaitOptions::empty()) {
             Ok(_) | Err(Errno::CHILD) => Ok(()),

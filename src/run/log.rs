@@ -18,7 +18,7 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,6 +28,7 @@ use rustix::io::Errno;
 pub use counts::{Counts, Logged};
 pub use line::Line;
 use message::OWN_TAG;
+pub(in crate::run) use message::write_time;
 pub use message::{Arrival, LIMIT, Message, NATIVE_LIMIT, Native, rewrite};
 pub use sink::{Format, Places, RotatedFile, Sink};
 pub use socket::LogSocket;
@@ -131,6 +132,20 @@ impl Relay {
         self
     }
 
+    /// Goes on from what the relay of a supervisor that was killed has counted. What was on its way
+    /// from there is lost.
+    pub fn going_on_from(mut self, counts: Counts) -> Self {
+        let known = counts.forwarded.saturating_add(counts.dropped);
+        let lost = counts.received.saturating_sub(known);
+        self.counts = Counts {
+            received: counts.received.max(known),
+            dropped: counts.dropped.saturating_add(lost),
+            ..counts
+        };
+        self.untold += lost;
+        self
+    }
+
     /// Takes what has come, up to a bound, and passes it on. Never waits, neither for the jail
     /// nor for the host's log. Answers whether there may be more.
     ///
@@ -142,13 +157,20 @@ impl Relay {
         Ok(more)
     }
 
+    // What comes is taken when it was passed on: whoever takes over from a supervisor that was
+    // killed in between passes it on again, and none is lost.
+
     fn pump_log(&mut self) -> Result<bool> {
+        let doing = || "read the jail's /dev/log";
         for _ in 0..BATCH {
-            match datagram::receive(self.socket.descriptor(), &mut self.input) {
-                Ok(received) => self.forward(received),
+            match datagram::look(self.socket.descriptor(), &mut self.input) {
+                Ok(received) => {
+                    self.forward(received);
+                    datagram::discard(self.socket.descriptor()).doing(doing)?;
+                }
                 Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno).doing(|| "read the jail's /dev/log"),
+                Err(errno) => return Err(errno).doing(doing),
             }
         }
         Ok(true)
@@ -158,23 +180,24 @@ impl Relay {
         let Some(mut journal) = self.journal.take() else {
             return Ok(false);
         };
-        let mut outcome = Ok(true);
+        let outcome = self.pump_entries(&mut journal);
+        self.journal = Some(journal);
+        outcome.doing(|| "read the jail's socket of the journal")
+    }
+
+    fn pump_entries(&mut self, journal: &mut Journal) -> rustix::io::Result<bool> {
         for _ in 0..BATCH {
-            match journal.receive() {
-                Ok(entry) => self.forward_entry(&entry),
-                Err(Errno::AGAIN) => {
-                    outcome = Ok(false);
-                    break;
+            match journal.look() {
+                Ok(entry) => {
+                    self.forward_entry(&entry);
+                    journal.discard()?;
                 }
+                Err(Errno::AGAIN) => return Ok(false),
                 Err(Errno::INTR) => {}
-                Err(errno) => {
-                    outcome = Err(errno).doing(|| "read the jail's socket of the journal");
-                    break;
-                }
+                Err(errno) => return Err(errno),
             }
         }
-        self.journal = Some(journal);
-        outcome
+        Ok(true)
     }
 
     /// What is to be done besides: what waits, what is to be told, what is to be kept.
@@ -208,9 +231,8 @@ impl Relay {
 
     /// What to wait for: [`Relay::pump`] has work then.
     pub fn watched(&self) -> impl Iterator<Item = PollFd<'_>> {
-        let journal = self.journal.as_ref().map(AsFd::as_fd);
         std::iter::once(self.socket.as_fd())
-            .chain(journal)
+            .chain(self.journal())
             .map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN))
             .chain(self.sink.watched())
     }
@@ -250,6 +272,16 @@ impl Relay {
             keeper.save(self.counts);
         }
         Ok(())
+    }
+
+    /// The jail's `/dev/log`.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// The socket for the journal's protocol, if the jail has one.
+    pub fn journal(&self) -> Option<BorrowedFd<'_>> {
+        self.journal.as_ref().map(AsFd::as_fd)
     }
 
     /// What the jail has said last: printed or logged.

@@ -39,6 +39,17 @@ impl Notified {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
+    /// The socket of a jail that is taken over; whether its service has said that it is ready.
+    pub fn take_over(socket: Option<LogSocket>, ready: bool) -> Self {
+        Self { socket, ready }
+    }
+
+    /// Another start of the service: it is not ready, and what the one before said is forgotten.
+    pub fn begin(&mut self) {
+        self.hear(&mut |_| ());
+        self.ready = false;
+    }
+
     /// Takes what has come. Whether it is ready, and that was not known before.
     pub fn hear(&mut self, each: &mut dyn FnMut(Said)) -> bool {
         let mut ready = false;

@@ -121,6 +121,8 @@ mod tests {
             complaining: false,
             notified: false,
             waits_for: None,
+            ready: false,
+            restarting: false,
             restarts: 0,
         }
     }

@@ -32,13 +32,10 @@ pub(super) fn save(directory: &Path, plan: &Plan, first: i32) -> Result<()> {
     {
         write(MOUNTS, &mounts)?;
     }
-    if plan.check_every_s > 0 {
-        write(PLAN, &plan.to_json()?)?;
-    }
-    Ok(())
+    write(PLAN, &plan.to_json()?)
 }
 
-/// The plan by which it was started, if it is compared with that.
+/// The plan by which it was started: for who compares it with that, or takes it over.
 ///
 /// # Errors
 /// It is damaged.

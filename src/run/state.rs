@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
 use serde::{Deserialize, Serialize};
 
 use super::Ended;
@@ -55,6 +56,15 @@ impl ProcessName {
             start_time: 0,
             handle_number: None,
         }
+    }
+
+    /// A handle on whoever has its pid now: to be believed if it [is alive](Self::is_alive) then.
+    ///
+    /// # Errors
+    /// Nobody has it.
+    pub fn open(self) -> rustix::io::Result<OwnedFd> {
+        let pid = Pid::from_raw(self.pid).ok_or(Errno::SRCH)?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty())
     }
 
     /// Whether it still runs.
@@ -110,7 +120,13 @@ pub struct State {
     /// Why its start is not over yet, if an exercise of it was tried and has failed.
     #[serde(default)]
     pub waits_for: Option<String>,
-    /// How often it was started again. Nothing counts that yet: 0.
+    /// It has shown every sign that it is ready.
+    #[serde(default)]
+    pub ready: bool,
+    /// Its service has ended, and its supervisor waits to start it again.
+    #[serde(default)]
+    pub restarting: bool,
+    /// How often it was started again, for whatever reason, since it was built first.
     #[serde(default)]
     pub restarts: u64,
 }
@@ -119,6 +135,16 @@ impl State {
     /// Its directories in all cgroup hierarchies: where [`super::cgroup::usage`] looks.
     pub fn cgroup_directories(&self) -> Vec<PathBuf> {
         self.cgroups.iter().chain(&self.counting).cloned().collect()
+    }
+
+    /// Whether its supervisor waits to start it again.
+    pub fn is_restarting(&self) -> bool {
+        self.restarting && self.supervisor.is_some_and(ProcessName::is_alive)
+    }
+
+    /// Whether its service runs and the supervisor that it had has been killed.
+    pub fn is_unwatched(&self) -> bool {
+        self.service.is_alive() && self.supervisor.is_some_and(|process| !process.is_alive())
     }
 
     /// Writes the state in one rename.
@@ -209,7 +235,7 @@ impl Handle {
 }
 
 /// How a jail ended last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Last {
     /// How the service ended.
     pub ended: Ended,
@@ -218,6 +244,15 @@ pub struct Last {
     /// How often limits of its cgroups were reached.
     #[serde(default)]
     pub reached: Reached,
+    /// Somebody had asked for it.
+    #[serde(default)]
+    pub stopped: bool,
+    /// Why it was ended because it did not show that it lives.
+    #[serde(default)]
+    pub dead: Option<String>,
+    /// Why it was not started again although the spec has that.
+    #[serde(default)]
+    pub stays_down: Option<String>,
 }
 
 impl Last {

@@ -1,32 +1,34 @@
 //! One small process for each jail: passes signals on, relays the log, tells how it ended.
 
+mod beside;
+mod ends;
 mod jail;
 mod managed;
+mod privilege;
 
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::time::Instant;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::attest::Attest;
 use super::events::Compared;
-use super::launch::{Ended, Given, Launched, Stdio, launch_given};
-use super::log::{self, LogSocket, Relay, Sink, Words};
+use super::launch::{Ended, Launched};
+use super::log::{self, LogSocket, Logged, Relay, Sink, Words};
 use super::manager::Speaker;
 use super::notified::Notified;
 use super::output::Output;
+use super::restarts::{self, Cause, Restarts};
 use super::sockets::{self, Held, Offers};
 use super::state::{self, Last, ProcessName, State};
-use super::warm_up::WarmUp;
 use super::{cgroup, leftover, started};
 use crate::host::begun::Begun;
 use crate::plan::{JOURNAL_SOCKET, LogSigns, LogSink, Managed, NOTIFY_SOCKET, Plan};
 use crate::sys;
 use crate::{Doing, Error, Result};
-use jail::{Jail, SETTLED};
+use beside::Beside;
+use jail::Jail;
 
 /// The name of the jail's log socket in its directory: what `/dev/log` leads to.
 pub const LOG_SOCKET: &str = "log";
@@ -43,8 +45,11 @@ pub struct Supervision<'a> {
     pub plan: &'a Plan,
     /// The jail's directory below `/run/gaoler`.
     pub directory: &'a Path,
-    /// In the foreground the service has the caller's standard output; else what it prints is
-    /// logged.
+    /// Its directory below `/var/lib/gaoler`, where it is written down that it was started again.
+    /// `None`: this run is none of its usual ones, and its end is final.
+    pub history: Option<&'a Path>,
+    /// In the foreground the service has the caller's standard output, and its end is the caller's;
+    /// else what it prints is logged.
     pub foreground: bool,
     /// Messages go where the plan says, else to the file.
     pub host_log: bool,
@@ -89,6 +94,35 @@ pub fn supervise(
 ) -> Result<Ended> {
     let lock = leftover::lock_and_clear(supervision.directory)?;
     let ended = live(supervision, handed, tell);
+    clear(supervision, lock, ended)
+}
+
+/// Takes over a jail whose supervisor was killed, and stays until it has ended. `Ok(None)`: there
+/// is none to take over. `tell` is called when that is done.
+///
+/// # Errors
+/// Another one does it already.
+pub fn take_over(
+    supervision: &Supervision<'_>,
+    tell: &mut dyn FnMut(Stage) -> Result<()>,
+) -> Result<Option<Ended>> {
+    let lock = state::lock(supervision.directory)?;
+    let state = State::load(supervision.directory)?.filter(State::is_unwatched);
+    let Some(state) = state else {
+        return Ok(None);
+    };
+    // What cannot be taken over goes on without a supervisor: nothing of it is removed.
+    let signals = block_signals()?;
+    let mut jail = inherit(supervision, &state)?;
+    jail.take_over(&state)?;
+    tell(Stage::Started)?;
+    let ended = jail.until_over(&signals);
+    let ended = jail.finish(ended);
+    clear(supervision, lock, ended).map(Some)
+}
+
+/// Removes what is left on the host once a jail has ended.
+fn clear(supervision: &Supervision<'_>, lock: OwnedFd, ended: Result<Ended>) -> Result<Ended> {
     let removed = remove_files(supervision.directory)
         .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
     cgroup::forget(&supervision.plan.counting());
@@ -98,77 +132,103 @@ pub fn supervise(
     removed.map(|()| ended)
 }
 
+fn block_signals() -> Result<OwnedFd> {
+    let mut signals = sys::signals::forwarded();
+    signals.push(SIGCHLD);
+    sys::signals::descriptor(&signals).doing(|| "block the signals")
+}
+
 fn live(
     supervision: &Supervision<'_>,
     handed: Handed,
     tell: &mut dyn FnMut(Stage) -> Result<()>,
 ) -> Result<Ended> {
     let plan = supervision.plan;
+    let cause = Cause::of_start(supervision.directory).filter(|_| supervision.history.is_some());
+    restarts::forget_asked(supervision.directory)?;
     let manager = Speaker::to(&handed.manager)?;
-    let signs = match manager {
-        Some(_) => Some(plan.ready.as_slice()),
-        None => plan.start_ends_with(),
-    };
-    let signs = LogSigns::among(signs.unwrap_or_default())?;
-    let words = Words::to(handed.listener, signs);
+    let words = Words::to(handed.listener, LogSigns::among(&plan.ready)?);
     let sockets = sockets::open(plan, handed.sockets)?;
-    let held = sockets::held(plan, &sockets);
     Last::remove(supervision.directory)?;
     let (relay, notified) = open_relay(supervision, words)?;
     let output = (!supervision.foreground)
         .then(|| Output::open(supervision.directory))
         .transpose()?;
-    let stdio = match &output {
-        Some(output) => Stdio::To(output.for_service()?),
-        None => Stdio::Inherit,
+    let mut beside = Beside {
+        relay,
+        notified,
+        manager,
+        held: sockets::held(plan, &sockets),
+        sockets,
+        output,
+        restarts: supervision.history.map(Restarts::load).unwrap_or_default(),
     };
-    let mut signals = sys::signals::forwarded();
-    signals.push(SIGCHLD);
-    let signals = sys::signals::descriptor(&signals).doing(|| "block the signals")?;
+    let signals = block_signals()?;
     let serving = plan.start_ends_with().is_none();
     let begun = Begun::now(&plan.signs_of_its_own());
-    let given = Given {
-        sockets: &sockets,
-        ..Given::default()
-    };
-    let launched = launch_given(plan, given, &stdio, &mut |launched| {
-        record(
-            supervision,
-            launched,
-            &held,
-            Progress {
-                serving,
-                ..Progress::default()
-            },
-        )?;
+    let launched = beside.launch(supervision, &mut |launched, beside| {
+        let progress = Progress {
+            serving,
+            restarts: beside.restarts.count,
+            ..Progress::default()
+        };
+        record(supervision, launched, &beside.held, progress)?;
         launched
             .service_pid
             .map_or(Ok(()), |pid| tell(Stage::Forked(pid)))
     })?;
-    drop(stdio);
-    let mut jail = Jail {
-        supervision,
-        launched,
-        relay,
-        notified,
-        manager,
-        held,
-        handed_over: false,
-        output,
-        release_at: Some(Instant::now() + SETTLED),
-        begun,
-        look_at: Some(Instant::now()),
-        warm_up: WarmUp::of(plan),
-        serving,
-        attest: Attest::of(plan, supervision.attest),
-    };
-    let ended = started::save(supervision.directory, plan, jail.launched.child_pid)
+    if let Some(cause) = cause {
+        beside.count(supervision, cause, false);
+    }
+    let mut jail = Jail::new(supervision, beside, launched, begun);
+    let ended = jail
+        .begin()
         .and_then(|()| tell(Stage::Started))
-        .and_then(|()| jail.until_ended(&signals));
-    let ended = jail.finish(ended);
-    // Connections wait at them until here.
-    drop(sockets);
-    ended
+        .and_then(|()| jail.until_over(&signals));
+    jail.finish(ended)
+}
+
+/// What another supervisor has left of the jail, as far as it can be had.
+fn inherit<'a>(supervision: &'a Supervision<'a>, state: &State) -> Result<Jail<'a>> {
+    let plan = supervision.plan;
+    let (launched, inherited) = Launched::take_over(state)?;
+    let offers = Offers {
+        kept: sockets::keep(state)?,
+        ..Offers::default()
+    };
+    let sockets = sockets::open(plan, offers)?;
+    let words = Words::to(None, LogSigns::among(&plan.ready)?);
+    let counted = Logged::load(supervision.directory).map(|logged| logged.counts);
+    let (relay, notified) = match inherited.log {
+        Some(log) => {
+            let log = LogSocket::take_over(log)?;
+            let (sink, generation) = (sink(supervision), plan.generation);
+            let mut relay = Relay::new(log, sink, &plan.name, generation, words);
+            if let Some(journal) = inherited.journal.filter(|_| plan.has_journal_socket()) {
+                relay = relay.with_journal(LogSocket::take_over(journal)?);
+            }
+            let notify = inherited.notify.filter(|_| plan.notifies());
+            let notify = notify.map(LogSocket::take_over).transpose()?;
+            (
+                relay.kept_in(supervision.directory),
+                Notified::take_over(notify, state.notified),
+            )
+        }
+        // Nobody has held it: the service finds a new one in the same place.
+        None => open_relay(supervision, words)?,
+    };
+    let beside = Beside {
+        relay: relay.going_on_from(counted.unwrap_or_default()),
+        notified,
+        // Whoever was told of the jail has lost its supervisor.
+        manager: None,
+        held: sockets::held(plan, &sockets),
+        sockets,
+        output: Output::take_over(supervision.directory)?,
+        restarts: supervision.history.map(Restarts::load).unwrap_or_default(),
+    };
+    // What is there by now the service has made.
+    Ok(Jail::new(supervision, beside, launched, Begun::now(&[])))
 }
 
 /// How far a start is, for the other commands.
@@ -177,6 +237,9 @@ struct Progress<'a> {
     serving: bool,
     notified: bool,
     waits_for: Option<&'a str>,
+    ready: bool,
+    restarting: bool,
+    restarts: u64,
 }
 
 /// Writes down who runs, for the other commands.
@@ -186,26 +249,50 @@ fn record(
     sockets: &[Held],
     progress: Progress<'_>,
 ) -> Result<()> {
+    let plan = supervision.plan;
+    let pid = launched.service_pid.unwrap_or(launched.child_pid);
+    let init = (launched.has_init() && !progress.restarting)
+        .then(|| ProcessName::of(launched.child_pid))
+        .transpose()?;
+    let service = match progress.restarting {
+        true => ProcessName::ended(pid),
+        // One that has ended already has no start time any more, and so is not alive.
+        false => ProcessName::of(pid).unwrap_or(ProcessName::ended(pid)),
+    };
     let state = State {
+        name: plan.name.clone(),
+        generation: plan.generation,
+        service,
+        init,
         supervisor: Some(ProcessName::of(std::process::id().cast_signed())?),
+        cgroups: plan.cgroups(),
+        counting: plan.counting(),
         sockets: sockets.to_vec(),
+        managed: Managed::default(),
         serving: progress.serving,
+        complaining: launched.start.is_some() && plan.complaints().is_some(),
         notified: progress.notified,
         waits_for: progress.waits_for.map(str::to_owned),
-        ..launched.state(supervision.plan)?
+        ready: progress.ready,
+        restarting: progress.restarting,
+        restarts: progress.restarts,
     };
     state.save(supervision.directory)
 }
 
+fn sink(supervision: &Supervision<'_>) -> Sink {
+    match supervision.host_log {
+        true => Sink::of(
+            &supervision.plan.log,
+            &log::Places::of_host(supervision.log_file),
+        ),
+        false => Sink::file(supervision.log_file, &LogSink::default()),
+    }
+}
+
 /// The jail's log socket, which appears at its `/dev/log`.
 fn open_relay(supervision: &Supervision<'_>, words: Words) -> Result<(Relay, Notified)> {
-    let Supervision { plan, log_file, .. } = *supervision;
-    let sink = if supervision.host_log {
-        Sink::of(&plan.log, &log::Places::of_host(log_file))
-    } else {
-        Sink::file(log_file, &LogSink::default())
-    };
-    let (relay, notified) = relay_to(plan, sink, words)?;
+    let (relay, notified) = relay_to(supervision.plan, sink(supervision), words)?;
     Ok((relay.kept_in(supervision.directory), notified))
 }
 
@@ -261,6 +348,7 @@ pub(super) fn remove_files(directory: &Path) -> Result<()> {
     remove_log(&directory.join(LOG_DIRECTORY))?;
     Output::remove(directory)?;
     started::remove(directory)?;
+    restarts::forget_stop(directory)?;
     Compared::remove(directory)?;
     State::remove(directory)
 }

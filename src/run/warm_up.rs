@@ -123,6 +123,7 @@ mod tests {
             ready: Vec::new(),
             lacking: Vec::new(),
             check_every_s: 0,
+            living: crate::plan::Living::default(),
             log: Default::default(),
         }
     }

@@ -55,6 +55,8 @@ impl Allowance {
             limits: _,
             protections: _,
             check: _,
+            restart: _,
+            liveness: _,
             log: _,
             accepted: _,
         } = spec;

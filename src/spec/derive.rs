@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 pub use shared::{is_kernel, is_ruling, is_secret, is_shared_place};
 
-use super::{Exercise, Knowledge, Limits, Log, Protections, Ready, Schedule, Service, Spec};
+use super::{
+    Exercise, Knowledge, Limits, Log, Protections, Ready, Restart, Schedule, Service, Spec,
+};
 use crate::learn::Trace;
 use crate::learn::trace::Use;
 
@@ -122,6 +124,8 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         ports: network::ports(trace, knowledge),
         limits: Limits::default(),
         protections: Protections::default(),
+        restart: Restart::default(),
+        liveness: None,
         check: Schedule::default(),
         log: Log {
             journal: trace.paths.iter().any(tree::is_journal),

@@ -42,6 +42,8 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         exercises: pick(&mine.exercises, &first.exercises, new.exercises),
         limits: pick(&mine.limits, &first.limits, new.limits),
         protections: pick(&mine.protections, &first.protections, new.protections),
+        restart: pick(&mine.restart, &first.restart, new.restart),
+        liveness: pick(&mine.liveness, &first.liveness, new.liveness),
         check: pick(&mine.check, &first.check, new.check),
         log: Log {
             sink: pick(&mine.log.sink, &first.log.sink, new.log.sink),

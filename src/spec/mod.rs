@@ -8,6 +8,7 @@ mod derive;
 mod diff;
 mod evidence;
 mod keep;
+mod living;
 mod log;
 mod names;
 mod parse;
@@ -25,6 +26,7 @@ pub use derive::{
 };
 pub use diff::{Change, Cost, Difference, Field, diff};
 pub use keep::keep;
+pub use living::{Liveness, MOST_RESTARTS, Restart, When, duration_text};
 pub use parse::parse;
 pub use pattern::LogSigns;
 pub use service::{

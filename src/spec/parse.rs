@@ -1,6 +1,7 @@
 //! TOML to [`Spec`]. Every name is looked up here, and every mistake is shown with file, line
 //! and column; nothing later has to doubt a spec.
 pub(in crate::spec) mod document;
+mod living;
 pub(in crate::spec) mod problem;
 mod rules;
 mod sockets;
@@ -91,6 +92,8 @@ impl Problems<'_> {
                 seccomp: protections.seccomp,
                 uts_namespace: protections.uts_namespace,
             },
+            restart: self.restart(&document.restart),
+            liveness: document.liveness.as_ref().map(|table| self.liveness(table)),
             check: self.schedule(document.check.every.as_ref()),
             log: self.log(&document.log),
             accepted: self.all_accepted(&document.accepted),

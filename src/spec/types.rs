@@ -9,6 +9,7 @@ use crate::learn::trace::Phase;
 
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
+use super::living::{Liveness, Restart};
 pub use super::log::{Log, LogSink, LogTo};
 pub use super::schedule::Schedule;
 use super::socket::SocketRule;
@@ -46,6 +47,10 @@ pub struct Spec {
     pub limits: Limits,
     /// Which layers must hold.
     pub protections: Protections,
+    /// When it is started again after its end.
+    pub restart: Restart,
+    /// How it is known that it lives, if that is looked at.
+    pub liveness: Option<Liveness>,
     /// How often the running jail is compared with what was started.
     pub check: Schedule,
     /// Where what it logs goes.
@@ -172,8 +177,13 @@ impl Exercise {
 
     /// The command for a service whose process is `pid`.
     pub fn command_for(&self, pid: i32) -> Vec<String> {
-        let words = self.command.iter();
-        words
+        Self::words_for(&self.command, pid)
+    }
+
+    /// The words of a command for a service whose process is `pid`.
+    pub fn words_for(command: &[String], pid: i32) -> Vec<String> {
+        command
+            .iter()
             .map(|word| match word.as_str() {
                 "$PID" => pid.to_string(),
                 _ => word.clone(),

@@ -9,8 +9,8 @@ use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
     Accepted, BACKLOG, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise,
-    FileKind, FileRule, Limits, Log, LogSink, PortRule, Protections, Protocol, Reload, SOCKET_MODE,
-    Schedule, ScratchRule, Service, SocketRule, Spec,
+    FileKind, FileRule, Limits, Liveness, Log, LogSink, PortRule, Protections, Protocol, Reload,
+    Restart, SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
 };
 use crate::sys::{calls, caps, families};
 
@@ -41,6 +41,8 @@ pub fn to_toml(spec: &Spec) -> String {
     file.allow(spec);
     file.limits(&spec.limits);
     file.protections(&spec.protections);
+    file.restart(&spec.restart);
+    file.liveness(spec.liveness.as_ref());
     file.check(spec.check);
     file.log(spec.log);
     file.accepted(&spec.accepted);
@@ -251,6 +253,44 @@ impl File {
         self.number_if_set("file_size_bytes", limits.file_size);
         self.number_if_set("memory_bytes", limits.memory);
         self.number_if_set("processes", limits.processes);
+    }
+
+    /// Only what is not usual.
+    fn restart(&mut self, restart: &Restart) {
+        let usual = Restart::default();
+        if *restart == usual {
+            return;
+        }
+        let comments = [
+            "Whether it is started again when it has ended: \"never\", \"on-failure\" or \"always\". Each wait is",
+            "twice the one before; after `limit` restarts within `period` it stays down.",
+        ];
+        self.section("[restart]", &comments);
+        self.key("when", quoted(restart.when.name()));
+        self.key("delay", quoted(&duration_text(restart.delay_ms)));
+        let longest = duration_text(restart.longest_delay_ms);
+        self.key("longest_delay", quoted(&longest));
+        self.key("limit", restart.limit);
+        self.key("period", quoted(&duration_text(restart.period_ms)));
+    }
+
+    fn liveness(&mut self, liveness: Option<&Liveness>) {
+        let Some(liveness) = liveness else { return };
+        let comments = [
+            "How it is known that it lives, once it is ready: a command of the host that exits with 0, a port",
+            "at which it waits, WATCHDOG=1 of sd_notify(3). One that does not is ended, and has failed.",
+        ];
+        self.section("[liveness]", &comments);
+        self.key("every", quoted(&duration_text(liveness.every_ms)));
+        self.key("timeout", quoted(&duration_text(liveness.timeout_ms)));
+        self.key("failures", liveness.failures);
+        self.words_unless_empty("command", &liveness.command);
+        if let Some(port) = &liveness.port {
+            self.key("port", quoted(&ready_text(port)));
+        }
+        if let Some(watchdog) = liveness.watchdog_ms {
+            self.key("watchdog", quoted(&duration_text(watchdog)));
+        }
     }
 
     /// Only what is not usual.

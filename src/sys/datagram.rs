@@ -48,21 +48,47 @@ const _: () = assert!(align_of::<ControlWithDescriptor>() >= align_of::<libc::cm
 /// # Errors
 /// `EAGAIN` if there is none.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
-    let mut control = Control([MaybeUninit::uninit(); CONTROL_LENGTH]);
-    receive_into(socket, buffer, &mut control.0).map(|(received, _)| received)
+    receive_by(socket, buffer, 0)
 }
 
-/// As [`receive`], with the descriptor that the sender may have attached, or the first of them.
+/// As [`receive`], but the datagram stays where it is until [`discard`] takes it away.
 ///
 /// # Errors
 /// As [`receive`].
-pub fn receive_with_descriptor(
+pub fn look(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Received> {
+    receive_by(socket, buffer, libc::MSG_PEEK)
+}
+
+/// Takes the next datagram away, which was looked at. That it is gone is no error.
+///
+/// # Errors
+/// As `recvmsg(2)`.
+pub fn discard(socket: BorrowedFd<'_>) -> Result<()> {
+    loop {
+        match receive_by(socket, &mut [], 0) {
+            Ok(_) | Err(Errno::AGAIN) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+fn receive_by(socket: BorrowedFd<'_>, buffer: &mut [u8], more: libc::c_int) -> Result<Received> {
+    let mut control = Control([MaybeUninit::uninit(); CONTROL_LENGTH]);
+    receive_into(socket, buffer, &mut control.0, more).map(|(received, _)| received)
+}
+
+/// As [`look`], with the descriptor that the sender may have attached, or the first of them.
+///
+/// # Errors
+/// As [`receive`].
+pub fn look_with_descriptor(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
 ) -> Result<(Received, Option<OwnedFd>)> {
     let mut control =
         ControlWithDescriptor([MaybeUninit::uninit(); CONTROL_LENGTH + DESCRIPTOR_LENGTH]);
-    receive_into(socket, buffer, &mut control.0)
+    receive_into(socket, buffer, &mut control.0, libc::MSG_PEEK)
 }
 
 /// `control` is aligned for a `cmsghdr`.
@@ -70,6 +96,7 @@ fn receive_into(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
     control: &mut [MaybeUninit<u8>],
+    more: libc::c_int,
 ) -> Result<(Received, Option<OwnedFd>)> {
     let mut part = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -81,7 +108,7 @@ fn receive_into(
     header.msg_iovlen = 1;
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = control.len();
-    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | more;
     // SAFETY: `header` points to one iovec, which is exactly `buffer`, and to `control` with its
     // length; all three live until the call returns and nothing else refers to them.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };

@@ -20,9 +20,6 @@ const STAYS: Duration = Duration::from_millis(150);
 /// The id of what keeps a comparison from being made.
 const NOT_COMPARED: &str = "live.compared";
 
-/// A day, in seconds.
-const DAY: u64 = 24 * 60 * 60;
-
 /// Compares the jail with what was started. What is new, and what has gone away, becomes an event;
 /// answers the lines for the log.
 ///
@@ -180,14 +177,7 @@ pub(super) fn now() -> String {
 
 /// Seconds since 1970, written as [`now`] does.
 pub(super) fn time(seconds: u64) -> String {
-    let of_day = seconds % DAY;
-    format!(
-        "{}T{:02}:{:02}:{:02}Z",
-        Date::at(seconds),
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    events::timestamp(seconds)
 }
 
 #[cfg(test)]

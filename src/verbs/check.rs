@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Event, Places, Report as Events, guard, jail, may_jail, scan, score, unseen};
+use super::{
+    Event, Places, Report as Events, guard, jail, may_jail, scan, score, takeover, unseen,
+};
 use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
@@ -53,6 +55,7 @@ pub fn check(places: &Places, name: &str, look: Look, report: &Events<'_>) -> Re
             .hint(format!("build it: gaoler build {name}")));
     }
     let directory = places.runtime(name);
+    takeover::ensure(places, name, report);
     let running = State::running(&directory)?;
     let exec = running
         .as_ref()
@@ -121,7 +124,7 @@ fn facts(places: &Places, jail: &jail::Jail) -> Result<Facts> {
     around.unguarded = guard::problems(places, name)?;
     around.killed_by = match Last::load(&places.runtime(name)).map(|last| last.ended) {
         Some(Ended::Killed(signal)) => Some(signal),
-        Some(Ended::Exited(_)) | None => None,
+        Some(Ended::Exited(_) | Ended::Unseen) | None => None,
     };
     let uid = jail.account.user.uid;
     Facts::gather(&jail.spec, &jail.tree, &jail.manifest, uid, around)

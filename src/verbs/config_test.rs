@@ -96,6 +96,7 @@ fn judge(name: &str, words: &[String], tested: &Attempt, logged: &str) -> Result
         Some(Ended::Exited(0)) => return Ok(()),
         Some(Ended::Exited(code)) => format!("answered with exit code {code}"),
         Some(Ended::Killed(signal)) => format!("was killed by signal {signal}"),
+        Some(Ended::Unseen) => "ended, and nobody saw how".to_owned(),
         None => format!("did not end within {} s", CONFIG_TEST_LIMIT.as_secs()),
     };
     let said = last_lines(&format!("{}{logged}", tested.words), 10);

@@ -2,7 +2,7 @@
 //! have them.
 
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -13,17 +13,18 @@ use super::preflight::Copies;
 use super::supervisor::Supervisor;
 use super::{
     Event, Jail, Places, Report, attest, config_test, guard, handed, jail, ports, preflight,
-    readiness,
+    readiness, takeover,
 };
 use crate::build;
 use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::{Mode, Plan};
 use crate::run::manager::Manager;
+use crate::run::restarts::{self, Restarts};
 use crate::run::sockets::{self, Offered, Offers};
 use crate::run::state::{self, ProcessName, State};
 use crate::run::supervise::{self, Handed, Stage, Supervision};
-use crate::run::{Ended, launch, leftover};
+use crate::run::{Ended, launch, leftover, started};
 use crate::spec::{Reload, Spec};
 use crate::sys;
 use crate::{Doing, Error, Result};
@@ -82,7 +83,9 @@ pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     super::may_jail(&format!("restart {name}"))?;
     super::valid_name(name)?;
     let kept = handed::keep(&places.runtime(name), report)?;
-    stop(places, name, report)?;
+    if stop(places, name, report)? {
+        restarts::ask_to_restart(&places.runtime(name))?;
+    }
     let started = (Mode::Supervised, kept);
     start_as(places, name, started, readiness::PATIENCE, report).map(drop)
 }
@@ -151,8 +154,14 @@ pub(super) fn prepare_start(
     report: &Report<'_>,
 ) -> Result<Option<Jail>> {
     let jail = jail::plan(places, name, mode, report)?;
-    if State::running(&places.runtime(name))?.is_some() {
+    let directory = places.runtime(name);
+    takeover::ensure(places, name, report);
+    if State::running(&directory)?.is_some() {
         return Ok(None);
+    }
+    // One that waits to be started again need not wait any more.
+    if let Some(state) = State::load(&directory)?.filter(State::is_restarting) {
+        end_waiting(&directory, &state)?;
     }
     before_start(places, &jail)?;
     Ok(Some(jail))
@@ -207,9 +216,11 @@ fn supervise_announced(
     rustix::process::setsid().doing(|| "start a session for the supervisor")?;
     let plan = plan_for(places, name, mode)?;
     let directory = places.runtime(name);
+    let history = history(places, name, mode);
     let supervision = Supervision {
         plan: &plan,
         directory: &directory,
+        history: history.as_deref(),
         foreground: false,
         host_log: places.trial().is_none(),
         log_file: &places.log(name),
@@ -220,6 +231,44 @@ fn supervise_announced(
         Stage::Forked(_) => Ok(()),
         Stage::Started => announce(&Announcement::Started),
     })?;
+    Ok(())
+}
+
+/// Where it is written down that the jail was started again: what is tried, or traced, is not its
+/// life.
+fn history(places: &Places, name: &str, mode: Mode) -> Option<PathBuf> {
+    let tried = places.trial().is_some() || mode == Mode::Traced;
+    (!tried).then(|| places.state.join(name))
+}
+
+/// Stays beside a jail whose supervisor was killed. `announce` is told when it is taken over.
+///
+/// # Errors
+/// As [`supervise::take_over`].
+pub fn take_over(
+    places: &Places,
+    name: &str,
+    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
+) -> Result<()> {
+    super::valid_name(name)?;
+    super::may_jail(&format!("take over the jail {name}"))?;
+    rustix::process::setsid().doing(|| "start a session for the supervisor")?;
+    let directory = places.runtime(name);
+    let plan = match started::plan(&directory)? {
+        Some(plan) => plan,
+        None => plan_for(places, name, Mode::Supervised)?,
+    };
+    let history = history(places, name, Mode::Supervised);
+    let supervision = Supervision {
+        plan: &plan,
+        directory: &directory,
+        history: history.as_deref(),
+        foreground: false,
+        host_log: places.trial().is_none(),
+        log_file: &places.log(name),
+        attest: &attest::words(places, name, Mode::Supervised),
+    };
+    supervise::take_over(&supervision, &mut |_| announce(&Announcement::Started))?;
     Ok(())
 }
 
@@ -249,11 +298,18 @@ fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Res
     }
     state::make_directory(&directory)?;
     if mode == Mode::Exec {
-        return Err(execute(&plan, &directory, manager)?);
+        return Err(execute(
+            &plan,
+            &directory,
+            &places.state.join(name),
+            manager,
+        )?);
     }
+    let history = history(places, name, mode);
     let supervision = Supervision {
         plan: &plan,
         directory: &directory,
+        history: history.as_deref(),
         foreground: true,
         host_log: places.trial().is_none(),
         log_file: &places.log(name),
@@ -271,7 +327,7 @@ fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Res
 }
 
 /// Becomes the service. Comes back only on failure.
-fn execute(plan: &Plan, directory: &Path, manager: Manager) -> Result<Error> {
+fn execute(plan: &Plan, directory: &Path, history: &Path, manager: Manager) -> Result<Error> {
     let lock = leftover::lock_and_clear(directory)?;
     let offers = Offers {
         manager: manager.sockets,
@@ -293,7 +349,9 @@ fn execute(plan: &Plan, directory: &Path, manager: Manager) -> Result<Error> {
         complaining: false,
         notified: false,
         waits_for: None,
-        restarts: 0,
+        ready: false,
+        restarting: false,
+        restarts: Restarts::load(history).count,
     };
     state.save(directory)?;
     // Both are closed by number on the way, so that nobody may close them once more.
@@ -319,23 +377,71 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     super::may_jail(&format!("stop {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let directory = places.runtime(name);
-    let Some(mut state) = State::running(&directory)? else {
-        if let Some(state) = State::load(&directory)? {
-            leftover::remove(&directory, &state)?;
-        }
+    if State::load(&directory)?.is_none() {
         return Ok(false);
-    };
-    report(Event::Doing(format!("stopping {name}")));
+    }
+    // What it has said, and nobody has passed on, is not to be lost.
+    takeover::ensure(places, name, report);
+    restarts::ask_to_stop(&directory)?;
+    let mut ran = false;
+    let deadline = Instant::now() + CLEAN_UP_TIMEOUT;
     loop {
-        end(places, &spec, &state)?;
-        let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive()) else {
-            return leftover::remove(&directory, &state).map(|()| true);
-        };
-        match end_or_heir(&directory, supervisor)? {
-            Some(heir) => state = heir,
-            None => return Ok(true),
+        if let Some(state) = State::running(&directory)? {
+            if !ran {
+                report(Event::Doing(format!("stopping {name}")));
+            }
+            ran = true;
+            end(places, &spec, &state)?;
+            let Some(supervisor) = state.supervisor.filter(|supervisor| supervisor.is_alive())
+            else {
+                return leftover::remove(&directory, &state).map(|()| true);
+            };
+            if end_or_heir(&directory, supervisor)?.is_none() {
+                return Ok(true);
+            }
+            continue;
+        }
+        match State::load(&directory)? {
+            Some(state) if state.is_restarting() => {
+                ran = true;
+                end_waiting(&directory, &state)?;
+            }
+            // It cleans up, or is about to wait: then it finds out that it is to stop.
+            Some(state)
+                if state.supervisor.is_some_and(ProcessName::is_alive)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(POLL);
+            }
+            Some(state) => return leftover::remove(&directory, &state).map(|()| ran),
+            None => return Ok(ran),
         }
     }
+}
+
+/// Ends a supervisor that waits to start its service again. Comes back earlier if it has done so.
+fn end_waiting(directory: &Path, state: &State) -> Result<()> {
+    let doing = || format!("stop {}", state.name);
+    let Some(supervisor) = state.supervisor else {
+        return Ok(());
+    };
+    restarts::ask_to_stop(directory)?;
+    if let Ok(handle) = supervisor.open()
+        && supervisor.is_alive()
+    {
+        match sys::signals::send(&handle, SIGTERM) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
+    }
+    let deadline = Instant::now() + CLEAN_UP_TIMEOUT;
+    while supervisor.is_alive() && State::running(directory)?.is_none() {
+        if Instant::now() > deadline {
+            return Err(Error::new(doing(), "its supervisor does not end"));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 /// Ends the process that is the service.
@@ -407,6 +513,7 @@ pub fn reload(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     super::may_jail(&format!("reload {name}"))?;
     let spec = jail::load_spec(places, name)?;
     let doing = || format!("reload {name}");
+    takeover::ensure(places, name, report);
     let Some(state) = State::running(&places.runtime(name))? else {
         return Err(
             Error::new(doing(), "it does not run").hint(format!("start it: gaoler start {name}"))

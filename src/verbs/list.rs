@@ -6,6 +6,7 @@ use super::{Places, jail, scan, score};
 use crate::Result;
 use crate::build;
 use crate::host::process;
+use crate::run::restarts::Restarts;
 use crate::watch::UserNames;
 use crate::watch::standing::{Condition, Standing, standing};
 
@@ -103,7 +104,10 @@ fn look(places: &Places, name: &str, now: u64) -> (Listed, Option<u32>) {
         generation,
         score: scored.as_ref().map(|scored| scored.score),
         checked: scored.map(|scored| scored.time),
-        restarts: state.map_or(0, |state| state.restarts),
+        restarts: match state {
+            Some(state) => state.restarts,
+            None => Restarts::load(&places.state.join(name)).count,
+        },
         uptime_s: service.map(|service| since(service.start_time)),
         command: service.and_then(|service| process::command_text(service.pid)),
         problem,

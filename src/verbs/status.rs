@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
-use super::{Places, jail, stale};
+use super::{Places, Report, jail, stale, takeover};
 use crate::Result;
 use crate::host::process;
-use crate::run::events::{Compared, Drift};
+use crate::run::events::{Compared, Drift, timestamp};
 use crate::run::log::Logged;
+use crate::run::restarts::{Restarted, Restarts};
 use crate::run::state::{Last, State};
 use crate::run::{Usage, cgroup, leftover};
 
@@ -15,7 +16,7 @@ use crate::run::{Usage, cgroup, leftover};
 pub struct Status {
     /// The jail's name.
     pub name: String,
-    /// `running` or `stopped`.
+    /// `running`, `restarting` or `stopped`.
     pub state: &'static str,
     /// The service's pid on the host.
     pub pid: Option<i32>,
@@ -23,6 +24,12 @@ pub struct Status {
     pub generation: Option<u64>,
     /// Seconds since the service started.
     pub uptime_s: Option<u64>,
+    /// A supervisor stays beside it.
+    pub supervised: bool,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// The last time.
+    pub last_restart: Option<LastRestart>,
     /// What it uses, as its cgroups count it; `None` if it does not run.
     pub usage: Option<Usage>,
     /// How it ended last, if it does not run.
@@ -69,17 +76,51 @@ impl From<Logged> for Log {
     }
 }
 
+/// When and why it was started again last.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LastRestart {
+    /// When, as `2026-11-22T11:40:20Z`.
+    pub time: String,
+    /// Why, in words.
+    pub cause: String,
+}
+
+impl LastRestart {
+    fn of(restarted: &Restarted) -> Self {
+        Self {
+            time: timestamp(restarted.at_ms / 1000),
+            cause: restarted.cause.to_string(),
+        }
+    }
+}
+
+/// How it ended last.
+fn told(last: Last) -> String {
+    let ended = match last.dead {
+        Some(why) => format!("it was ended, because it did not live: {why}"),
+        None => last.ended.to_string(),
+    };
+    match last.stays_down {
+        Some(why) => format!("{ended}, and stays down: {why}"),
+        None => ended,
+    }
+}
+
 /// Whether the jail runs. What an ended one has left is removed, where that may be done.
 ///
 /// # Errors
 /// There is no such jail.
-pub fn status(places: &Places, name: &str) -> Result<Status> {
+pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status> {
     jail::load_spec(places, name)?;
     let directory = places.runtime(name);
+    takeover::ensure(places, name, report);
     leftover::clear_if_free(&directory);
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     let compared = Compared::load(&directory);
+    let restarts = Restarts::load(&places.state.join(name));
+    let (count, last_restart) = (restarts.count, restarts.recent.last().map(LastRestart::of));
+    let waits = State::load(&directory)?.is_some_and(|state| state.is_restarting());
     let log = Logged::load(&directory).map(Log::from);
     let running = State::running(&directory)?;
     // Who may not read the generation is told what can be told.
@@ -91,6 +132,9 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
             pid: Some(state.service.pid),
             generation: Some(state.generation),
             uptime_s: Some(process::uptime_s(state.service.start_time)?),
+            supervised: state.supervisor.is_some_and(|it| it.is_alive()),
+            restarts: count,
+            last_restart,
             usage: Some(cgroup::usage(&state.cgroup_directories())),
             last: None,
             compared: compared.as_ref().map(|last| last.time.clone()),
@@ -100,12 +144,15 @@ pub fn status(places: &Places, name: &str) -> Result<Status> {
         },
         None => Status {
             name: name.to_owned(),
-            state: "stopped",
+            state: if waits { "restarting" } else { "stopped" },
             pid: None,
             generation: current,
             uptime_s: None,
+            supervised: waits,
+            restarts: count,
+            last_restart,
             usage: None,
-            last: Last::load(&directory).map(|last| last.ended.to_string()),
+            last: Last::load(&directory).map(told),
             compared: None,
             drift: Vec::new(),
             stale,
@@ -120,7 +167,7 @@ fn drift(state: &State, compared: Option<Compared>) -> Vec<String> {
         all.push(Drift {
             id: "live.supervisor".to_owned(),
             subject: "supervisor".to_owned(),
-            evidence: "it has ended: what the service logs is lost, and nobody compares the jail"
+            evidence: "it has ended: nobody passes on what the service logs, or compares the jail"
                 .to_owned(),
         });
     }

@@ -30,16 +30,7 @@ impl Supervisor {
         signs: &[Ready],
         kept: Vec<Offered>,
     ) -> Result<Self> {
-        let doing = || format!("start the supervisor of {name}");
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg("--etc")
-            .arg(&places.etc)
-            .arg("--state")
-            .arg(&places.state)
-            .arg("--run")
-            .arg(&places.run)
-            .args(["supervise", name]);
+        let mut command = Self::command(places, name);
         let input = match mode {
             Mode::Complaining => {
                 command.arg("--complain");
@@ -57,6 +48,31 @@ impl Supervisor {
                 None => Stdio::null(),
             },
         };
+        Self::of(name, command, input, signs)
+    }
+
+    /// Leaves one running that takes over a jail.
+    pub(super) fn take_over(places: &Places, name: &str) -> Result<Self> {
+        let mut command = Self::command(places, name);
+        command.arg("--take-over");
+        Self::of(name, command, Stdio::null(), &[])
+    }
+
+    fn command(places: &Places, name: &str) -> Command {
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg("--etc")
+            .arg(&places.etc)
+            .arg("--state")
+            .arg(&places.state)
+            .arg("--run")
+            .arg(&places.run)
+            .args(["supervise", name]);
+        command
+    }
+
+    fn of(name: &str, mut command: Command, input: Stdio, signs: &[Ready]) -> Result<Self> {
+        let doing = || format!("start the supervisor of {name}");
         let mut child = command
             .env_clear()
             .current_dir("/")
@@ -93,6 +109,21 @@ impl Supervisor {
         match started {
             Ok(()) => Ok(self.listening),
             Err(error) => Err(self.give_up(directory, error)),
+        }
+    }
+
+    /// Waits for its word that it has taken over.
+    ///
+    /// # Errors
+    /// What it could not do.
+    pub(super) fn has_taken_over(&mut self) -> Result<()> {
+        match self.word()? {
+            Announcement::Started => Ok(()),
+            Announcement::Failed(doing, why, hint) => {
+                let error = Error::new(doing, why);
+                Err(hint.into_iter().fold(error, Error::hint))
+            }
+            Announcement::Forked(_) => Err(self.unexpected()),
         }
     }
 

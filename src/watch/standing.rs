@@ -4,24 +4,22 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::run::Ended;
+use crate::run::restarts::Cause;
 use crate::run::state::{Last, State};
-
-/// What ends a service that was told to end (`systemd.service(5)`, SuccessExitStatus=): HUP, INT,
-/// PIPE, TERM.
-const ORDERLY_SIGNALS: [i32; 4] = [1, 2, 13, 15];
 
 /// How a jail stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Condition {
-    /// It runs, and what only its start needs is over.
+    /// It runs, and has shown that it is ready.
     Running,
     /// It runs, and its start goes on.
     Starting,
+    /// It has ended, and its supervisor waits to start it again.
+    Restarting,
     /// It does not run.
     Stopped,
-    /// It does not run, and has ended with an exit code or by a signal that means a failure.
+    /// It does not run, and nobody has told it to end.
     Failed,
     /// What is known of it cannot be read.
     Unknown,
@@ -33,6 +31,7 @@ impl Condition {
         match self {
             Condition::Running => "running",
             Condition::Starting => "starting",
+            Condition::Restarting => "restarting",
             Condition::Stopped => "stopped",
             Condition::Failed => "failed",
             Condition::Unknown => "unknown",
@@ -62,52 +61,84 @@ pub fn standing(directory: &Path) -> Standing {
         uid: None,
         problem: None,
     };
-    let running = State::load(directory).map(|state| {
-        let state = state?;
-        let status = state.service.status()?;
-        Some((state, status))
-    });
+    let state = match State::load(directory) {
+        Ok(state) => state,
+        Err(error) => {
+            return Standing {
+                problem: Some(error.to_string()),
+                ..at_rest(Condition::Unknown)
+            };
+        }
+    };
+    if state.as_ref().is_some_and(State::is_restarting) {
+        return at_rest(Condition::Restarting);
+    }
+    let running = state.and_then(|state| Some((state.service.status()?, state)));
     match running {
-        Ok(Some((state, status))) => Standing {
-            condition: if state.serving {
-                Condition::Running
-            } else {
-                Condition::Starting
-            },
+        Some((status, state)) => Standing {
+            condition: condition_of(&state),
             uid: Some(status.uids[1]),
             state: Some(state),
             problem: None,
         },
-        Ok(None) => at_rest(condition_after(
-            Last::load(directory).map(|last| last.ended),
-        )),
-        Err(error) => Standing {
-            problem: Some(error.to_string()),
-            ..at_rest(Condition::Unknown)
-        },
+        None => at_rest(condition_after(Last::load(directory))),
     }
 }
 
-fn condition_after(ended: Option<Ended>) -> Condition {
-    match ended {
-        Some(Ended::Exited(code)) if code != 0 => Condition::Failed,
-        Some(Ended::Killed(signal)) if !ORDERLY_SIGNALS.contains(&signal) => Condition::Failed,
-        _ => Condition::Stopped,
+/// Without a supervisor nobody sees that it is ready.
+fn condition_of(state: &State) -> Condition {
+    let started = match state.supervisor {
+        Some(_) => state.ready,
+        None => state.serving,
+    };
+    match started {
+        true => Condition::Running,
+        false => Condition::Starting,
+    }
+}
+
+fn condition_after(last: Option<Last>) -> Condition {
+    let Some(last) = last else {
+        return Condition::Stopped;
+    };
+    let failed = last.dead.is_some() || Cause::from(last.ended).is_failure();
+    match failed && !last.stopped {
+        true => Condition::Failed,
+        false => Condition::Stopped,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Ended;
+
+    fn last(ended: Ended) -> Last {
+        Last {
+            ended,
+            ..Last::default()
+        }
+    }
 
     #[test]
     fn an_orderly_end_is_no_failure() {
-        for ended in [None, Some(Ended::Exited(0)), Some(Ended::Killed(15))] {
-            assert_eq!(condition_after(ended), Condition::Stopped);
+        assert_eq!(condition_after(None), Condition::Stopped);
+        for ended in [Ended::Exited(0), Ended::Killed(15)] {
+            assert_eq!(condition_after(Some(last(ended))), Condition::Stopped);
         }
         for ended in [Ended::Exited(1), Ended::Killed(9), Ended::Killed(11)] {
-            assert_eq!(condition_after(Some(ended)), Condition::Failed);
+            assert_eq!(condition_after(Some(last(ended))), Condition::Failed);
+            let stopped = Last {
+                stopped: true,
+                ..last(ended)
+            };
+            assert_eq!(condition_after(Some(stopped)), Condition::Stopped);
         }
+        let dead = Last {
+            dead: Some("it is silent".to_owned()),
+            ..last(Ended::Killed(15))
+        };
+        assert_eq!(condition_after(Some(dead)), Condition::Failed);
     }
 
     #[test]

@@ -121,6 +121,7 @@ fn the_documented_keys_are_those_that_are_printed() {
         "trace show",
         &jail.json(&["trace", "show", "nap", "--json"]),
     );
+    see("status", &jail.json(&["restart", "nap", "--json"]));
     see("status", &jail.json(&["status", "nap", "--json"]));
     // It says nothing that there were a line of.
     let line = Line::parse("2026-11-22T11:40:20Z daemon.info nap/1/sleep[7]: a line");

@@ -33,11 +33,14 @@ fn up_once_and_again() {
                 "drift",
                 "generation",
                 "last",
+                "last_restart",
                 "log",
                 "name",
                 "pid",
+                "restarts",
                 "stale",
                 "state",
+                "supervised",
                 "uptime_s",
                 "usage"
             ]

@@ -291,12 +291,20 @@ impl Place {
     }
 
     fn cgroups(&self) -> Vec<PathBuf> {
-        let below = |hierarchy: PathBuf| hierarchy.join("gaoler").join(&self.name);
         let hierarchies = fs::read_dir("/sys/fs/cgroup").unwrap().flatten();
-        let mut paths: Vec<PathBuf> = hierarchies.map(|entry| below(entry.path())).collect();
-        paths.push(below("/sys/fs/cgroup".into()));
-        paths.retain(|path| path.exists());
-        paths
+        let mut parents: Vec<PathBuf> = hierarchies.map(|entry| entry.path()).collect();
+        parents.push("/sys/fs/cgroup".into());
+        let children = parents
+            .into_iter()
+            .filter_map(|hierarchy| fs::read_dir(hierarchy.join("gaoler")).ok());
+        let paths = children.flatten().flatten().map(|entry| entry.path());
+        // One that only counts has more behind the name.
+        let own = format!("{}@", self.name);
+        let is_own = |path: &PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name == self.name || name.starts_with(&own)
+        };
+        paths.filter(is_own).collect()
     }
 }
 

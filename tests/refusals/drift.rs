@@ -118,7 +118,9 @@ fn what_is_as_it_was_started_is_no_event() {
     compared(&place);
     assert_eq!(drift(&place), Vec::<String>::new());
     assert!(place.status()["compared"].is_string());
-    assert_eq!(events(&place), Vec::<Value>::new());
+    let told = events(&place);
+    let differs = |event: &&Value| event["event"].as_str().unwrap().starts_with("drift");
+    assert_eq!(told.iter().filter(differs).count(), 0, "{told:#?}");
     place
         .gaoler(&["check", &place.name, "--live"])
         .is(DONE, &[]);
@@ -273,9 +275,9 @@ fn it_can_be_switched_off_and_a_wrong_time_is_refused() {
     place.start();
     std::thread::sleep(std::time::Duration::from_secs(3));
     assert!(place.status()["compared"].is_null());
-    place
-        .gaoler(&["attest", &place.name])
-        .is(DONE, &["its plan is gone"]);
+    // Who asks for it gets it all the same.
+    place.gaoler(&["attest", &place.name]).is(DONE, &[]);
+    assert!(place.status()["compared"].is_string());
     place.verb("stop").is(DONE, &[]);
     place.gaoler(&["attest", "nobody"]).is(DONE, &[]);
     place.gaoler(&["attest", "../x"]).is(USAGE, &[]);

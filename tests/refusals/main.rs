@@ -23,4 +23,5 @@ mod reload;
 mod running;
 mod sockets;
 mod specs;
+mod supervision;
 mod warm_up;

@@ -407,10 +407,28 @@ fn a_supervisor_that_was_killed() {
         .status();
     assert!(killed.unwrap().success());
     assert!(answers(port), "the service goes on");
-    let gone = "it has ended: what the service logs is lost, and nobody compares the jail";
-    place.verb("status").is(DONE, &["DRIFT", gone]);
+    // Another one is prevented from taking over, as by a command that hangs.
+    let lock = std::fs::File::open(place.run().join(&place.name).join("lock")).unwrap();
+    lock.lock().unwrap();
+    let gone = "it has ended: nobody passes on what the service logs, or compares the jail";
+    let status = place.verb("status");
+    status.is(DONE, &["DRIFT", gone]);
+    assert!(
+        status.error.contains("no other could take over"),
+        "{status:?}"
+    );
     let check = place.gaoler(&["check", &place.name, "--live"]);
     check.is(DONE, &["live.supervisor", gone]);
+    drop(lock);
+    let status = place.verb("status");
+    status.is(DONE, &["running"]);
+    assert!(
+        status.error.contains("another one has taken over"),
+        "{status:?}"
+    );
+    assert!(!status.out.contains(gone), "{status:?}");
+    let check = place.gaoler(&["check", &place.name, "--live"]);
+    assert!(!check.out.contains("live.supervisor"), "{check:?}");
     place.verb("start").is(DONE, &["runs already"]);
     place.verb("stop").is(DONE, &["stopped"]);
     assert!(!answers(port));

@@ -170,6 +170,7 @@ impl<'a> User<'a> {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         let kept = [
+            "events.jsonl",
             "last.json",
             "lock",
             "log.json",

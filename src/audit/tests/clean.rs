@@ -269,6 +269,7 @@ pub(super) fn clean() -> Case {
             ready: Vec::new(),
             lacking: Vec::new(),
             check_every_s: 0,
+            living: crate::plan::Living::default(),
             log: Default::default(),
         },
         drift: Vec::new(),

@@ -34,10 +34,10 @@ impl Journal {
         }
     }
 
-    /// Takes the next entry. Does not wait.
-    pub fn receive(&mut self) -> Result<Entry<'_>, Errno> {
+    /// The next entry, which stays where it is. Does not wait.
+    pub fn look(&mut self) -> Result<Entry<'_>, Errno> {
         let socket = self.socket.descriptor();
-        let (received, file) = datagram::receive_with_descriptor(socket, &mut self.input)?;
+        let (received, file) = datagram::look_with_descriptor(socket, &mut self.input)?;
         let Received {
             length,
             truncated,
@@ -56,6 +56,13 @@ impl Journal {
             truncated,
             pid,
         })
+    }
+}
+
+impl Journal {
+    /// Takes the entry that was looked at away.
+    pub fn discard(&self) -> Result<(), Errno> {
+        datagram::discard(self.socket.descriptor())
     }
 }
 

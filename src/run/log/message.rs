@@ -9,6 +9,7 @@ pub use ietf::{Arrival, DATAGRAM_LIMIT};
 pub use native::{NATIVE_LIMIT, Native};
 pub use write::LIMIT;
 pub(super) use write::priority_named;
+pub(in crate::run) use write::write_time;
 
 use super::Source;
 

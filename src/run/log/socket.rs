@@ -56,8 +56,24 @@ impl LogSocket {
         Ok(Self { descriptor })
     }
 
+    /// One that is bound already and was opened by another supervisor.
+    ///
+    /// # Errors
+    /// It is no such socket.
+    pub fn take_over(descriptor: OwnedFd) -> Result<Self> {
+        let doing = || "take over the jail's log socket";
+        let (domain, kind) = (
+            sockopt::socket_domain(&descriptor).doing(doing)?,
+            sockopt::socket_type(&descriptor).doing(doing)?,
+        );
+        if (domain, kind) != (AddressFamily::UNIX, SocketType::DGRAM) {
+            return Err(Error::new(doing(), "it is another kind of socket"));
+        }
+        Ok(Self { descriptor })
+    }
+
     /// The descriptor, to wait for and to receive from.
-    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::plan::LogSigns;
@@ -33,6 +34,20 @@ impl Words {
             listener,
             signs,
         }
+    }
+
+    /// Whether somebody still reads what is passed on: whoever started the service waits for it.
+    pub fn are_heard(&self) -> bool {
+        let Some(listener) = &self.listener else {
+            return false;
+        };
+        let no_time = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let mut watched = [PollFd::new(listener, PollFlags::empty())];
+        // POLLERR: nobody has the reading end (pipe(7)).
+        matches!(poll(&mut watched, Some(&no_time)), Ok(0))
     }
 
     /// Whether a line has matched this `log:` sign.

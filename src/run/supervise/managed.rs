@@ -3,19 +3,24 @@
 
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::super::manager::Speaker;
-use super::super::readiness::is_ready;
 use super::jail::{Jail, LOOK};
 use crate::Result;
 use crate::host::notifications::Said;
 use crate::host::process;
-use crate::plan::Sign;
 
 impl Jail<'_> {
-    /// Hears what the service says of itself, and passes it on.
-    pub(super) fn hear(&mut self) -> Result<()> {
+    /// Hears what the service says of itself, and passes it on. Whether it says that it does not
+    /// live.
+    pub(super) fn hear(&mut self) -> Result<bool> {
         let mut all = Vec::new();
-        let news = self.notified.hear(&mut |said| all.push(said));
+        let news = self.beside.notified.hear(&mut |said| all.push(said));
+        let failed = all.iter().any(|said| said.failed);
+        if all.iter().any(|said| said.lives) {
+            self.liveness.beats();
+        }
         let mut moved = false;
         // One look at all processes for what came at once.
         let last = all.iter().rposition(|said| said.main.is_some());
@@ -26,53 +31,40 @@ impl Jail<'_> {
         if news || moved {
             self.record()?;
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Whether a manager waits to hear that the service is ready.
     pub(super) fn is_awaited(&self) -> bool {
-        self.manager.as_ref().is_some_and(Speaker::is_waited_for)
-    }
-
-    /// Looks now and then whether the service is ready, for a manager that waits to hear it.
-    pub(super) fn attend_manager(&mut self) {
-        let waits = self.is_awaited() && self.serving;
-        if !waits || self.look_at.is_some_and(|at| Instant::now() < at) {
-            return;
-        }
-        self.look_at = Some(Instant::now() + LOOK);
-        self.announce_if_ready();
+        self.beside
+            .manager
+            .as_ref()
+            .is_some_and(Speaker::is_waited_for)
     }
 
     /// Tells the manager that the service is ready, once all signs show: also for one that does not
     /// speak the protocol, and not before for one that does.
-    fn announce_if_ready(&mut self) {
-        if !self.is_awaited() || !self.serving {
+    pub(super) fn attend_manager(&mut self) {
+        if !self.is_awaited() || !self.ready || Instant::now() < self.signs_at {
             return;
         }
-        let plan = self.supervision.plan;
-        let heard = |sign: &Sign| match sign {
-            Sign::Log(expression) => self.relay.words().has_seen(expression),
-            _ => self.notified.is_ready(),
-        };
-        // Where something ends with the start, that has seen the signs.
-        let ready = plan.start_ends_with().is_some()
-            || is_ready(&plan.ready, self.launched.child_pid, &self.begun, &heard);
-        let failed = match ready {
-            true => self.manager.as_mut().and_then(Speaker::announce),
-            false => None,
-        };
-        if let Some(errno) = failed {
-            self.relay
-                .tell(&format!("the service manager cannot be told: {errno}"));
+        // Its queue may be full.
+        self.signs_at = Instant::now() + LOOK;
+        if let Some(errno) = self.beside.manager.as_mut().and_then(Speaker::announce) {
+            self.cannot_tell(errno);
         }
+    }
+
+    fn cannot_tell(&mut self, errno: Errno) {
+        let text = format!("the service manager cannot be told: {errno}");
+        self.beside.relay.tell(&text);
     }
 
     /// Whether another process is the service from now on.
     fn pass_on(&mut self, said: Said) -> bool {
-        let manager = self.manager.as_mut();
+        let manager = self.beside.manager.as_mut();
         if said.leaves_descriptors && manager.is_some_and(Speaker::refuses_first_descriptor) {
-            self.relay.tell(
+            self.beside.relay.tell(
                 "it wants to leave descriptors with the service manager (FDSTORE): nothing that \
                  was opened in a jail is kept outside",
             );
@@ -84,14 +76,14 @@ impl Jail<'_> {
             lines.insert(0, "READY=1".to_owned());
         }
         lines.extend(main.map(|pid| format!("MAINPID={pid}")));
-        if let Some(manager) = &mut self.manager
+        if let Some(manager) = &mut self.beside.manager
             && let Some(errno) = manager.pass_on(&lines)
         {
-            self.relay
-                .tell(&format!("the service manager cannot be told: {errno}"));
+            self.cannot_tell(errno);
         }
         if said.ready {
-            self.announce_if_ready();
+            // The other signs may have shown before.
+            self.signs_at = Instant::now();
         }
         let Some(pid) = main else {
             return false;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Log, LogSink,
-    Protections, Reload, Service, SocketRule, Spec,
+    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Liveness, Log,
+    LogSink, Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
 };
 
 /// Something in a spec that can be compared.
@@ -32,6 +32,8 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         exercises,
         limits,
         protections,
+        restart,
+        liveness,
         check,
         log,
         accepted,
@@ -54,6 +56,8 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     items.limits(limits);
     items.protections(protections);
     items.set(Cost::Protection, "check.every", check);
+    items.restart(restart);
+    items.liveness(liveness.as_ref());
     items.log(log);
     items.0
 }
@@ -256,6 +260,45 @@ impl Items {
         self.set_if(Cost::Limit, "limits.file_size_bytes", file_size);
         self.set_if(Cost::Limit, "limits.memory_bytes", memory);
         self.set_if(Cost::Limit, "limits.processes", processes);
+    }
+
+    fn restart(&mut self, restart: &Restart) {
+        let Restart {
+            when,
+            delay_ms,
+            longest_delay_ms,
+            limit,
+            period_ms,
+        } = *restart;
+        self.set(Cost::Service, "restart.when", when.name());
+        self.set(Cost::Service, "restart.delay", duration_text(delay_ms));
+        let longest = duration_text(longest_delay_ms);
+        self.set(Cost::Service, "restart.longest_delay", longest);
+        self.set(Cost::Service, "restart.limit", limit);
+        self.set(Cost::Service, "restart.period", duration_text(period_ms));
+    }
+
+    fn liveness(&mut self, liveness: Option<&Liveness>) {
+        let Some(Liveness {
+            every_ms,
+            timeout_ms,
+            failures,
+            command,
+            port,
+            watchdog_ms,
+        }) = liveness
+        else {
+            return;
+        };
+        self.set(Cost::Service, "liveness.every", duration_text(*every_ms));
+        let timeout = duration_text(*timeout_ms);
+        self.set(Cost::Service, "liveness.timeout", timeout);
+        self.set(Cost::Service, "liveness.failures", failures);
+        self.set(Cost::Service, "liveness.command", command.join(" "));
+        let port = port.as_ref().map(ready_text);
+        self.set_if(Cost::Service, "liveness.port", port);
+        let watchdog = watchdog_ms.map(duration_text);
+        self.set_if(Cost::Service, "liveness.watchdog", watchdog);
     }
 
     fn protections(&mut self, protections: &Protections) {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::learn::trace::Phase;
-use crate::spec::{Demand, Device, Direction, FileKind, Protocol};
+use crate::spec::{Demand, Device, Direction, FileKind, Protocol, When};
 
 /// Text and where it stands.
 pub(in crate::spec) type Text = Spanned<String>;
@@ -32,11 +32,35 @@ pub(super) struct Document {
     #[serde(default)]
     pub protections: ProtectionsTable,
     #[serde(default)]
+    pub restart: RestartTable,
+    pub liveness: Option<Spanned<LivenessTable>>,
+    #[serde(default)]
     pub check: CheckTable,
     #[serde(default)]
     pub log: LogTable,
     #[serde(default)]
     pub accepted: Vec<AcceptedTable>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RestartTable {
+    pub when: When,
+    pub delay: Option<Text>,
+    pub longest_delay: Option<Text>,
+    pub limit: Option<Spanned<u32>>,
+    pub period: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LivenessTable {
+    pub every: Option<Text>,
+    pub timeout: Option<Text>,
+    pub failures: Option<Spanned<u32>>,
+    pub command: Option<Words>,
+    pub port: Option<Text>,
+    pub watchdog: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]

@@ -130,6 +130,45 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(spec.limits, Limits::default());
 }
 
+#[test]
+fn restart_and_liveness_are_read() {
+    let text =
+        "format = 1\nname = \"a\"\n[service]\ncommand = [\"/a\"]\nuser = \"a\"\ngroup = \"a\"\n";
+    let with = |tables: &str| parse(&format!("{text}{tables}"), "a.toml");
+    let spec = with("").unwrap();
+    assert_eq!((spec.restart, spec.liveness), (Default::default(), None));
+    let spec = with(
+        "[restart]\nwhen = \"on-failure\"\ndelay = \"500ms\"\nlimit = 7\n\
+         [liveness]\nport = \"udp:53\"\nwatchdog = \"2m\"\n",
+    )
+    .unwrap();
+    assert_eq!(spec.restart.when, crate::spec::When::OnFailure);
+    assert_eq!((spec.restart.delay_ms, spec.restart.limit), (500, 7));
+    let liveness = spec.liveness.unwrap();
+    assert_eq!(liveness.port, Some(Ready::Udp(53)));
+    assert_eq!(
+        (liveness.every_ms, liveness.watchdog_ms),
+        (30_000, Some(120_000))
+    );
+    for (tables, why) in [
+        ("[restart]\nwhen = \"often\"\n", "often"),
+        ("[restart]\ndelay = \"1\"\n", "this is no time"),
+        ("[restart]\nlimit = 0\n", "at least 1"),
+        ("[restart]\nlimit = 65\n", "at most 64"),
+        (
+            "[restart]\ndelay = \"2s\"\nlongest_delay = \"1s\"\n",
+            "shorter than the first",
+        ),
+        ("[restart]\nwait = \"2s\"\n", "unknown field"),
+        ("[liveness]\n", "nothing says whether it lives"),
+        ("[liveness]\nport = \"quiet:5\"\n", "this is no port"),
+        ("[liveness]\ncommand = []\n", "an empty command"),
+    ] {
+        let error = with(tables).unwrap_err().to_string();
+        assert!(error.contains(why), "{tables}: {error}");
+    }
+}
+
 /// What is wrong, the place, and the hint: each mistake must show all three.
 #[test]
 fn mistakes_are_shown_where_they_are() {

@@ -63,6 +63,8 @@ fn named_like() -> Spec {
         evidence: Evidence::Person,
     };
     Spec {
+        restart: Restart::default(),
+        liveness: None,
         check: Schedule::default(),
         log: Log::default(),
         accepted: Vec::new(),

@@ -45,6 +45,7 @@ pub(super) fn why(places: &Places, options: &WhyOptions, report: &Report<'_>) ->
         ready: Vec::new(),
         lacking: Vec::new(),
         check_every_s: 0,
+        living: crate::plan::Living::default(),
         log: Default::default(),
     };
     let subject = Weighed {

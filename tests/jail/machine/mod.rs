@@ -341,6 +341,7 @@ impl Machine {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .filter(|file| {
                 ![
+                    "events.jsonl",
                     "last.json",
                     "lock",
                     "log.json",

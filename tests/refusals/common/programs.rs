@@ -13,6 +13,7 @@ static PROGRAMS: LazyLock<PathBuf> = LazyLock::new(|| {
         ("service", include_str!("../service.c"), &["-static"][..]),
         ("dynamic", include_str!("../service.c"), &[]),
         ("caller", include_str!("../caller.c"), &["-static"]),
+        ("chatter", include_str!("../chatter.c"), &["-static"]),
         ("hostile", include_str!("../hostile.c"), &["-static"]),
         (
             "phases",

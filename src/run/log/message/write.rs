@@ -180,7 +180,7 @@ fn octal(bytes: &[u8], limit: usize, out: &mut Vec<u8>) -> bool {
 
 /// `YYYY-MM-DDThh:mm:ssZ` (RFC 3339), or `YYYY-MM-DDThh:mm:ss.uuuuuuZ`. Days are counted in years that begin in March, so that the
 /// leap day comes last.
-pub(super) fn write_time(seconds: u64, microseconds: Option<u32>, out: &mut Vec<u8>) {
+pub fn write_time(seconds: u64, microseconds: Option<u32>, out: &mut Vec<u8>) {
     let (day, second) = (seconds / 86_400, seconds % 86_400);
     // From 0000-03-01, in eras of 400 years, which have 146097 days.
     let day = day + 719_468;

@@ -9,7 +9,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
-use crate::spec::{Listen, LogTo};
+use crate::spec::{Listen, LogTo, MOST_RESTARTS, When};
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
 fn text() -> impl Strategy<Value = String> {
@@ -264,6 +264,43 @@ fn limits() -> impl Strategy<Value = Limits> {
     )
 }
 
+fn restart() -> impl Strategy<Value = Restart> {
+    let when = select(vec![When::Never, When::OnFailure, When::Always]);
+    let time = 1..86_400_000_u32;
+    (when, time.clone(), time.clone(), 1..=MOST_RESTARTS, time).prop_map(
+        |(when, one, other, limit, period_ms)| Restart {
+            when,
+            delay_ms: one.min(other),
+            longest_delay_ms: one.max(other),
+            limit,
+            period_ms,
+        },
+    )
+}
+
+fn liveness() -> impl Strategy<Value = Option<Liveness>> {
+    let time = 1..86_400_000_u32;
+    let port = option::of((1..=u16::MAX).prop_map(Ready::Udp));
+    let of = (
+        time.clone(),
+        time.clone(),
+        1..99_u32,
+        command(),
+        port,
+        option::of(time),
+    );
+    option::of(of.prop_map(
+        |(every_ms, timeout_ms, failures, command, port, watchdog_ms)| Liveness {
+            every_ms,
+            timeout_ms,
+            failures,
+            command,
+            port,
+            watchdog_ms,
+        },
+    ))
+}
+
 fn protections() -> impl Strategy<Value = Protections> {
     vec(
         select(vec![Demand::Off, Demand::Prefer, Demand::Require]),
@@ -381,14 +418,18 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
             schedule(),
             log(),
             sockets(),
+            restart(),
+            liveness(),
         ),
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check, log, sockets) = rest;
+            let (incomplete, accepted, check, log, sockets, restart, liveness) = rest;
             Spec {
                 name,
                 incomplete,
+                restart,
+                liveness,
                 check,
                 log,
                 service,
