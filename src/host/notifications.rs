@@ -13,6 +13,10 @@ use crate::{Doing, Result};
 /// The variable that names the socket.
 pub const VARIABLE: &str = "NOTIFY_SOCKET";
 
+/// The variable that says how often a service is to say that it lives, in microseconds
+/// (`sd_watchdog_enabled(3)`).
+pub const WATCHDOG: &str = "WATCHDOG_USEC";
+
 /// What is looked at of a datagram. Status lines are short, and this one comes alone or first.
 const LONGEST: usize = 4096;
 
@@ -94,6 +98,10 @@ pub fn take(socket: BorrowedFd<'_>, each: &mut dyn FnMut(Said)) {
 pub struct Said {
     /// The service is ready.
     pub ready: bool,
+    /// It lives (`WATCHDOG=1`).
+    pub lives: bool,
+    /// It does not, in its own view (`WATCHDOG=trigger`).
+    pub failed: bool,
     /// Its main process is another one now: the number that it has where the service runs.
     pub main: Option<i32>,
     /// Everything else that can be passed on as it is.
@@ -122,6 +130,8 @@ impl Said {
         let plain = str::from_utf8(value).unwrap_or_default();
         let is_number = (1..=LONGEST_NUMBER).contains(&plain.len())
             && plain.bytes().all(|byte| byte.is_ascii_digit());
+        self.lives |= (name, plain) == ("WATCHDOG", "1");
+        self.failed |= (name, plain) == ("WATCHDOG", "trigger");
         match (name, plain) {
             ("READY", "1") => self.ready = true,
             ("MAINPID", number) if is_number => self.main = number.parse().ok(),
@@ -236,6 +246,15 @@ mod tests {
         assert_eq!(&cut.as_bytes()[LONGEST - 7..LONGEST], b"READY=1");
         sender.send(cut.as_bytes()).unwrap();
         assert!(!notifications.hear());
+        sender.send(b"WATCHDOG=1").unwrap();
+        sender.send(b"STATUS=x\nWATCHDOG=trigger").unwrap();
+        let (mut ready, mut lives, mut failed) = (false, false, false);
+        take(notifications.socket.as_fd(), &mut |said| {
+            ready |= said.ready;
+            lives |= said.lives;
+            failed |= said.failed;
+        });
+        assert_eq!((ready, lives, failed), (false, true, true));
         sender.send(b"READY=1").unwrap();
         assert!(notifications.hear());
         assert!(!notifications.hear());

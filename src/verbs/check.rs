@@ -1,5 +1,7 @@
 //! `check`: collects what there is to look at and lets the audit judge.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
 use crate::audit::{self, Facts, FailedExercise, Finding, Subject, live};
 use crate::build;
 use crate::host::command::last_lines;
+use crate::host::process;
 use crate::learn;
 use crate::plan::Mode;
 use crate::run::state::{Last, State};
@@ -178,6 +181,9 @@ pub(super) fn exercise(
             )),
         );
     }
+    // To the second: how long it has been there at least.
+    let age = Duration::from_secs(process::uptime_s(state.service.start_time)?);
+    let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
     let mut failed = Vec::new();
     for exercise in &spec.exercises {
         report(Event::Doing(format!("checking {name}: {}", exercise.name)));
@@ -193,7 +199,7 @@ pub(super) fn exercise(
             continue;
         }
         let pid = state.service.pid;
-        let tried = guard::past(places, || Ok(learn::try_out(exercise, pid)))?;
+        let tried = guard::past(places, || Ok(learn::try_out(exercise, pid, since)))?;
         if let Err((why, output)) = tried {
             failed.push(FailedExercise {
                 name: exercise.name.clone(),

@@ -280,6 +280,7 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
         return Ok(Outcome::failed("start", &error.to_string(), hint));
     }
     let start_ms = milliseconds(begun);
+    let started = Instant::now();
     let longest = Duration::from_millis(job.exercise_ms);
     let runs = State::running(&places.runtime(name))?;
     let main = runs.map_or(0, |state| state.service.pid);
@@ -288,7 +289,7 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
     let of_serve = spec.exercises.iter().filter(|one| !one.is_of_start());
     for exercise in of_serve {
         let begun = Instant::now();
-        if let Err((why, output)) = learn::try_out_within(exercise, main, longest) {
+        if let Err((why, output)) = learn::try_out_within(exercise, main, started, longest) {
             return Ok(Outcome::failed(&exercise.name, &why, &output));
         }
         exercise_ms = exercise_ms.max(milliseconds(begun));
