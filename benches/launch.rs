@@ -160,10 +160,11 @@ impl Bench {
             .plan
             .steps
             .iter()
-            .find_map(|planned| match &planned.step {
+            .filter_map(|planned| match &planned.step {
                 Step::Seccomp { program, .. } => Some(program),
                 _ => None,
-            });
+            })
+            .next_back();
         let mut bytes = Vec::new();
         for instruction in program.ok_or("the plan has no filter")? {
             bytes.extend(instruction.code.to_ne_bytes());

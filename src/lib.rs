@@ -10,6 +10,7 @@ pub mod error;
 pub mod filter;
 pub mod guard;
 pub mod host;
+pub mod incidents;
 pub mod learn;
 pub mod plan;
 pub mod run;

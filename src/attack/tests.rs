@@ -99,7 +99,8 @@ fn verdict(probe: &Probe, spec: &Spec, inside: &Answer, outside: &Answer) -> Ver
     let confined = Confined {
         answer: inside,
         spec: Some(spec),
-        filter: None,
+        filters: &[],
+        architecture: 0xC000_003E,
         without: &[],
         serving: true,
     };
@@ -166,7 +167,8 @@ fn the_filter_itself_says_whether_it_was_it() {
         let confined = Confined {
             answer: &inside,
             spec: Some(&spec),
-            filter: Some((&filter, 0xC000_003E)),
+            filters: &[&filter],
+            architecture: 0xC000_003E,
             without,
             serving,
         };
@@ -269,7 +271,8 @@ fn what_is_left_for_the_host_is_stopped_by_the_host_alone() {
         let confined = Confined {
             answer: &left,
             spec,
-            filter: None,
+            filters: &[],
+            architecture: 0xC000_003E,
             without,
             serving: true,
         };
@@ -387,7 +390,8 @@ fn of_another_launcher_the_layers_are_not_known() {
         let confined = Confined {
             answer,
             spec: None,
-            filter: None,
+            filters: &[],
+            architecture: 0xC000_003E,
             without: &[],
             serving: true,
         };

@@ -46,8 +46,10 @@ pub struct Confined<'a> {
     pub answer: &'a Answer,
     /// The jail's policy; another launcher has none, and its layers are not known.
     pub spec: Option<&'a Spec>,
-    /// Its filter, if it has one, and `AUDIT_ARCH_*` of its calls.
-    pub filter: Option<(&'a [Instruction], u32)>,
+    /// Its filters, of which the strictest answers; none if it has none.
+    pub filters: &'a [&'a [Instruction]],
+    /// `AUDIT_ARCH_*` of its calls.
+    pub architecture: u32,
     /// The layers that were taken out.
     pub without: &'a [Layer],
     /// The start is over: nobody listens to its calls any more.
@@ -138,16 +140,23 @@ fn layer(probe: &Probe, confined: Confined<'_>) -> Option<Layer> {
     }
 }
 
-/// Whether the filter lets a call run; `None` without a filter.
+/// Whether the filters let a call run; `None` without any.
 fn is_allowed(confined: &Confined<'_>, call: &[u64; 7]) -> Option<bool> {
-    let (program, architecture) = confined.filter?;
     let [number, arguments @ ..] = *call;
     let call = Call {
-        architecture,
+        architecture: confined.architecture,
         number: u32::try_from(number).ok()?,
         arguments,
     };
-    let answer = evaluate(program, &call)?.answer;
-    let asks = answer & answers::ACTION_FULL == answers::USER_NOTIF;
-    Some(answer == answers::ALLOW || asks && !confined.serving)
+    let lets_run = |program: &&[Instruction]| {
+        let answer = evaluate(program, &call)?.answer;
+        let asks = answer & answers::ACTION_FULL == answers::USER_NOTIF;
+        Some(answer == answers::ALLOW || asks && !confined.serving)
+    };
+    let each: Vec<bool> = confined
+        .filters
+        .iter()
+        .map(lets_run)
+        .collect::<Option<_>>()?;
+    (!each.is_empty()).then(|| each.into_iter().all(|runs| runs))
 }

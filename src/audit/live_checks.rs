@@ -147,7 +147,7 @@ impl Promise {
                     promise.groups.clone_from(groups);
                     promise.keeps_primary = true;
                 }
-                Step::Seccomp { .. } => promise.filters = 1,
+                Step::Seccomp { .. } => promise.filters += 1,
                 Step::NoNewPrivs => promise.no_new_privs = true,
                 Step::NewNamespaces(kinds) => promise.namespaces = *kinds,
                 _ => {}

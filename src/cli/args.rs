@@ -3,6 +3,7 @@
 mod attack;
 mod generations;
 mod guard;
+mod incidents;
 mod perms;
 mod sbom;
 mod upgrade;
@@ -17,6 +18,7 @@ use crate::verbs::Places;
 pub use attack::Attack;
 pub use generations::{Generations, Rollback};
 pub use guard::Guard;
+pub use incidents::{Incidents, IncidentsVerb};
 pub use perms::Perms;
 pub use sbom::Sbom;
 pub use upgrade::Upgrade;
@@ -134,6 +136,18 @@ pub enum Verb {
     /// Tell what happens in the jails, as it happens.
     #[command(after_help = watch::MONITOR_EXAMPLES)]
     Monitor(Observed),
+    /// Show what may have been an attack, and what went before it.
+    ///
+    /// A kill by the filter, a denial that no exercise has met, a crash, an unusual restart, a changed
+    /// file, a program or a listening port that the spec does not have. Running jails are looked at
+    /// first.
+    #[command(after_help = incidents::EXAMPLES)]
+    Incidents(Incidents),
+    /// Stop every process of a jail where it is, for a look.
+    #[command(after_help = incidents::FREEZE_EXAMPLES)]
+    Freeze(Named),
+    /// Let a frozen jail go on.
+    Thaw(Named),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \

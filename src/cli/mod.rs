@@ -9,6 +9,7 @@ mod completions;
 mod direct;
 mod generations;
 mod guards;
+mod incidents;
 mod output;
 mod perms;
 mod sarif;
@@ -241,6 +242,26 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             })
         }
         Verb::Monitor(asked) => monitor(&places, &asked),
+        Verb::Incidents(asked) => match asked.verb {
+            Some(args::IncidentsVerb::Show { id, json }) => {
+                let found = verbs::incident(&places, id)?;
+                output.show(json, &found, || incidents::incident(&found))
+            }
+            None => {
+                let found = verbs::incidents(&places, &asked.options(), &report)?;
+                output.show(asked.json, &found, || incidents::incidents(&found))
+            }
+        },
+        Verb::Freeze(Named { name, json }) => {
+            let processes = verbs::freeze(&places, &name, "by hand")?;
+            let status = verbs::status(&places, &name, &report)?;
+            output.show(json, &status, || incidents::frozen(&name, processes))
+        }
+        Verb::Thaw(Named { name, json }) => {
+            let was_frozen = verbs::thaw(&places, &name)?;
+            let status = verbs::status(&places, &name, &report)?;
+            output.show(json, &status, || incidents::thawed(&name, was_frozen))
+        }
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;

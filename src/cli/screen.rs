@@ -403,8 +403,8 @@ pub(super) fn status(status: &Status) -> String {
     let mut text = match (status.pid, status.uptime_s, status.generation) {
         (Some(pid), Some(uptime), Some(generation)) => {
             let mut text = format!(
-                "{} is running: process {pid}, generation {generation}, for {uptime} s\n",
-                status.name
+                "{} is {}: process {pid}, generation {generation}, for {uptime} s\n",
+                status.name, status.state
             );
             restarts(&mut text, status);
             for drift in &status.drift {

@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod command;
 pub mod confinement;
 pub mod exercise;
+pub mod kernel_log;
 pub mod memory;
 pub mod netlink;
 pub mod notifications;

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 const AGAIN: Duration = Duration::from_millis(500);
 /// A service that has its ports need not do its work yet (`named(8)` answers SERVFAIL until it has
 /// loaded its zones): an exercise that fails sooner than this is tried once more.
-const YOUNG: Duration = Duration::from_secs(1);
+const YOUNG: Duration = Duration::from_millis(300);
 
 /// What the driver tells the tracer.
 #[derive(Clone, Debug, PartialEq)]

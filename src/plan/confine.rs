@@ -122,12 +122,26 @@ impl Assembly<'_> {
         }
         if self.wants("seccomp", spec.protections.seccomp, None)? {
             let mode = self.inputs.mode;
+            if let Some(program) = policy::quiet_filter(spec, mode)? {
+                self.add(
+                    Phase::Restrict,
+                    Step::Seccomp {
+                        program,
+                        listener: false,
+                        refuses: false,
+                        logs: false,
+                    },
+                    "clone3 answers ENOSYS, which every program expects: no record of that is \
+                     wanted, and the next filter leaves it to this one",
+                );
+            }
             self.add(
                 Phase::Restrict,
                 Step::Seccomp {
                     program: policy::filter(spec, mode)?,
                     listener: policy::listens(spec, mode),
                     refuses: mode != Mode::Complaining,
+                    logs: mode != Mode::Complaining,
                 },
                 "last, so that it need not allow what the steps before it do; a call that it \
                  refuses is made, to see that it is there",
@@ -139,6 +153,7 @@ impl Assembly<'_> {
                     program: policy::holding_filter(spec)?,
                     listener: true,
                     refuses: false,
+                    logs: false,
                 },
                 "it allows everything, but for the last step, which waits for the tracer",
             );

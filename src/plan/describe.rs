@@ -187,12 +187,16 @@ impl fmt::Display for Step {
                 rules.files.len()
             ),
             Step::Seccomp {
-                program, listener, ..
+                program,
+                listener,
+                logs,
+                ..
             } => {
                 let listening = if *listener { ", with a listener" } else { "" };
+                let logged = if *logs { ", which is logged" } else { "" };
                 write!(
                     f,
-                    "install the system call filter ({} instructions){listening}",
+                    "install a system call filter ({} instructions){listening}{logged}",
                     program.len()
                 )
             }

@@ -81,6 +81,14 @@ pub struct Living {
 }
 
 impl Plan {
+    /// The uid that the service runs as, if it is read back.
+    pub fn uid(&self) -> Option<u32> {
+        self.steps.iter().find_map(|planned| match planned.step {
+            Step::VerifyIds { uid, .. } | Step::VerifyOwnIds { uid, .. } => Some(uid),
+            _ => None,
+        })
+    }
+
     /// What must show before the start is over; `None` if nothing ends with it.
     pub fn start_ends_with(&self) -> Option<&[Sign]> {
         self.steps.iter().find_map(|planned| match &planned.step {

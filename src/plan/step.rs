@@ -260,13 +260,16 @@ pub enum Step {
     NoNewPrivs,
     /// Landlock.
     Landlock(LandlockRules),
-    /// The system call filter; with a listener if some calls end when the service is ready. If it
-    /// `refuses` anything by itself, that is tried at once.
+    /// A filter of system calls; with a listener if some calls end when the service is ready. If it
+    /// `refuses` anything by itself, that is tried at once. If it `logs`, the kernel's log gets a
+    /// record of what it refuses.
     Seccomp {
         #[serde(with = "super::packed")]
         program: Vec<Instruction>,
         listener: bool,
         refuses: bool,
+        #[serde(default)]
+        logs: bool,
     },
     /// Hand over.
     Execute {

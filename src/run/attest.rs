@@ -18,6 +18,15 @@ use crate::{Doing, Error, Result};
 /// How long one comparison may take: a large tree is read whole if all of it was touched.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long after something has happened the next one begins.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long the last one of a service that has ended may take: its next start waits for it.
+const LAST_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often that is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
 /// The most that is read of what it prints, bytes.
 const MOST: usize = 64 * 1024;
 
@@ -93,6 +102,38 @@ impl<'a> Attest<'a> {
         self.end();
         self.is_over(relay, &told);
         true
+    }
+
+    /// The next comparison is due in a moment: something has happened.
+    pub fn soon(&mut self) {
+        if let Some(due) = &mut self.due {
+            *due = Instant::now() + SOON;
+        }
+    }
+
+    /// Looks once more, at what is left of a service that has ended, and waits for that.
+    pub fn last_look(&mut self, relay: &mut Relay) {
+        if self.due.is_none() {
+            return;
+        }
+        self.end();
+        let mut look = match Look::begin(self.arguments) {
+            Ok(look) => look,
+            Err(error) => {
+                relay.tell(&error.to_string());
+                return;
+            }
+        };
+        let until = Instant::now() + LAST_PATIENCE;
+        while !look.has_ended() && Instant::now() < until {
+            std::thread::sleep(POLL);
+        }
+        let told = String::from_utf8_lossy(&look.text).into_owned();
+        self.look = Some(look);
+        self.end();
+        for line in told.lines() {
+            relay.tell(line);
+        }
     }
 
     /// Ends one that goes on.

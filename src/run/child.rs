@@ -13,7 +13,7 @@ use super::mounts::{attach, bind, bind_device, mount_root};
 use super::prepare::{Opened, Operation};
 use crate::plan::{Descriptors, FIRST_PASSED};
 use crate::sys;
-use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::{Instruction, Options};
 
 /// More supplementary groups than this are not read back without allocating.
 const MOST_GROUPS: usize = 64;
@@ -114,11 +114,7 @@ pub(super) fn tell(errors: impl AsFd, word: Word) -> Result<usize> {
 
 /// Installs the filter. Its listener stays open, close-on-exec, until the parent has taken it:
 /// the execve that would close it is the first call that waits for an answer.
-fn install(program: &[Instruction], listener: bool, carried: &Carried<'_>) -> Result<()> {
-    let options = sys::seccomp::Options {
-        listener,
-        ..Default::default()
-    };
+fn install(program: &[Instruction], options: Options, carried: &Carried<'_>) -> Result<()> {
     let Some(listener) = sys::seccomp::install(program, options)? else {
         return Ok(());
     };
@@ -225,10 +221,10 @@ impl Operation {
             }
             Operation::Seccomp {
                 program,
-                listener,
+                options,
                 refuses,
             } => {
-                install(program, *listener, carried)?;
+                install(program, *options, carried)?;
                 if *refuses {
                     sys::seccomp::refuses_typing()?;
                 }

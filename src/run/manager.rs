@@ -123,9 +123,13 @@ impl Speaker {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)
             .doing(doing)?;
+        let address = address.doing(doing)?;
+        // Now, while every capability is in effect: its socket may be anybody's. What that answers,
+        // the first message tells.
+        rustix::net::connect(&socket, &address).unwrap_or_default();
         Ok(Some(Self {
             socket,
-            address: address.doing(doing)?,
+            address,
             announced: false,
             left: BURST,
             counted_at: Instant::now(),
@@ -164,7 +168,13 @@ impl Speaker {
 
     fn send(&self, text: &str) -> rustix::io::Result<()> {
         let flags = SendFlags::NOSIGNAL;
-        rustix::net::sendto(&self.socket, text.as_bytes(), flags, &self.address).map(drop)
+        match rustix::net::send(&self.socket, text.as_bytes(), flags) {
+            // Another manager may have its place.
+            Err(Errno::NOTCONN | Errno::CONNREFUSED | Errno::DESTADDRREQ | Errno::PIPE) => {
+                rustix::net::sendto(&self.socket, text.as_bytes(), flags, &self.address).map(drop)
+            }
+            sent => sent.map(drop),
+        }
     }
 
     fn news_of(&mut self, sent: rustix::io::Result<()>) -> Option<Errno> {

@@ -21,7 +21,7 @@ use crate::plan::{Descriptors, Plan, Step};
 use crate::sys::exec::StringArray;
 use crate::sys::fork::{self, Stack};
 use crate::sys::mount::MountAttributes;
-use crate::sys::seccomp::Instruction;
+use crate::sys::seccomp::{Instruction, Options};
 use crate::{Doing, Error, Result};
 
 /// Descriptors that the child still needs at the end are kept above this number until they get
@@ -113,7 +113,7 @@ pub(super) enum Operation {
     Landlock,
     Seccomp {
         program: Vec<Instruction>,
-        listener: bool,
+        options: Options,
         refuses: bool,
     },
     Execute {
@@ -381,9 +381,13 @@ fn direct(step: &Step) -> Result<Operation> {
             program,
             listener,
             refuses,
+            logs,
         } => Operation::Seccomp {
             program: program.clone(),
-            listener: *listener,
+            options: Options {
+                log: *logs,
+                listener: *listener,
+            },
             refuses: *refuses,
         },
         Step::Execute {

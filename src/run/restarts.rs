@@ -25,6 +25,9 @@ const KEPT: usize = MOST_RESTARTS as usize;
 /// In the jail's directory below `/run/gaoler`: `restart` was asked for.
 const BY_HAND: &str = "by-hand";
 
+/// In the same place: the jail is frozen, and why.
+const FROZEN: &str = "frozen";
+
 /// In the same place: `stop` was asked for, so that the end to come is final.
 const STOP: &str = "stop";
 
@@ -234,14 +237,38 @@ pub fn ask_to_restart(directory: &Path) -> Result<()> {
     mark(directory, BY_HAND)
 }
 
+/// From now on the service is neither started again nor ended because it does not live.
+///
+/// # Errors
+/// The directory is not writable.
+pub fn freeze(directory: &Path, why: &str) -> Result<()> {
+    let path = directory.join(FROZEN);
+    fs::write(&path, why).doing(|| format!("write {}", path.display()))
+}
+
+/// Why the jail is frozen, if it is.
+pub fn frozen(directory: &Path) -> Option<String> {
+    fs::read_to_string(directory.join(FROZEN)).ok()
+}
+
+/// It is frozen no more.
+///
+/// # Errors
+/// The directory is not writable.
+pub fn thaw(directory: &Path) -> Result<()> {
+    unmark(directory.join(FROZEN))
+}
+
 /// Forgets what was asked for.
 pub(super) fn forget_asked(directory: &Path) -> Result<()> {
+    thaw(directory)?;
     unmark(directory.join(BY_HAND))?;
     unmark(directory.join(STOP))
 }
 
 /// Forgets that it was to stop, with what else a running jail has.
 pub(super) fn forget_stop(directory: &Path) -> Result<()> {
+    thaw(directory)?;
     unmark(directory.join(STOP))
 }
 

@@ -2,6 +2,7 @@
 //! directory below `/run/gaoler` for as long as it runs.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use crate::plan::{Plan, Step};
@@ -10,6 +11,11 @@ use crate::{Doing, Result};
 const PLAN: &str = "started-plan.json";
 
 const MOUNTS: &str = "started-mounts";
+
+const MAPS: &str = "maps";
+
+/// As much is kept of what is mapped, bytes.
+const MOST_MAPS: u64 = 512 << 10;
 
 /// Writes it down once the service has been executed, when nothing of the jail is mounted any more.
 /// `first` is its first process. One that has ended already has nothing to compare.
@@ -53,9 +59,30 @@ pub fn mounts(directory: &Path) -> Option<String> {
     fs::read_to_string(directory.join(MOUNTS)).ok()
 }
 
+/// Keeps what a process of it has mapped now (`proc_pid_maps(5)`): when it has ended, the address that
+/// the kernel names means nothing without that.
+///
+/// # Errors
+/// It has ended; the directory is not writable.
+pub fn keep_maps(directory: &Path, pid: i32) -> Result<()> {
+    let from = format!("/proc/{pid}/maps");
+    let mut maps = Vec::new();
+    let file = fs::File::open(&from).doing(|| format!("open {from}"))?;
+    file.take(MOST_MAPS)
+        .read_to_end(&mut maps)
+        .doing(|| format!("read {from}"))?;
+    let path = directory.join(MAPS);
+    fs::write(&path, maps).doing(|| format!("write {}", path.display()))
+}
+
+/// What was mapped when that was kept last.
+pub fn maps(directory: &Path) -> Option<Vec<u8>> {
+    fs::read(directory.join(MAPS)).ok()
+}
+
 /// Forgets it.
 pub(super) fn remove(directory: &Path) -> Result<()> {
-    for name in [PLAN, MOUNTS] {
+    for name in [PLAN, MOUNTS, MAPS] {
         let path = directory.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -57,6 +57,7 @@ impl Allowance {
             check: _,
             restart: _,
             liveness: _,
+            incidents: _,
             log: _,
             accepted: _,
         } = spec;

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 pub use shared::{is_kernel, is_ruling, is_secret, is_shared_place};
 
 use super::{
-    Exercise, Knowledge, Limits, Log, Protections, Ready, Restart, Schedule, Service, Spec,
+    Exercise, Incidents, Knowledge, Limits, Log, Protections, Ready, Restart, Schedule, Service,
+    Spec,
 };
 use crate::learn::Trace;
 use crate::learn::trace::Use;
@@ -127,6 +128,7 @@ pub fn derive(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> De
         restart: Restart::default(),
         liveness: None,
         check: Schedule::default(),
+        incidents: Incidents::default(),
         log: Log {
             journal: trace.paths.iter().any(tree::is_journal),
             ..Log::default()

@@ -45,6 +45,7 @@ pub fn keep(mine: &Spec, first: &Spec, new: Derived) -> Derived {
         restart: pick(&mine.restart, &first.restart, new.restart),
         liveness: pick(&mine.liveness, &first.liveness, new.liveness),
         check: pick(&mine.check, &first.check, new.check),
+        incidents: pick(&mine.incidents, &first.incidents, new.incidents),
         log: Log {
             sink: pick(&mine.log.sink, &first.log.sink, new.log.sink),
             journal: pick(&mine.log.journal, &first.log.journal, new.log.journal),

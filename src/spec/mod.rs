@@ -7,6 +7,7 @@ mod allowance;
 mod derive;
 mod diff;
 mod evidence;
+mod incidents;
 mod keep;
 mod living;
 mod log;
@@ -25,6 +26,7 @@ pub use derive::{
     Derived, DirectoryFacts, Facts, derive, is_kernel, is_ruling, is_secret, is_shared_place,
 };
 pub use diff::{Change, Cost, Difference, Field, diff};
+pub use incidents::{IncidentKind, Incidents, Webhook};
 pub use keep::keep;
 pub use living::{Liveness, MOST_RESTARTS, Restart, When, duration_text};
 pub use parse::parse;

@@ -58,7 +58,7 @@ pub(super) fn signal_name(number: i32) -> String {
 }
 
 /// The signals' names.
-pub(super) fn signal_names() -> impl Iterator<Item = &'static str> {
+pub fn signal_names() -> impl Iterator<Item = &'static str> {
     SIGNALS.iter().map(|(name, _)| *name)
 }
 

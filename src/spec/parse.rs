@@ -1,6 +1,7 @@
 //! TOML to [`Spec`]. Every name is looked up here, and every mistake is shown with file, line
 //! and column; nothing later has to doubt a spec.
 pub(in crate::spec) mod document;
+mod incidents;
 mod living;
 pub(in crate::spec) mod problem;
 mod rules;
@@ -95,6 +96,7 @@ impl Problems<'_> {
             restart: self.restart(&document.restart),
             liveness: document.liveness.as_ref().map(|table| self.liveness(table)),
             check: self.schedule(document.check.every.as_ref()),
+            incidents: self.incidents(&document.incidents),
             log: self.log(&document.log),
             accepted: self.all_accepted(&document.accepted),
         }

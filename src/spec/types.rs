@@ -9,6 +9,7 @@ use crate::learn::trace::Phase;
 
 pub use super::accepted::{Accepted, Date};
 pub use super::evidence::{Evidence, Names, Observed};
+use super::incidents::Incidents;
 use super::living::{Liveness, Restart};
 pub use super::log::{Log, LogSink, LogTo};
 pub use super::schedule::Schedule;
@@ -53,6 +54,8 @@ pub struct Spec {
     pub liveness: Option<Liveness>,
     /// How often the running jail is compared with what was started.
     pub check: Schedule,
+    /// What is done when it may be under attack.
+    pub incidents: Incidents,
     /// Where what it logs goes.
     pub log: Log,
     /// Findings of `check` that a person takes the risk of.

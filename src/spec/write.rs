@@ -9,8 +9,8 @@ use super::names::{ready_text, signal_name};
 use super::parse::FORMAT;
 use super::{
     Accepted, BACKLOG, BindRule, Demand, Device, DeviceRule, Direction, Evidence, Exercise,
-    FileKind, FileRule, Limits, Liveness, Log, LogSink, PortRule, Protections, Protocol, Reload,
-    Restart, SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
+    FileKind, FileRule, Incidents, Limits, Liveness, Log, LogSink, PortRule, Protections, Protocol,
+    Reload, Restart, SOCKET_MODE, Schedule, ScratchRule, Service, SocketRule, Spec, duration_text,
 };
 use crate::sys::{calls, caps, families};
 
@@ -44,6 +44,7 @@ pub fn to_toml(spec: &Spec) -> String {
     file.restart(&spec.restart);
     file.liveness(spec.liveness.as_ref());
     file.check(spec.check);
+    file.incidents(&spec.incidents);
     file.log(spec.log);
     file.accepted(&spec.accepted);
     file.text
@@ -300,6 +301,24 @@ impl File {
                 "How often the running jail is compared with what was started, or \"off\".";
             self.section("[check]", &[comment]);
             self.key("every", quoted(&schedule.to_string()));
+        }
+    }
+
+    /// Only what is not usual.
+    fn incidents(&mut self, incidents: &Incidents) {
+        if *incidents == Incidents::default() {
+            return;
+        }
+        let comments = [
+            "What is done when it may be under attack, beside writing that down: the kinds of incidents",
+            "after which the jail is frozen; a command that gets the incident as JSON; a webhook.",
+        ];
+        self.section("[incidents]", &comments);
+        let names = incidents.freeze.iter().map(|kind| kind.name().to_owned());
+        self.words_unless_empty("freeze", &names.collect::<Vec<_>>());
+        self.words_unless_empty("command", &incidents.command);
+        if let Some(webhook) = &incidents.webhook {
+            self.key("webhook", quoted(&webhook.to_string()));
         }
     }
 

@@ -279,15 +279,15 @@ impl Attack<'_> {
             Phase::Serve => Where::Serve,
         };
         let answer = self.answer(&probe.id, place)?;
-        let (spec, filter) = match self.target {
-            Target::Jail { plan, spec } => (Some(spec), filter_of(plan)),
-            Target::Launched { .. } => (None, None),
+        let (spec, filters) = match self.target {
+            Target::Jail { plan, spec } => (Some(spec), filters_of(plan)),
+            Target::Launched { .. } => (None, Vec::new()),
         };
-        let architecture = native_architecture()?;
         let confined = Confined {
             answer: &answer,
             spec,
-            filter: filter.map(|filter| (filter, architecture)),
+            filters: &filters,
+            architecture: native_architecture()?,
             without: self.without,
             serving: phase == Phase::Serve,
         };
@@ -301,11 +301,14 @@ impl Attack<'_> {
     }
 }
 
-fn filter_of(plan: &Plan) -> Option<&[Instruction]> {
-    plan.steps.iter().find_map(|planned| match &planned.step {
-        Step::Seccomp { program, .. } => Some(program.as_slice()),
-        _ => None,
-    })
+fn filters_of(plan: &Plan) -> Vec<&[Instruction]> {
+    let steps = plan.steps.iter();
+    steps
+        .filter_map(|planned| match &planned.step {
+            Step::Seccomp { program, .. } => Some(program.as_slice()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Whether the jail lets its service write, there.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Places, guard, jail, must_be_root, valid_name};
+use super::{Places, guard, incidents, jail, must_be_root, valid_name};
 use crate::audit::{self, Facts, Finding, Subject, live};
 use crate::build;
 use crate::plan::Mode;
@@ -30,6 +30,24 @@ pub fn attest(places: &Places, name: &str) -> Result<Vec<String>> {
     must_be_root(&format!("compare {name} with what was started"))?;
     let directory = places.runtime(name);
     let known = Compared::load(&directory).unwrap_or_default().drift;
+    let mut lines = compared(places, name, &directory, &known)?;
+    keep_maps(&directory)?;
+    lines.extend(incidents::notice(places, name)?);
+    Ok(lines)
+}
+
+/// What the service has mapped now, for the day when it has ended.
+fn keep_maps(directory: &Path) -> Result<()> {
+    let Some(state) = State::running(directory)? else {
+        return Ok(());
+    };
+    match started::keep_maps(directory, state.service.pid) {
+        Err(_) if !state.service.is_alive() => Ok(()),
+        kept => kept,
+    }
+}
+
+fn compared(places: &Places, name: &str, directory: &Path, known: &[Drift]) -> Result<Vec<String>> {
     let Some(mut found) = look(places, name)? else {
         return Ok(Vec::new());
     };
@@ -57,10 +75,10 @@ pub fn attest(places: &Places, name: &str) -> Result<Vec<String>> {
         detail: drift.to_string(),
     };
     let made: Vec<Event> = told.iter().map(event).collect();
-    events::append(&directory, &made)?;
+    events::append(directory, &made)?;
     // Its supervisor removes it with the rest when the service has ended.
-    if State::running(&directory)?.is_some() {
-        Compared { time, drift: found }.save(&directory)?;
+    if State::running(directory)?.is_some() {
+        Compared { time, drift: found }.save(directory)?;
     }
     Ok(told
         .iter()

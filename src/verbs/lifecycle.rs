@@ -159,6 +159,7 @@ pub(super) fn prepare_start(
     if State::running(&directory)?.is_some() {
         return Ok(None);
     }
+    settled(&directory, CLEAN_UP_TIMEOUT)?;
     // One that waits to be started again need not wait any more.
     if let Some(state) = State::load(&directory)?.filter(State::is_restarting) {
         end_waiting(&directory, &state)?;
@@ -419,6 +420,21 @@ pub fn stop(places: &Places, name: &str, report: &Report<'_>) -> Result<bool> {
     }
 }
 
+/// Waits for a supervisor whose service has ended, until it has cleaned up or waits to start it again.
+pub(super) fn settled(directory: &Path, patience: Duration) -> Result<()> {
+    let deadline = Instant::now() + patience;
+    while let Some(state) = State::load(directory)? {
+        let cleans = state.supervisor.is_some_and(ProcessName::is_alive)
+            && !state.service.is_alive()
+            && !state.is_restarting();
+        if !cleans || Instant::now() > deadline {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
+}
+
 /// Ends a supervisor that waits to start its service again. Comes back earlier if it has done so.
 fn end_waiting(directory: &Path, state: &State) -> Result<()> {
     let doing = || format!("stop {}", state.name);
@@ -455,9 +471,13 @@ fn end(places: &Places, spec: &Spec, state: &State) -> Result<()> {
     let patience = Duration::from_secs(spec.service.stop_timeout_s.into());
     if state.service.is_alive() {
         let own = || command::run(&spec.service.stop, patience);
-        let asked = !spec.service.stop.is_empty() && guard::past(places, own)?.succeeded();
+        // One that is frozen can do nothing about it.
+        let frozen = restarts::frozen(&places.runtime(&spec.name)).is_some();
+        let asks = !frozen && !spec.service.stop.is_empty();
+        let asked = asks && guard::past(places, own)?.succeeded();
         let gone = asked && wait_for_end(state.service, patience);
-        for (signal, patience) in [(SIGTERM, patience), (SIGKILL, CLEAN_UP_TIMEOUT)] {
+        let ways = [(SIGTERM, patience), (SIGKILL, CLEAN_UP_TIMEOUT)];
+        for (signal, patience) in ways.into_iter().skip(usize::from(frozen)) {
             if gone || !state.service.is_alive() {
                 break;
             }

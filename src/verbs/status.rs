@@ -1,22 +1,28 @@
 //! `status`: whether a jail runs, and what differs in it from what was started.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::lifecycle::settled;
 use super::{Places, Report, jail, stale, takeover};
 use crate::Result;
 use crate::host::process;
 use crate::run::events::{Compared, Drift, timestamp};
 use crate::run::log::Logged;
-use crate::run::restarts::{Restarted, Restarts};
+use crate::run::restarts::{self, Restarted, Restarts};
 use crate::run::state::{Last, State};
 use crate::run::{Usage, cgroup, leftover};
+
+/// How long a service that has just ended is waited for: whether it is started again is to be seen.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// Whether a jail runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// The jail's name.
     pub name: String,
-    /// `running`, `restarting` or `stopped`.
+    /// `running`, `frozen`, `restarting` or `stopped`.
     pub state: &'static str,
     /// The service's pid on the host.
     pub pid: Option<i32>,
@@ -114,12 +120,13 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
     jail::load_spec(places, name)?;
     let directory = places.runtime(name);
     takeover::ensure(places, name, report);
+    settled(&directory, SETTLES)?;
     leftover::clear_if_free(&directory);
     let current =
         crate::build::state_of(&places.state, name)?.map_or(Ok(None), |state| state.current())?;
     let compared = Compared::load(&directory);
-    let restarts = Restarts::load(&places.state.join(name));
-    let (count, last_restart) = (restarts.count, restarts.recent.last().map(LastRestart::of));
+    let history = Restarts::load(&places.state.join(name));
+    let (count, last_restart) = (history.count, history.recent.last().map(LastRestart::of));
     let waits = State::load(&directory)?.is_some_and(|state| state.is_restarting());
     let log = Logged::load(&directory).map(Log::from);
     let running = State::running(&directory)?;
@@ -128,7 +135,10 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
     Ok(match running {
         Some(state) => Status {
             name: name.to_owned(),
-            state: "running",
+            state: match restarts::frozen(&directory) {
+                Some(_) => "frozen",
+                None => "running",
+            },
             pid: Some(state.service.pid),
             generation: Some(state.generation),
             uptime_s: Some(process::uptime_s(state.service.start_time)?),

@@ -27,7 +27,8 @@ use crate::run::state::{ProcessName, State};
 use crate::{Doing, Result};
 use changes::Changes;
 use denials::Denials;
-use files::{Files, Tail};
+use files::Files;
+pub use files::Tail;
 use known::{Known, Told};
 
 /// How often what the kernel does not announce is compared.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::run::restarts::Cause;
+use crate::run::restarts::{self, Cause};
 use crate::run::state::{Last, State};
 
 /// How a jail stands.
@@ -13,6 +13,8 @@ use crate::run::state::{Last, State};
 pub enum Condition {
     /// It runs, and has shown that it is ready.
     Running,
+    /// Its processes are stopped where they were, for a look.
+    Frozen,
     /// It runs, and its start goes on.
     Starting,
     /// It has ended, and its supervisor waits to start it again.
@@ -30,6 +32,7 @@ impl Condition {
     pub fn word(self) -> &'static str {
         match self {
             Condition::Running => "running",
+            Condition::Frozen => "frozen",
             Condition::Starting => "starting",
             Condition::Restarting => "restarting",
             Condition::Stopped => "stopped",
@@ -76,7 +79,10 @@ pub fn standing(directory: &Path) -> Standing {
     let running = state.and_then(|state| Some((state.service.status()?, state)));
     match running {
         Some((status, state)) => Standing {
-            condition: condition_of(&state),
+            condition: match restarts::frozen(directory) {
+                Some(_) => Condition::Frozen,
+                None => condition_of(&state),
+            },
             uid: Some(status.uids[1]),
             state: Some(state),
             problem: None,

@@ -127,6 +127,8 @@ fn the_documented_keys_are_those_that_are_printed() {
     let line = Line::parse("2026-11-22T11:40:20Z daemon.info nap/1/sleep[7]: a line");
     see("logs", &serde_json::to_value(line.unwrap()).unwrap());
     generations(&jail, &mut see);
+    see("incidents", &crashed(&jail));
+    jail.json(&["restart", "nap", "--json"]);
     let stopped = jail.json(&["stop", "nap", "--json"]);
     assert_eq!(stopped["state"], "stopped");
     see("status", &stopped);
@@ -151,6 +153,24 @@ fn the_documented_keys_are_those_that_are_printed() {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// What is known when a signal has ended it.
+fn crashed(jail: &Jail) -> Value {
+    let pid = jail.json(&["status", "nap", "--json"])["pid"].to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-SEGV", &pid])
+        .status();
+    assert!(killed.unwrap().success());
+    loop {
+        let found = jail.json(&["incidents", "nap", "--json"]);
+        if found["incidents"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+        {
+            return found;
+        }
+    }
 }
 
 /// Two generations that differ in their spec, in the tree and in the packages of it.

@@ -222,6 +222,7 @@ impl Place {
                     "lock",
                     "events.jsonl",
                     "log.json",
+                    "noticed.json",
                     "recent.log",
                     "recent.log.1",
                 ]

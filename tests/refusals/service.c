@@ -196,6 +196,8 @@ int main(int count, char **words)
             exit(atoi(words[++i]));
         else if (!strcmp(word, "die"))
             raise(atoi(words[++i]));
+        else if (!strcmp(word, "call"))
+            syscall(atol(words[++i]), 0, 0, 0, 0, 0, 0);
         else if (!strcmp(word, "pause"))
             for (;;)
                 pause();

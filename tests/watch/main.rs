@@ -10,6 +10,7 @@ mod refusals {
 
 mod busy;
 mod events;
+mod incidents;
 mod lists;
 mod traffic;
 mod trees;

@@ -213,6 +213,7 @@ pub(super) fn clean() -> Case {
         program: Vec::new(),
         listener: false,
         refuses: true,
+        logs: true,
     };
     let tree = "/state/web/generations/1/root".into();
     let steps = [

@@ -24,6 +24,7 @@ impl Jail<'_> {
             self.stopped = self.is_final();
             self.event("exit", self.told(&cause));
             self.tell_limits();
+            self.unnoticed = cause.is_failure() && !self.stopped;
             if !self.start_again(ended, cause, signals)? {
                 return Ok(ended);
             }
@@ -84,6 +85,7 @@ impl Jail<'_> {
                 first = false;
             }
             self.record_as(true)?;
+            self.notice();
             if !self.back_off(delay, signals)? {
                 return Ok(false);
             }
@@ -103,6 +105,10 @@ impl Jail<'_> {
     /// How long to wait for the next start, if there is to be one.
     fn delay(&mut self, cause: &Cause) -> Option<Duration> {
         if self.supervision.foreground || self.supervision.history.is_none() || self.is_final() {
+            return None;
+        }
+        if let Some(why) = restarts::frozen(self.supervision.directory) {
+            self.stays_down = Some(format!("it is frozen: {why}"));
             return None;
         }
         let policy = &self.supervision.plan.living.restart;
@@ -154,18 +160,30 @@ impl Jail<'_> {
         .save(self.supervision.directory)
     }
 
+    /// Has it looked at whether the end that it has come to may be that of an attack.
+    fn notice(&mut self) {
+        if std::mem::take(&mut self.unnoticed) {
+            self.attest.last_look(&mut self.beside.relay);
+        }
+    }
+
     /// Waits, and passes on what still comes. `false`: somebody wants no other start.
     fn back_off(&mut self, delay: Duration, signals: &OwnedFd) -> Result<bool> {
         let until = Instant::now() + delay;
         // It may take long.
         sys::memory::release_program();
         // What was asked for before it could be seen that this one waits is final too.
-        while Instant::now() < until && !self.is_final() {
+        let frozen = || restarts::frozen(self.supervision.directory).is_some();
+        while Instant::now() < until && !self.is_final() && !frozen() {
             self.wait_beside(&mut Vec::new(), signals, Some(until))?;
             // There is nobody to pass a signal on to.
             while self.hear_signal(signals)?.is_some() {}
             self.beside.relay.pump()?;
             self.pump_output();
+        }
+        if let Some(why) = restarts::frozen(self.supervision.directory) {
+            self.stays_down = Some(format!("it is frozen: {why}"));
+            return Ok(false);
         }
         Ok(!self.is_final())
     }
@@ -193,6 +211,7 @@ impl Jail<'_> {
         (self.look_at, self.signs_at) = (Some(now), now);
         self.warm_up = WarmUp::of(plan);
         (self.serving, self.ready) = (serving, false);
+        self.attest.soon();
         let begun = self.begin();
         if begun.is_err() {
             self.launched.finish()?;
@@ -209,6 +228,7 @@ impl Jail<'_> {
         self.attest.end();
         if let Ok(ended) = &ended {
             self.last_words(*ended)?;
+            self.notice();
             self.beside.relay.finish()?;
             // While the kernel takes the jail's namespaces down.
             remove_files(self.supervision.directory)?;

@@ -13,6 +13,7 @@ use super::super::launch::{Ended, Launched};
 use super::super::liveness::Liveness;
 use super::super::output::Output;
 use super::super::readiness::is_ready;
+use super::super::restarts;
 use super::super::started;
 use super::super::state::State;
 use super::super::warm_up::WarmUp;
@@ -85,6 +86,8 @@ pub(super) struct Jail<'a> {
     pub(super) is_heir: bool,
     /// Somebody wanted the end that it has come to.
     pub(super) stopped: bool,
+    /// The end that it has come to was not looked at yet.
+    pub(super) unnoticed: bool,
     /// Why it is not started again although the spec has that.
     pub(super) stays_down: Option<String>,
     /// Compares it with what was started, now and then.
@@ -120,6 +123,7 @@ impl<'a> Jail<'a> {
             dead: None,
             is_heir: false,
             stopped: false,
+            unnoticed: false,
             stays_down: None,
             attest: Attest::of(plan, supervision.attest),
         }
@@ -316,7 +320,7 @@ impl<'a> Jail<'a> {
 
     /// Lets the calls of the start run, until the service is ready; in complain mode, everything
     /// for as long as it lives.
-    fn attend_start(&mut self) -> Result<()> {
+    pub(super) fn attend_start(&mut self) -> Result<()> {
         let asks = match &mut self.launched.start {
             Some(start) => start.answer()?,
             None if self.serving => return Ok(()),
@@ -356,7 +360,7 @@ impl<'a> Jail<'a> {
     }
 
     /// Looks whether it is ready, until it is.
-    fn attend_signs(&mut self) -> Result<()> {
+    pub(super) fn attend_signs(&mut self) -> Result<()> {
         if self.ready || !self.serving || Instant::now() < self.signs_at {
             return Ok(());
         }
@@ -372,6 +376,9 @@ impl<'a> Jail<'a> {
         }
         self.ready = true;
         self.liveness.begin();
+        if let Err(error) = started::keep_maps(self.supervision.directory, self.main()) {
+            self.beside.relay.tell(&error.to_string());
+        }
         // What looking took is given back.
         self.release_at = Some(Instant::now() + SETTLED);
         self.event("ready", String::new());
@@ -395,6 +402,11 @@ impl<'a> Jail<'a> {
         if self.liveness.take_looked() {
             // What that took is given back.
             self.release_at = Some(Instant::now() + SETTLED);
+        }
+        // One that is frozen does nothing, and is not to be ended for that.
+        if why.is_some() && restarts::frozen(self.supervision.directory).is_some() {
+            self.liveness.begin();
+            return Ok(());
         }
         let Some(why) = why else {
             return Ok(());

@@ -26,7 +26,7 @@ impl Jail<'_> {
         let last = all.iter().rposition(|said| said.main.is_some());
         for (index, mut said) in all.into_iter().enumerate() {
             said.main = said.main.filter(|_| Some(index) == last);
-            moved |= self.pass_on(said);
+            moved |= self.pass_on(said)?;
         }
         if news || moved {
             self.record()?;
@@ -61,7 +61,7 @@ impl Jail<'_> {
     }
 
     /// Whether another process is the service from now on.
-    fn pass_on(&mut self, said: Said) -> bool {
+    fn pass_on(&mut self, said: Said) -> Result<bool> {
         let manager = self.beside.manager.as_mut();
         if said.leaves_descriptors && manager.is_some_and(Speaker::refuses_first_descriptor) {
             self.beside.relay.tell(
@@ -82,15 +82,18 @@ impl Jail<'_> {
             self.cannot_tell(errno);
         }
         if said.ready {
-            // The other signs may have shown before.
+            // The other signs may have shown before; and what comes next is to come behind it.
             self.signs_at = Instant::now();
+            self.attend_start()?;
+            self.attend_signs()?;
+            self.attend_manager();
         }
         let Some(pid) = main else {
-            return false;
+            return Ok(false);
         };
         self.launched.follow_process(pid);
         self.handed_over = true;
-        true
+        Ok(true)
     }
 
     /// The number outside of the jail's process that has this one inside, if that is not the one

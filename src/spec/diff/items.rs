@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::Cost;
 use crate::spec::names::{ready_text, signal_name};
 use crate::spec::{
-    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Limits, Liveness, Log,
-    LogSink, Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
+    Accepted, Allowance, Demand, Device, Evidence, Exercise, FileKind, Incidents, Limits, Liveness,
+    Log, LogSink, Protections, Reload, Restart, Service, SocketRule, Spec, duration_text,
 };
 
 /// Something in a spec that can be compared.
@@ -35,6 +35,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
         restart,
         liveness,
         check,
+        incidents,
         log,
         accepted,
         ..
@@ -58,6 +59,7 @@ pub(super) fn items(spec: &Spec) -> BTreeMap<String, Item> {
     items.set(Cost::Protection, "check.every", check);
     items.restart(restart);
     items.liveness(liveness.as_ref());
+    items.incidents(incidents);
     items.log(log);
     items.0
 }
@@ -232,6 +234,18 @@ impl Items {
         if let Some(reason) = allowance.reason() {
             self.rule(allowance.cost(), allowance.name(), fields, reason);
         }
+    }
+
+    fn incidents(&mut self, incidents: &Incidents) {
+        let Incidents {
+            freeze,
+            command,
+            webhook,
+        } = incidents;
+        let freeze: Vec<&str> = freeze.iter().map(|kind| kind.name()).collect();
+        self.set(Cost::Service, "incidents.freeze", freeze.join(" "));
+        self.set(Cost::Service, "incidents.command", command.join(" "));
+        self.set_if(Cost::Service, "incidents.webhook", webhook.as_ref());
     }
 
     fn log(&mut self, log: &Log) {

@@ -37,6 +37,8 @@ pub(super) struct Document {
     #[serde(default)]
     pub check: CheckTable,
     #[serde(default)]
+    pub incidents: IncidentsTable,
+    #[serde(default)]
     pub log: LogTable,
     #[serde(default)]
     pub accepted: Vec<AcceptedTable>,
@@ -50,6 +52,14 @@ pub(super) struct RestartTable {
     pub longest_delay: Option<Text>,
     pub limit: Option<Spanned<u32>>,
     pub period: Option<Text>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct IncidentsTable {
+    pub freeze: Vec<Text>,
+    pub command: Option<Words>,
+    pub webhook: Option<Text>,
 }
 
 #[derive(Deserialize, Default)]

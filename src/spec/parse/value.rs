@@ -336,7 +336,7 @@ fn without_prefix(name: &str) -> &str {
 }
 
 /// Enough of a text from a file to recognise it, without control characters.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars()
         .take(LONGEST_NAME)
         .flat_map(char::escape_debug)

@@ -65,6 +65,7 @@ fn named_like() -> Spec {
     Spec {
         restart: Restart::default(),
         liveness: None,
+        incidents: Incidents::default(),
         check: Schedule::default(),
         log: Log::default(),
         accepted: Vec::new(),

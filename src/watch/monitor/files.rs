@@ -110,8 +110,8 @@ impl AsFd for Files {
 }
 
 /// How far the events of a jail have been read.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Tail {
     inode: u64,
     offset: u64,
 }
@@ -130,7 +130,7 @@ impl Tail {
     }
 
     /// The events since; those that were put aside meanwhile are among them.
-    pub(super) fn read(&mut self, directory: &Path) -> Vec<Event> {
+    pub fn read(&mut self, directory: &Path) -> Vec<Event> {
         let Some((mut file, inode)) = open(&directory.join(EVENTS)) else {
             return Vec::new();
         };

@@ -9,7 +9,7 @@ use proptest::sample::{select, subsequence};
 use super::*;
 use crate::spec::evidence::tests::evidence;
 use crate::spec::names::signal_number;
-use crate::spec::{Listen, LogTo, MOST_RESTARTS, When};
+use crate::spec::{IncidentKind, Listen, LogTo, MOST_RESTARTS, Webhook, When};
 
 /// Any text that a file can hold: quotes, backslashes, control characters, other scripts.
 fn text() -> impl Strategy<Value = String> {
@@ -379,6 +379,18 @@ fn schedule() -> impl Strategy<Value = Schedule> {
     (0..=86_400_u32).prop_map(|every_s| Schedule { every_s })
 }
 
+fn incidents() -> impl Strategy<Value = Incidents> {
+    let kinds = subsequence(IncidentKind::ALL.to_vec(), 0..=IncidentKind::ALL.len());
+    let address = (any::<std::net::IpAddr>(), any::<u16>()).prop_map(std::net::SocketAddr::from);
+    let webhook =
+        (address, "/[!-\"$-~]{0,9}").prop_map(|(address, path)| Webhook { address, path });
+    (kinds, command(), option::of(webhook)).prop_map(|(freeze, command, webhook)| Incidents {
+        freeze,
+        command,
+        webhook,
+    })
+}
+
 fn log() -> impl Strategy<Value = Log> {
     let address = || (any::<std::net::IpAddr>(), 1..=u16::MAX).prop_map(std::net::SocketAddr::from);
     let to = prop_oneof![
@@ -419,17 +431,18 @@ pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
             log(),
             sockets(),
             restart(),
-            liveness(),
+            (liveness(), incidents()),
         ),
     );
     parts.prop_map(
         |(name, service, exercises, tree, allow, limits, protections, rest)| {
-            let (incomplete, accepted, check, log, sockets, restart, liveness) = rest;
+            let (incomplete, accepted, check, log, sockets, restart, (liveness, incidents)) = rest;
             Spec {
                 name,
                 incomplete,
                 restart,
                 liveness,
+                incidents,
                 check,
                 log,
                 service,
