@@ -1,9 +1,10 @@
-//! Datagrams from jails.
+//! Datagrams from jails, and what is asked of the metrics.
 
 use std::os::fd::AsFd;
 
 use gaoler::host::notifications;
 use gaoler::run::log::{Arrival, LIMIT, Line, Message, NATIVE_LIMIT, Native, Source, rewrite};
+use gaoler::verbs::{HTTP_LONGEST_HEAD, HttpAsked};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
@@ -160,4 +161,20 @@ pub fn notify(bytes: &[u8]) {
         );
     }
     notifications::take(ours.as_fd(), &mut |_| panic!("it counts once"));
+}
+
+/// A request for metrics: nobody is waited for who has said too much, and what was understood stays so,
+/// whatever follows.
+pub fn http(bytes: &[u8]) {
+    let asked = HttpAsked::read(bytes);
+    if asked == HttpAsked::Unfinished {
+        assert!(bytes.len() < HTTP_LONGEST_HEAD + 2);
+        return;
+    }
+    let more = [bytes, b"\r\n\r\nGET /metrics HTTP/1.0\r\n\r\n\0"].concat();
+    assert_eq!(HttpAsked::read(&more), asked);
+    let is_metrics = matches!(asked, HttpAsked::Metrics { .. });
+    let words = [&b"/metrics"[..], b"HTTP/1."];
+    let has = |word: &[u8]| bytes.windows(word.len()).any(|part| part == word);
+    assert!(!is_metrics || words.iter().all(|word| has(word)));
 }

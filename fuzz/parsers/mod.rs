@@ -7,17 +7,18 @@ mod messages;
 mod texts;
 
 pub use files::{elf, library_cache, manifest, trace};
-pub use messages::{journal, log, notify};
+pub use messages::{http, journal, log, notify};
 pub use texts::{accounts, audit, spec};
 
 /// A function that takes any bytes.
 pub type Parser = fn(&[u8]);
 
 /// All of them, by the name of their fuzz target and of their directory in `fuzz/corpus`.
-pub const PARSERS: [(&str, Parser); 10] = [
+pub const PARSERS: [(&str, Parser); 11] = [
     ("accounts", accounts),
     ("audit", audit),
     ("elf", elf),
+    ("http", http),
     ("journal", journal),
     ("library_cache", library_cache),
     ("log", log),

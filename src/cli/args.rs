@@ -4,6 +4,7 @@ mod attack;
 mod generations;
 mod guard;
 mod incidents;
+mod metrics;
 mod perms;
 mod sbom;
 mod upgrade;
@@ -19,6 +20,7 @@ pub use attack::Attack;
 pub use generations::{Generations, Rollback};
 pub use guard::Guard;
 pub use incidents::{Incidents, IncidentsVerb};
+pub use metrics::Metrics;
 pub use perms::Perms;
 pub use sbom::Sbom;
 pub use upgrade::Upgrade;
@@ -148,6 +150,9 @@ pub enum Verb {
     Freeze(Named),
     /// Let a frozen jail go on.
     Thaw(Named),
+    /// Print what the jails do and use for Prometheus, keep it in a file, or serve it.
+    #[command(after_help = metrics::EXAMPLES)]
+    Metrics(Metrics),
     /// Look for weaknesses: in the spec and the tree, and with --live in the running jail.
     #[command(after_help = "Examples:\n  gaoler check named --live\n  \
         gaoler check named --exercise        does it do in the jail what it did when it was learned?\n  \

@@ -10,6 +10,7 @@ mod direct;
 mod generations;
 mod guards;
 mod incidents;
+mod metrics;
 mod output;
 mod perms;
 mod sarif;
@@ -262,6 +263,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             let status = verbs::status(&places, &name, &report)?;
             output.show(json, &status, || incidents::thawed(&name, was_frozen))
         }
+        Verb::Metrics(asked) => metrics::metrics(&places, &asked, manager, &output),
         Verb::Check(asked) => check(&places, &asked, &output),
         Verb::Attack(attack) if attack.list => {
             let probes = crate::attack::probes()?;

@@ -78,6 +78,19 @@ pub fn usage(directories: &[PathBuf]) -> Usage {
     }
 }
 
+/// Memory that a jail may use, bytes: `memory.max`, `memory.limit_in_bytes`. `None`: it has no limit of
+/// its own, or this host knows none.
+pub fn memory_limit(directories: &[PathBuf]) -> Option<u64> {
+    /// In version 1 no limit is the largest number of whole pages that a `long` can hold.
+    const NONE: u64 = (i64::MAX as u64) & !0xf_ffff;
+    let read = |file: &str| {
+        let mut files = directories.iter().map(|directory| directory.join(file));
+        files.find_map(|path| counted(&fs::read_to_string(path).ok()?, ""))
+    };
+    let limit = read("memory.max").or_else(|| read("memory.limit_in_bytes"));
+    limit.filter(|bytes| *bytes < NONE)
+}
+
 /// How often the limits of a jail's cgroups were reached
 /// (`Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, `cgroup-v1/pids.rst`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,5 +288,18 @@ mod tests {
             (None, Some(7), Some(3))
         );
         assert_eq!(usage(&[]), Usage::default());
+    }
+
+    #[test]
+    fn a_limit_is_read_from_either_version_and_none_is_no_number() {
+        let limit = |file, text| memory_limit(&[hierarchy(&[(file, text)]).path().to_owned()]);
+        assert_eq!(limit("memory.max", "1048576\n"), Some(1_048_576));
+        assert_eq!(limit("memory.max", "max\n"), None);
+        assert_eq!(limit("memory.limit_in_bytes", "1048576\n"), Some(1_048_576));
+        assert_eq!(
+            limit("memory.limit_in_bytes", "9223372036854771712\n"),
+            None
+        );
+        assert_eq!(memory_limit(&[]), None);
     }
 }

@@ -89,7 +89,7 @@ fn handed_over() -> Result<Vec<Offered>> {
 
 /// Says to the manager how the service is.
 #[derive(Debug)]
-pub(super) struct Speaker {
+pub struct Speaker {
     socket: OwnedFd,
     address: SocketAddrUnix,
     /// It was told that the service is ready.

@@ -132,6 +132,14 @@ fn is_socket(descriptor: BorrowedFd<'_>) -> rustix::io::Result<bool> {
     Ok(FAMILIES.contains(&sockopt::socket_domain(descriptor)?))
 }
 
+/// Binds a socket that is no jail's, as those of a plan are bound.
+///
+/// # Errors
+/// As [`open`].
+pub fn bind(socket: &Socket) -> Result<OwnedFd> {
+    kept_or_bound(socket, &mut Vec::new())
+}
+
 fn kept_or_bound(socket: &Socket, kept: &mut Vec<Offered>) -> Result<OwnedFd> {
     let doing = || format!("bind the socket {} to {}", socket.name, socket.listen);
     // One that is not what is wanted any more is closed here, before its place is taken anew.

@@ -23,6 +23,7 @@ mod list;
 mod listening;
 mod logs;
 mod merge;
+mod metrics;
 mod minimize;
 mod observe;
 mod ordinary;
@@ -66,6 +67,9 @@ pub use learn::{Beginning, LearnOptions, Learned, learn};
 pub use lifecycle::{Announcement, reload, restart, run, start, stop, supervise, take_over};
 pub use list::{List, Listed, list};
 pub use logs::{LogsOptions, logs};
+pub use metrics::{
+    HTTP_LONGEST_HEAD, HttpAsked, metrics, metrics_keep, metrics_serve, metrics_write,
+};
 pub use minimize::{MinimizeOptions, Minimized, NotTried, Proven, Unproven, minimize};
 pub use observe::{Top, monitor, netstats, tree};
 pub use perms::{Drifted, Permissions, perms, perms_script};

@@ -70,13 +70,12 @@ pub struct Log {
 
 impl From<Logged> for Log {
     fn from(Logged { to, counts, .. }: Logged) -> Self {
-        let known = counts.forwarded.saturating_add(counts.dropped);
         Self {
             to,
             sent: counts.received,
             forwarded: counts.forwarded,
             dropped: counts.dropped,
-            waiting: counts.received.saturating_sub(known),
+            waiting: counts.waiting(),
             truncated: counts.truncated,
         }
     }
@@ -171,7 +170,8 @@ pub fn status(places: &Places, name: &str, report: &Report<'_>) -> Result<Status
     })
 }
 
-fn drift(state: &State, compared: Option<Compared>) -> Vec<String> {
+/// What differs in it from what was started, as far as that is known.
+pub(super) fn drift(state: &State, compared: Option<Compared>) -> Vec<String> {
     let mut all = compared.map_or(Vec::new(), |last| last.drift);
     if state.supervisor.is_some_and(|process| !process.is_alive()) {
         all.push(Drift {

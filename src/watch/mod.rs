@@ -2,6 +2,8 @@
 //! happens to them. Looks, and changes nothing.
 #![forbid(unsafe_code)]
 
+mod denied;
+pub mod metrics;
 pub mod monitor;
 pub mod processes;
 pub mod sockets;

@@ -28,6 +28,17 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Each that there is.
+    pub const ALL: [Condition; 7] = [
+        Condition::Running,
+        Condition::Frozen,
+        Condition::Starting,
+        Condition::Restarting,
+        Condition::Stopped,
+        Condition::Failed,
+        Condition::Unknown,
+    ];
+
     /// In one word.
     pub fn word(self) -> &'static str {
         match self {

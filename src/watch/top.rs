@@ -1,23 +1,21 @@
 //! What the jails and their processes use: samples, and what was used between two of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::UserNames;
-use super::monitor::denials::Denials;
+use super::denied::Denied;
 use super::processes::{Process, Role, of_jails};
 use super::sockets::holders;
 use crate::Result;
-use crate::host::audit_records::AuditRecords;
 use crate::host::process;
-use crate::host::sock_diag::{Doings, Inet, SockDiag};
+use crate::host::sock_diag::{Doings, Inet, SockDiag, Traffic};
 use crate::run::cgroup;
 use crate::run::state::State;
-
-/// Larger than an audit record.
-const BUFFER: usize = 64 * 1024;
 
 /// What is used, and for a jail by all its processes together.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -60,6 +58,9 @@ pub struct JailUsage {
     pub denials: Option<u64>,
     /// How often a limit of its cgroup was reached.
     pub limits: u64,
+    /// Bytes by those TCP connections that were open when it was looked, since it was watched.
+    #[serde(skip)]
+    pub traffic: Traffic,
     /// What it uses.
     pub usage: Usage,
     /// Its processes, those of its supervisor left out.
@@ -84,7 +85,9 @@ pub struct ProcessUsage {
 pub struct Sampler {
     before: Sample,
     users: UserNames,
-    heard: Option<Heard>,
+    denied: Option<Denied>,
+    /// By the jail's name: what went through since the first sample.
+    traffic: BTreeMap<String, Traffic>,
 }
 
 /// What was counted at one time.
@@ -95,33 +98,39 @@ struct Sample {
     ticks: BTreeMap<(i32, u64), u64>,
     /// By the jail's name and its service's start.
     cpu_us: BTreeMap<(String, u64), u64>,
-    /// By the socket's inode: received and sent.
-    traffic: BTreeMap<u64, (u64, u64)>,
-}
-
-/// What the kernel's audit records have said.
-#[derive(Debug)]
-struct Heard {
-    records: AuditRecords,
-    denials: Denials,
-    /// The jail of each process of this sample and the one before.
-    jails: [BTreeMap<i32, String>; 2],
-    counts: BTreeMap<String, u64>,
+    /// By the socket's inode.
+    traffic: BTreeMap<u64, Traffic>,
 }
 
 impl Sampler {
     /// One that counts denials from now on, where the kernel tells of them.
     pub fn new() -> Self {
-        let heard = AuditRecords::open().ok().map(|records| Heard {
-            records,
-            denials: Denials::default(),
-            jails: Default::default(),
-            counts: BTreeMap::new(),
-        });
         Self {
-            heard,
+            denied: Denied::listen(),
             ..Self::default()
         }
+    }
+
+    /// Readable when somebody was denied something; nothing, where the kernel does not tell.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.denied.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Counts what was denied these jails until now, so that the kernel need not keep it until the
+    /// next sample, and whose it is can still be seen. They are only asked for if there is something.
+    ///
+    /// # Errors
+    /// `/proc` not readable; `jails`' own.
+    pub fn hear(&mut self, jails: impl FnOnce() -> Result<Vec<State>>) -> Result<()> {
+        let Some(denied) = &mut self.denied else {
+            return Ok(());
+        };
+        let denials = denied.take()?;
+        if !denials.is_empty() {
+            let jails = jails()?;
+            denied.count(&denials, &jails, &of_jails(&jails)?);
+        }
+        Ok(())
     }
 
     /// Looks at these jails now.
@@ -130,8 +139,9 @@ impl Sampler {
     /// `/proc` not readable; the kernel does not tell of sockets.
     pub fn sample(&mut self, jails: &[State]) -> Result<Vec<JailUsage>> {
         let processes = of_jails(jails)?;
-        if let Some(heard) = &mut self.heard {
-            heard.listen(jails, &processes)?;
+        if let Some(denied) = &mut self.denied {
+            let denials = denied.take()?;
+            denied.count(&denials, jails, &processes);
         }
         let tables = tables(jails)?;
         let taken = Instant::now();
@@ -142,6 +152,7 @@ impl Sampler {
                 ..Sample::default()
             },
             users: &mut self.users,
+            traffic: &mut self.traffic,
             now: process::uptime_s(0)?,
         };
         let mut found = Vec::new();
@@ -149,35 +160,11 @@ impl Sampler {
             let network = process::namespace(state.service.pid, "net").unwrap_or(0);
             let table = tables.get(&network).map_or(&[][..], Vec::as_slice);
             let mut jail = look.at_jail(state, processes, table);
-            let heard = self.heard.as_ref();
-            jail.denials = heard.map(|heard| heard.counts.get(&state.name).copied().unwrap_or(0));
+            jail.denials = self.denied.as_ref().map(|denied| denied.of(&state.name));
             found.push(jail);
         }
         self.before = look.next;
         Ok(found)
-    }
-}
-
-impl Heard {
-    fn listen(&mut self, jails: &[State], processes: &[Vec<Process>]) -> Result<()> {
-        let mut now = BTreeMap::new();
-        for (state, processes) in jails.iter().zip(processes) {
-            now.extend(processes.iter().map(|it| (it.pid, state.name.clone())));
-        }
-        self.jails.rotate_right(1);
-        if let Some(place) = self.jails.first_mut() {
-            *place = now;
-        }
-        let (mut buffer, mut records) = (vec![0; BUFFER], Vec::new());
-        // What was dropped is not counted: then there were more than anybody reads.
-        self.records.take(&mut buffer, &mut records)?;
-        for denial in records.iter().flat_map(|record| self.denials.of(record)) {
-            let mut known = self.jails.iter();
-            if let Some(jail) = known.find_map(|jails| jails.get(&denial.pid)) {
-                *self.counts.entry(jail.clone()).or_default() += 1;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -189,8 +176,14 @@ fn tables(jails: &[State]) -> Result<BTreeMap<u64, Vec<Inet>>> {
         let Ok(network) = process::namespace(state.service.pid, "net") else {
             continue;
         };
-        if let std::collections::btree_map::Entry::Vacant(place) = tables.entry(network) {
-            place.insert(SockDiag::of(state.service.pid)?.inet()?);
+        if let Entry::Vacant(place) = tables.entry(network) {
+            match SockDiag::of(state.service.pid).and_then(|kernel| kernel.inet()) {
+                Ok(table) => {
+                    place.insert(table);
+                }
+                Err(_) if !state.service.is_alive() => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(tables)
@@ -201,6 +194,7 @@ struct Look<'a> {
     before: Sample,
     next: Sample,
     users: &'a mut UserNames,
+    traffic: &'a mut BTreeMap<String, Traffic>,
     /// Seconds since the machine was started.
     now: u64,
 }
@@ -228,7 +222,8 @@ impl Look<'_> {
         let counted = cgroup::usage(&state.cgroup_directories());
         let mut usage = sum(&processes);
         usage.connections = connections(&held);
-        (usage.received_per_s, usage.sent_per_s) = self.traffic(&held);
+        let passed_through = self.traffic(&held);
+        (usage.received_per_s, usage.sent_per_s) = self.rates(passed_through);
         usage.uptime_s = self.uptime(state.service.start_time);
         if let Some(bytes) = counted.memory_bytes {
             usage.memory_kib = bytes / 1024;
@@ -240,8 +235,12 @@ impl Look<'_> {
             usage.cpu_percent = self.percent(before, us);
             self.next.cpu_us.insert(key, us);
         }
+        let traffic = self.traffic.entry(state.name.clone()).or_default();
+        traffic.received += passed_through.received;
+        traffic.sent += passed_through.sent;
         JailUsage {
             name: state.name.clone(),
+            traffic: *traffic,
             generation: state.generation,
             pid: state.service.pid,
             restarts: state.restarts,
@@ -261,8 +260,13 @@ impl Look<'_> {
         let before = self.before.ticks.get(&key).copied().map(us);
         let cpu_percent = self.percent(before, us(figures.cpu_ticks));
         self.next.ticks.insert(key, figures.cpu_ticks);
-        let (received_per_s, sent_per_s) = self.traffic(sockets);
-        let count = process::count_of_descriptors(pid);
+        let passed_through = self.traffic(sockets);
+        let (received_per_s, sent_per_s) = self.rates(passed_through);
+        let descriptors = match figures.state {
+            // One that has ended and waits for its parent has closed them.
+            'Z' | 'X' => Some(0),
+            _ => process::count_of_descriptors(pid),
+        };
         Some(ProcessUsage {
             pid,
             user: self.users.of(status.uids[1]),
@@ -273,7 +277,7 @@ impl Look<'_> {
                 memory_kib: status.resident_kib,
                 shared_kib: status.shared_kib,
                 threads: figures.threads.into(),
-                descriptors: count.and_then(|count| u64::try_from(count).ok()),
+                descriptors: descriptors.and_then(|count| u64::try_from(count).ok()),
                 connections: connections(sockets),
                 received_per_s,
                 sent_per_s,
@@ -300,26 +304,30 @@ impl Look<'_> {
         Some(passed.as_secs_f64()).filter(|passed| *passed > 0.0)
     }
 
-    /// Bytes a second, of connections that were there before and of new ones.
-    fn traffic(&mut self, sockets: &[&Inet]) -> (Option<f64>, Option<f64>) {
-        let (mut received, mut sent) = (0, 0);
+    /// Bytes since the sample before, of connections that were there then and of new ones.
+    fn traffic(&mut self, sockets: &[&Inet]) -> Traffic {
+        let mut passed_through = Traffic::default();
         for socket in sockets {
-            let Some(traffic) = socket.traffic else {
+            let Some(now) = socket.traffic else {
                 continue;
             };
-            let known = self.before.traffic.get(&socket.inode);
-            let (received_before, sent_before) = known.copied().unwrap_or_default();
-            received += traffic.received.saturating_sub(received_before);
-            sent += traffic.sent.saturating_sub(sent_before);
-            let after = (traffic.received, traffic.sent);
-            self.next.traffic.insert(socket.inode, after);
+            let before = self.before.traffic.get(&socket.inode);
+            let before = before.copied().unwrap_or_default();
+            passed_through.received += now.received.saturating_sub(before.received);
+            passed_through.sent += now.sent.saturating_sub(before.sent);
+            self.next.traffic.insert(socket.inode, now);
         }
+        passed_through
+    }
+
+    /// As many bytes in each second since the sample before: what came and what went.
+    fn rates(&self, passed_through: Traffic) -> (Option<f64>, Option<f64>) {
         let passed = self.passed();
         let rate = |bytes: u64| {
             let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
             passed.map(|passed| rounded(bytes / passed))
         };
-        (rate(received), rate(sent))
+        (rate(passed_through.received), rate(passed_through.sent))
     }
 }
 
@@ -328,19 +336,20 @@ fn connections(sockets: &[&Inet]) -> u64 {
     u64::try_from(connected.count()).unwrap_or(u64::MAX)
 }
 
-/// All processes together, where that makes sense.
+/// All processes together, where that makes sense, and can be seen of each.
 fn sum(processes: &[ProcessUsage]) -> Usage {
-    let mut all = Usage::default();
+    let mut all = Usage {
+        descriptors: (!processes.is_empty()).then_some(0),
+        ..Usage::default()
+    };
     for ProcessUsage { usage, .. } in processes {
         all.cpu_s += usage.cpu_s;
         all.memory_kib += usage.memory_kib;
         all.shared_kib += usage.shared_kib;
         all.threads += usage.threads;
         all.cpu_percent = added(all.cpu_percent, usage.cpu_percent);
-        all.descriptors = match (all.descriptors, usage.descriptors) {
-            (Some(one), Some(other)) => Some(one + other),
-            (one, other) => one.or(other),
-        };
+        let descriptors = all.descriptors.zip(usage.descriptors);
+        all.descriptors = descriptors.map(|(one, other)| one + other);
     }
     all
 }
@@ -374,6 +383,20 @@ mod tests {
             "serving": true,
         });
         serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_seen_of_one_process_is_not_told_of_all() {
+        let with = |descriptors| ProcessUsage {
+            usage: Usage {
+                descriptors,
+                ..Usage::default()
+            },
+            ..ProcessUsage::default()
+        };
+        assert_eq!(sum(&[with(Some(2)), with(Some(3))]).descriptors, Some(5));
+        assert_eq!(sum(&[with(Some(2)), with(None)]).descriptors, None);
+        assert_eq!(sum(&[]).descriptors, None);
     }
 
     #[test]

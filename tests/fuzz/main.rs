@@ -48,6 +48,11 @@ fn elf() {
 }
 
 #[test]
+fn http() {
+    holds("http");
+}
+
+#[test]
 fn journal() {
     holds("journal");
 }

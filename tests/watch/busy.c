@@ -87,6 +87,15 @@ int main(int count, char **words)
                 for (;;)
                     pause();
             }
+        } else if (!strcmp(word, "foreign")) {
+            /* A child that calls the kernel as a program of 32 bits does. That is its end. */
+            if (!fork()) {
+#ifdef __x86_64__
+                int number = 20;
+                __asm__ volatile("int $0x80" : "+a"(number) : : "memory");
+#endif
+                _exit(0);
+            }
         } else if (!strcmp(word, "spin")) {
             if (!fork())
                 for (;;)

@@ -331,9 +331,9 @@ mod tests {
             pid: 12,
             restarts: 2,
             denials: Some(1),
-            limits: 0,
             usage,
             processes,
+            ..JailUsage::default()
         };
         vec![
             jail(

@@ -27,6 +27,14 @@ pub struct Counts {
     pub truncated: u64,
 }
 
+impl Counts {
+    /// Messages that are on their way.
+    pub fn waiting(&self) -> u64 {
+        let known = self.forwarded.saturating_add(self.dropped);
+        self.received.saturating_sub(known)
+    }
+}
+
 /// The counts, and where the messages are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logged {
