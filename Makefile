@@ -16,6 +16,10 @@ BASH := $(SHARE)/bash-completion/completions
 ZSH := $(SHARE)/zsh/site-functions
 FISH := $(SHARE)/fish/vendor_completions.d
 
+# Most tests wait for a service more than they compute.
+RUST_TEST_THREADS ?= $(shell echo $$(( $$(nproc) + 1 )))
+export RUST_TEST_THREADS
+
 # How long each fuzz target runs, in seconds, and which they are.
 FUZZ_SECONDS ?= 3600
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/targets/*.rs)))

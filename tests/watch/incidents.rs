@@ -94,7 +94,7 @@ fn what_is_denied_is_one_incident_however_often() {
 fn a_kill_is_told_and_the_jail_stays_down_for_a_look() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let hook = listener.local_addr().unwrap();
-    let mut place = place(&["say", "before", "sleep", "1", "call", OF_X32, "pause"]);
+    let mut place = place(&["say", "before", "sleep", "3", "call", OF_X32, "pause"]);
     let told = place.path("told");
     place.text.tables += &format!(
         "[restart]\nwhen = \"always\"\ndelay = \"10s\"\n[incidents]\nfreeze = [\"kill\"]\n\
@@ -143,7 +143,7 @@ fn a_kill_is_told_and_the_jail_stays_down_for_a_look() {
 
 #[test]
 fn a_crash_has_what_was_mapped_and_a_restart_that_is_unusual_is_one() {
-    let mut place = place(&["sleep", "1", "die", "11"]);
+    let mut place = place(&["sleep", "3", "die", "11"]);
     place.text.tables += "[restart]\nwhen = \"on-failure\"\ndelay = \"50ms\"\nlimit = 1\n";
     place.start();
     eventually("it stays down", || place.status()["state"] == "stopped");
