@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::attest::time;
+use super::super::attest::now;
 use super::super::{Places, jail, observe};
 use super::records::{Denied, Records};
 use crate::build::{self, Manifest};
@@ -45,8 +45,6 @@ pub(super) struct Cursor {
     events: Tail,
     /// The number of the last record of the kernel's.
     record: u64,
-    /// What was there before is not of this jail: its time.
-    begun: String,
     /// What was there at the last look: it is counted once for as long as it stays.
     present: BTreeSet<(IncidentKind, String, Option<i32>)>,
 }
@@ -107,12 +105,8 @@ impl<'a> Subject<'a> {
     /// `/proc` not readable; the kernel does not tell of sockets.
     pub(super) fn gather(&self, cursor: &mut Cursor, records: &Records) -> Result<Vec<Seen>> {
         let events = cursor.events.read(&self.directory);
-        if cursor.begun.is_empty() {
-            let begun = events.first().map(|event| event.time.clone());
-            cursor.begun = begun.unwrap_or_else(|| time(0));
-        }
         let denied: Vec<Denied> = records
-            .of(self, &cursor.begun)?
+            .of(self, &self.begun())?
             .into_iter()
             .filter(|denied| denied.serial > cursor.record)
             .collect();
@@ -133,13 +127,20 @@ impl<'a> Subject<'a> {
         Ok(found)
     }
 
+    /// When its last run began: what was written down before is not of that.
+    fn begun(&self) -> String {
+        let all = Tail::default().read(&self.directory);
+        let start = all.into_iter().rfind(|event| event.event == "start");
+        start.map_or_else(now, |event| event.time)
+    }
+
     fn sighting(&self, kind: IncidentKind, subject: &str, detail: String) -> Sighting {
         Sighting {
             jail: self.name.to_owned(),
             kind,
             subject: subject.to_owned(),
             detail,
-            time: super::super::attest::now(),
+            time: now(),
             pid: None,
         }
     }

@@ -126,7 +126,7 @@ fn when(record: &Record) -> String {
 }
 
 /// Whether a process of the jail did it: one that is there; or one that has ended, of the jail's
-/// user, and with a program of its tree or of no file. No log says it for certain then.
+/// user, and with a program of its tree. No log says it for certain then.
 fn is_of(record: &Record, subject: &Subject<'_>, alive: &[i32]) -> bool {
     let Some(pid) = record.process.pid.and_then(|pid| i32::try_from(pid).ok()) else {
         return false;
@@ -142,13 +142,11 @@ fn is_of(record: &Record, subject: &Subject<'_>, alive: &[i32]) -> bool {
     if process::start_time(pid).is_ok() {
         return false;
     }
-    // One of no file, as of memfd_create(2), has that behind its name (d_path in fs/d_path.c).
-    let of_no_file = |exe: &Path| exe.to_string_lossy().ends_with(" (deleted)");
-    let of_tree = |exe: &Path| subject.manifest.entry(exe).is_some() || of_no_file(exe);
+    let of_tree = |exe: &Path| subject.manifest.entry(exe).is_some();
     subject
         .uid
         .is_some_and(|uid| record.process.uid == Some(uid))
-        && exe.is_none_or(of_tree)
+        && exe.is_some_and(of_tree)
 }
 
 fn denied(record: &Record) -> Option<Denied> {
