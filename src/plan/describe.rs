@@ -196,7 +196,7 @@ impl fmt::Display for Step {
                 let logged = if *logs { ", which is logged" } else { "" };
                 write!(
                     f,
-                    "install a system call filter ({} instructions){listening}{logged}",
+                    "install the system call filter ({} instructions){listening}{logged}",
                     program.len()
                 )
             }
