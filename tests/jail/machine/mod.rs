@@ -345,6 +345,7 @@ impl Machine {
                     "last.json",
                     "lock",
                     "log.json",
+                    "noticed.json",
                     "recent.log",
                     "recent.log.1",
                 ]
