@@ -93,7 +93,7 @@ fn places(calls: &[Call]) -> Vec<(Nth, i32, &'static str)> {
             taking += 1;
             let count = reading.entry(call.name).or_default();
             *count += 1;
-            if exhaustive() || *count % 8 == 1 {
+            if exhaustive() || *count % 24 == 1 {
                 found.push((Nth::Taking(taking), EMFILE, call.name));
             }
         }
