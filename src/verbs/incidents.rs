@@ -225,13 +225,13 @@ fn maps(subject: &Subject<'_>, denied: Option<&records::Denied>, service: Option
     }
 }
 
-fn place(subject: &Subject<'_>, maps: &[u8], address: u64) -> Option<String> {
+fn place(subject: &Subject<'_>, maps: &[u8], address: Address) -> Option<String> {
     let mappings = symbols::mappings(maps);
     if mappings.is_empty() {
         return None;
     }
     let tree = Beneath::open(&subject.tree).ok()?;
-    let found = symbols::place(&mappings, Address::After(address), &symbols::beneath(&tree));
+    let found = symbols::place(&mappings, address, &symbols::beneath(&tree));
     Some(found.to_string())
 }
 
