@@ -156,6 +156,24 @@ pub fn cpu_ticks(pid: i32) -> u64 {
     user.saturating_add(system)
 }
 
+/// How long the threads of a process have run or waited for a processor, in µs; 0 if it has ended.
+/// Unlike what it has computed, this grows alike on a machine that has other things to do
+/// (`/proc/PID/task/TID/schedstat`, sched-stats.rst of the kernel).
+pub fn runnable_us(pid: i32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let of_each = tasks.into_iter().flatten().flatten().map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let figures = text.split_ascii_whitespace().take(2);
+        let nanoseconds = figures.filter_map(|figure| figure.parse::<u64>().ok());
+        nanoseconds.sum::<u64>() / 1000
+    });
+    // A kernel without them writes zeros.
+    match of_each.sum() {
+        0 => cpu_ticks(pid).saturating_mul(1_000_000 / TICKS_PER_SECOND),
+        sum => sum,
+    }
+}
+
 /// What a process has taken, from one read of `/proc/PID/stat` (`proc_pid_stat(5)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {

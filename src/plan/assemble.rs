@@ -60,6 +60,9 @@ pub struct Inputs<'a> {
     pub interpreter: &'a [String],
     /// How it will be run.
     pub mode: Mode,
+    /// It is tried out: what its filter refuses is refused on purpose, maybe in a loop, and no
+    /// record of it is wanted.
+    pub tried: bool,
 }
 
 /// Makes the plan.

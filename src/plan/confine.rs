@@ -141,7 +141,7 @@ impl Assembly<'_> {
                     program: policy::filter(spec, mode)?,
                     listener: policy::listens(spec, mode),
                     refuses: mode != Mode::Complaining,
-                    logs: mode != Mode::Complaining,
+                    logs: mode != Mode::Complaining && !self.inputs.tried,
                 },
                 "last, so that it need not allow what the steps before it do; a call that it \
                  refuses is made, to see that it is there",

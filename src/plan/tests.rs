@@ -85,6 +85,10 @@ fn host() -> Host {
 }
 
 fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
+    tried(spec, host, mode, false)
+}
+
+fn tried(spec: &Spec, host: &Host, mode: Mode, tried: bool) -> crate::Result<Plan> {
     assemble(Inputs {
         spec,
         manifest: &manifest(),
@@ -99,6 +103,7 @@ fn planned(spec: &Spec, host: &Host, mode: Mode) -> crate::Result<Plan> {
         socket_owners: &[],
         interpreter: &[],
         mode,
+        tried,
     })
 }
 
@@ -154,6 +159,19 @@ fn what_has_bitten_others_is_in_order() {
         Some(&(plan.steps.len() - 1)),
         "nothing follows execve"
     );
+}
+
+#[test]
+fn what_a_trial_refuses_is_not_logged() {
+    let logs = |plan: Plan| {
+        let logs = plan.steps.iter().filter(|entry| match &entry.step {
+            Step::Seccomp { logs, .. } => *logs,
+            _ => false,
+        });
+        logs.count()
+    };
+    let plan = |is_tried| tried(&spec(), &host(), Mode::Supervised, is_tried).unwrap();
+    assert_eq!((logs(plan(false)), logs(plan(true))), (1, 0));
 }
 
 #[test]

@@ -289,6 +289,7 @@ pub(super) fn plan_beside(jail: &Jail, runtime: &Path, cgroup: &str) -> Result<P
         socket_owners: &socket_owners,
         interpreter: &build::interpreter_of(spec)?,
         mode: Mode::Supervised,
+        tried: false,
     })
 }
 
@@ -346,6 +347,7 @@ fn make_plan(
         socket_owners: &socket_owners,
         interpreter: &interpreter,
         mode,
+        tried: places.trial().is_some(),
     })
 }
 

@@ -190,7 +190,7 @@ fn able_crew<'a>(
             let mut outcome = Outcome::Passed {
                 start_ms: 0,
                 exercise_ms: 0,
-                idle_ticks: 0,
+                busy_ms: 0,
             };
             for pass in 1..=PASSES {
                 report(Event::Doing(format!(

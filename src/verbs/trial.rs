@@ -58,8 +58,8 @@ pub(super) enum Outcome {
         start_ms: u64,
         /// How long the longest exercise took, in ms.
         exercise_ms: u64,
-        /// How many clock ticks it computed after that, while nobody asked it anything.
-        idle_ticks: u64,
+        /// How long it was busy after that, while nobody asked it anything, in ms.
+        busy_ms: u64,
     },
     /// It did not.
     Failed {
@@ -93,17 +93,17 @@ impl Outcome {
                 Self::Passed {
                     start_ms,
                     exercise_ms,
-                    idle_ticks,
+                    busy_ms,
                 },
                 Self::Passed {
                     start_ms: start,
                     exercise_ms: exercise,
-                    idle_ticks: idle,
+                    busy_ms: busy,
                 },
             ) => Self::Passed {
                 start_ms: *start_ms.max(start),
                 exercise_ms: *exercise_ms.max(exercise),
-                idle_ticks: *idle_ticks.max(idle),
+                busy_ms: *busy_ms.max(busy),
             },
             (Self::Failed { .. }, _) => self,
             (Self::Passed { .. }, _) => other,
@@ -116,16 +116,15 @@ impl Outcome {
     }
 }
 
-/// So many clock ticks, of which there are 100 a second, are no work within the time that a service
-/// is watched.
-const IDLE_TICKS: u64 = 3;
+/// As long as this, in ms, a service that has nothing to do may be busy while it is watched.
+const BUSY_MS: u64 = 50;
 
 /// How long things may take. Before anything is known, as long as elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Patience {
     ready_ms: u64,
     exercise_ms: u64,
-    idle_ticks: u64,
+    busy_ms: u64,
 }
 
 impl Default for Patience {
@@ -133,7 +132,7 @@ impl Default for Patience {
         Self {
             ready_ms: 60_000,
             exercise_ms: 30_000,
-            idle_ticks: u64::MAX,
+            busy_ms: u64::MAX,
         }
     }
 }
@@ -146,7 +145,7 @@ impl Patience {
             Outcome::Passed {
                 start_ms,
                 exercise_ms,
-                idle_ticks,
+                busy_ms,
             } => Self {
                 ready_ms: start_ms.saturating_mul(4).saturating_add(3000).min(60_000),
                 exercise_ms: exercise_ms
@@ -155,7 +154,7 @@ impl Patience {
                     .min(30_000),
                 // A call that is denied and made again at once, for ever, starts nothing and
                 // breaks no exercise.
-                idle_ticks: idle_ticks.saturating_mul(2).saturating_add(IDLE_TICKS),
+                busy_ms: busy_ms.saturating_mul(2).saturating_add(BUSY_MS),
             },
         }
     }
@@ -233,7 +232,7 @@ impl Trial {
             spec: spec::to_toml(spec),
             ready_ms: patience.ready_ms,
             exercise_ms: patience.exercise_ms,
-            idle_ticks: patience.idle_ticks,
+            busy_ms: patience.busy_ms,
             restarted,
             watch,
         }))

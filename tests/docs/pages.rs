@@ -161,6 +161,7 @@ pub fn plan_of(spec: &Spec, host: &Host, mode: Mode) -> gaoler::Result<Plan> {
         socket_owners: &[],
         interpreter: &[],
         mode,
+        tried: false,
     })
 }
 

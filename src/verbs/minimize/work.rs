@@ -179,7 +179,12 @@ impl<'a> Work<'a> {
                 spec.name
             )));
             self.progress.trials += 1;
-            let outcome = self.crew.run(&spec).map_err(|error| self.kept(error))?;
+            let mut outcome = self.crew.run(&spec).map_err(|error| self.kept(error))?;
+            if !outcome.has_passed() {
+                // As in the search, once is not enough.
+                self.progress.trials += 1;
+                outcome = self.crew.run(&spec).map_err(|error| self.kept(error))?;
+            }
             if let Outcome::Failed { what, why, .. } = outcome {
                 Progress::forget(&self.places.minimizing(&spec.name))?;
                 return Err(Error::new(
