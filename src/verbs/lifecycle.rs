@@ -1,8 +1,7 @@
 //! `run`, `start`, `stop`, `restart`, `reload`: as an init script would
 //! have them.
 
-use std::mem::ManuallyDrop;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -18,13 +17,11 @@ use super::{
 use crate::build;
 use crate::host::begun::Begun;
 use crate::host::command;
-use crate::plan::{Mode, Plan};
-use crate::run::manager::Manager;
-use crate::run::restarts::{self, Restarts};
-use crate::run::sockets::{self, Offered, Offers};
+use crate::plan::Mode;
+use crate::run::leftover;
+use crate::run::restarts;
+use crate::run::sockets::Offered;
 use crate::run::state::{self, ProcessName, State};
-use crate::run::supervise::{self, Handed, Stage, Supervision};
-use crate::run::{Ended, launch, leftover, started};
 use crate::spec::{Reload, Spec};
 use crate::sys;
 use crate::{Doing, Error, Result};
@@ -180,191 +177,6 @@ pub(super) fn before_start(places: &Places, jail: &Jail) -> Result<()> {
         .map(|bind| bind.path.as_path());
     preflight::make_own_directories(writable, account.user.uid, account.group.gid)?;
     state::make_directory(&places.runtime(name))
-}
-
-/// What the supervisor does. `announce` gets the lines that `start` waits for, and in
-/// [`Mode::Traced`] waits itself until the service may go on; `handed` is as in
-/// [`supervise::supervise`].
-///
-/// # Errors
-/// As [`supervise::supervise`].
-pub fn supervise(
-    places: &Places,
-    name: &str,
-    mode: Mode,
-    handed: Handed,
-    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
-) -> Result<()> {
-    let result = supervise_announced(places, name, mode, handed, announce);
-    if let Err(error) = &result {
-        let (what, why, hint) = error.parts();
-        announce(&Announcement::Failed(
-            what.to_owned(),
-            why.to_owned(),
-            hint.map(str::to_owned),
-        ))?;
-    }
-    result
-}
-
-fn supervise_announced(
-    places: &Places,
-    name: &str,
-    mode: Mode,
-    handed: Handed,
-    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
-) -> Result<()> {
-    rustix::process::setsid().doing(|| "start a session for the supervisor")?;
-    let plan = plan_for(places, name, mode)?;
-    let directory = places.runtime(name);
-    let history = history(places, name, mode);
-    let supervision = Supervision {
-        plan: &plan,
-        directory: &directory,
-        history: history.as_deref(),
-        foreground: false,
-        host_log: places.trial().is_none(),
-        log_file: &places.log(name),
-        attest: &attest::words(places, name, mode),
-    };
-    supervise::supervise(&supervision, handed, &mut |stage| match stage {
-        Stage::Forked(pid) if mode == Mode::Traced => announce(&Announcement::Forked(pid)),
-        Stage::Forked(_) => Ok(()),
-        Stage::Started => announce(&Announcement::Started),
-    })?;
-    Ok(())
-}
-
-/// Where it is written down that the jail was started again: what is tried, or traced, is not its
-/// life.
-fn history(places: &Places, name: &str, mode: Mode) -> Option<PathBuf> {
-    let tried = places.trial().is_some() || mode == Mode::Traced;
-    (!tried).then(|| places.state.join(name))
-}
-
-/// Stays beside a jail whose supervisor was killed. `announce` is told when it is taken over.
-///
-/// # Errors
-/// As [`supervise::take_over`].
-pub fn take_over(
-    places: &Places,
-    name: &str,
-    announce: &mut dyn FnMut(&Announcement) -> Result<()>,
-) -> Result<()> {
-    super::valid_name(name)?;
-    super::may_jail(&format!("take over the jail {name}"))?;
-    rustix::process::setsid().doing(|| "start a session for the supervisor")?;
-    let directory = places.runtime(name);
-    let plan = match started::plan(&directory)? {
-        Some(plan) => plan,
-        None => plan_for(places, name, Mode::Supervised)?,
-    };
-    let history = history(places, name, Mode::Supervised);
-    let supervision = Supervision {
-        plan: &plan,
-        directory: &directory,
-        history: history.as_deref(),
-        foreground: false,
-        host_log: places.trial().is_none(),
-        log_file: &places.log(name),
-        attest: &attest::words(places, name, Mode::Supervised),
-    };
-    supervise::take_over(&supervision, &mut |_| announce(&Announcement::Started))?;
-    Ok(())
-}
-
-/// The compiled plan if it still holds, else a new one.
-fn plan_for(places: &Places, name: &str, mode: Mode) -> Result<Plan> {
-    match jail::compiled(places, name, mode)? {
-        Some(plan) => Ok(plan),
-        None => Ok(jail::plan(places, name, mode, &|_| ())?.plan),
-    }
-}
-
-/// Runs the service in the foreground. In [`Mode::Exec`] this process becomes the service, and this
-/// function returns only on failure.
-///
-/// # Errors
-/// It runs already; the jail could not be set up; what `manager` hands over is not what the spec says.
-pub fn run(places: &Places, name: &str, mode: Mode, manager: Manager) -> Result<Ended> {
-    // Every exit code but 2 and 125 is the service's own.
-    run_planned(places, name, mode, manager).map_err(Error::nothing_started)
-}
-
-fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Result<Ended> {
-    let plan = plan_for(places, name, mode)?.managed(&manager.managed)?;
-    let directory = places.runtime(name);
-    if let Some(state) = State::running(&directory)? {
-        return Err(leftover::runs_already(&state));
-    }
-    state::make_directory(&directory)?;
-    if mode == Mode::Exec {
-        return Err(execute(
-            &plan,
-            &directory,
-            &places.state.join(name),
-            manager,
-        )?);
-    }
-    let history = history(places, name, mode);
-    let supervision = Supervision {
-        plan: &plan,
-        directory: &directory,
-        history: history.as_deref(),
-        foreground: true,
-        host_log: places.trial().is_none(),
-        log_file: &places.log(name),
-        attest: &attest::words(places, name, mode),
-    };
-    let handed = Handed {
-        listener: None,
-        sockets: Offers {
-            manager: manager.sockets,
-            kept: Vec::new(),
-        },
-        manager: manager.managed,
-    };
-    supervise::supervise(&supervision, handed, &mut |_| Ok(()))
-}
-
-/// Becomes the service. Comes back only on failure.
-fn execute(plan: &Plan, directory: &Path, history: &Path, manager: Manager) -> Result<Error> {
-    let lock = leftover::lock_and_clear(directory)?;
-    let offers = Offers {
-        manager: manager.sockets,
-        kept: Vec::new(),
-    };
-    // Closed by number on the way, as what follows.
-    let sockets = ManuallyDrop::new(sockets::open(plan, offers)?);
-    let state = State {
-        name: plan.name.clone(),
-        generation: plan.generation,
-        service: ProcessName::of(std::process::id().cast_signed())?,
-        init: None,
-        supervisor: None,
-        cgroups: plan.cgroups(),
-        counting: plan.counting(),
-        sockets: sockets::passed(plan),
-        managed: manager.managed,
-        serving: plan.start_ends_with().is_none(),
-        complaining: false,
-        notified: false,
-        waits_for: None,
-        ready: false,
-        restarting: false,
-        restarts: Restarts::load(history).count,
-    };
-    state.save(directory)?;
-    // Both are closed by number on the way, so that nobody may close them once more.
-    let saved = ManuallyDrop::new(state::Handle::open(directory)?);
-    let _lock = ManuallyDrop::new(lock);
-    let error = launch::execute(plan, directory, &sockets);
-    // One with cgroups stays: this process is still in them, and whoever looks next finds them
-    // by it.
-    if state.cgroups.is_empty() {
-        saved.forget();
-    }
-    Ok(error)
 }
 
 /// Stops the service: its own way, then TERM, then KILL. `Ok(false)`: it did not run.

@@ -32,6 +32,7 @@ mod places;
 mod ports;
 mod preflight;
 mod readiness;
+mod running;
 mod sbom;
 mod scan;
 mod score;
@@ -64,7 +65,7 @@ pub use incidents::{Incidents, IncidentsOptions, freeze, incident, incidents, th
 pub use incomplete::Incomplete;
 pub use jail::{Jail, build, plan, standalone};
 pub use learn::{Beginning, LearnOptions, Learned, learn};
-pub use lifecycle::{Announcement, reload, restart, run, start, stop, supervise, take_over};
+pub use lifecycle::{Announcement, reload, restart, start, stop};
 pub use list::{List, Listed, list};
 pub use logs::{LogsOptions, logs};
 pub use metrics::{
@@ -75,6 +76,7 @@ pub use observe::{Top, monitor, netstats, tree};
 pub use perms::{Drifted, Permissions, perms, perms_script};
 pub use places::Places;
 use places::TRIAL;
+pub use running::{run, supervise, take_over};
 pub use sbom::{SbomFormat, sbom, sbom_write};
 pub use scan::{Report as ScanReport, scan};
 pub use spec::{spec_diff, spec_show};
