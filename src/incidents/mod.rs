@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::spec::IncidentKind;
 pub use baseline::is_unusual;
-pub use store::{MOST, Noted, Store};
+pub use store::{Counts, MOST, Noted, Store};
 pub use tell::tell;
 
 /// What was seen, before it is written down.

@@ -1,5 +1,6 @@
 //! Where incidents are written down: a file each, in a directory that does not grow for ever.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io::{ErrorKind, Read};
 use std::os::fd::OwnedFd;
@@ -7,8 +8,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::{Before, Incident, Sighting};
+use super::{Before, Incident, IncidentKind, Sighting};
 use crate::{Doing, Error, Result};
 
 /// So many are kept: those that were seen last.
@@ -17,15 +20,27 @@ pub const MOST: usize = 1000;
 /// A file may have so many bytes: what went before is bounded, and that much is more.
 const LARGEST: u64 = 1 << 20;
 
-/// In it is the highest number that was given.
-const LAST: &str = "last";
+/// What is not forgotten with the incidents.
+const TOTALS: &str = "totals.json";
+
+/// How often something of each kind was seen in a jail.
+pub type Counts = BTreeMap<IncidentKind, u64>;
+
+/// What only grows.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Totals {
+    /// The highest number that was given.
+    last: u64,
+    /// What was seen in each jail, once more for each time.
+    seen: BTreeMap<String, Counts>,
+}
 
 /// The incidents of all jails, for as long as it is held for one process alone.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
     incidents: Vec<Incident>,
-    last: u64,
+    totals: Totals,
     _lock: OwnedFd,
 }
 
@@ -60,11 +75,12 @@ impl Store {
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).doing(doing)?;
         let incidents = read(directory)?;
         let highest = incidents.iter().map(|it| it.id).max().unwrap_or(0);
-        let written = fs::read_to_string(directory.join(LAST)).unwrap_or_default();
+        let mut totals = totals(directory);
+        totals.last = totals.last.max(highest);
         Ok(Self {
             directory: directory.to_owned(),
             incidents,
-            last: written.trim().parse().unwrap_or(0).max(highest),
+            totals,
             _lock: lock,
         })
     }
@@ -76,6 +92,12 @@ impl Store {
     /// It cannot be read.
     pub fn look(directory: &Path) -> Result<Vec<Incident>> {
         read(directory)
+    }
+
+    /// How often something was seen in each jail since this directory was made, that of incidents
+    /// which are forgotten included. Waits for nobody.
+    pub fn counts(directory: &Path) -> BTreeMap<String, Counts> {
+        totals(directory).seen
     }
 
     /// Writes a sighting down: as one more of an incident of the same kind, of the same jail and
@@ -92,18 +114,23 @@ impl Store {
         let is_it = |it: &&mut Incident| {
             (&it.jail, it.kind, &it.subject) == (&sighting.jail, sighting.kind, &sighting.subject)
         };
+        let seen = self.totals.seen.entry(sighting.jail.clone()).or_default();
+        let seen = seen.entry(sighting.kind).or_default();
+        *seen = seen.saturating_add(1);
         if let Some(known) = self.incidents.iter_mut().find(is_it) {
             known.count = known.count.saturating_add(1);
             let since_last = hour(&known.last) != hour(&sighting.time);
             known.last = sighting.time;
             known.detail = sighting.detail;
             let (known, id) = (known.clone(), known.id);
-            return self.write(&known).map(|()| Noted::Again { id, since_last });
+            self.write(&known)?;
+            self.write_totals()?;
+            return Ok(Noted::Again { id, since_last });
         }
-        let id = self.last.saturating_add(1);
+        let id = self.totals.last.saturating_add(1);
+        self.totals.last = id;
         // Before the incident: no number is given twice.
-        self.replace(LAST, &format!("{id}\n"))?;
-        self.last = id;
+        self.write_totals()?;
         let incident = Incident {
             id,
             jail: sighting.jail,
@@ -169,6 +196,12 @@ impl Store {
         Ok(())
     }
 
+    fn write_totals(&self) -> Result<()> {
+        let text = serde_json::to_string(&self.totals)
+            .map_err(|error| Error::new("write down how many incidents there were", error))?;
+        self.replace(TOTALS, &text)
+    }
+
     fn write(&self, incident: &Incident) -> Result<()> {
         let text = serde_json::to_string(incident)
             .map_err(|error| Error::new("write an incident down", error))?;
@@ -204,14 +237,19 @@ fn read(directory: &Path) -> Result<Vec<Incident>> {
         let name = entry.doing(doing)?.file_name();
         let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
         if id.is_some_and(|id| id.parse::<u64>().is_ok()) {
-            incidents.extend(incident(&directory.join(name)));
+            incidents.extend(parsed::<Incident>(&directory.join(name)));
         }
     }
     incidents.sort_by_key(|incident: &Incident| incident.id);
     Ok(incidents)
 }
 
-fn incident(path: &Path) -> Option<Incident> {
+/// They are written as a whole. What is not there is 0.
+fn totals(directory: &Path) -> Totals {
+    parsed(&directory.join(TOTALS)).unwrap_or_default()
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let mut text = String::new();
     let file = fs::File::open(path).ok()?;
     file.take(LARGEST).read_to_string(&mut text).ok()?;
@@ -287,6 +325,9 @@ mod tests {
         drop(store);
         let all = Store::look(place.path()).unwrap();
         assert_eq!(all.len(), MOST);
+        // What is forgotten was seen all the same.
+        let seen = &Store::counts(place.path())["web"];
+        assert_eq!(seen[&IncidentKind::Port], MOST as u64 + 2);
         let has = |subject: &str| all.iter().any(|it| it.subject == subject);
         assert!(has("0") && has("more") && !has("1"));
     }

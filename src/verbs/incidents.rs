@@ -4,12 +4,13 @@ mod freeze;
 mod gather;
 mod records;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::{LogsOptions, Places, Report, attest, is_ordinary, logs, scan, valid_name};
-use crate::incidents::{Before, Incident, IncidentKind, Noted, Store, tell};
+use crate::incidents::{Before, Counts, Incident, IncidentKind, Noted, Store, tell};
 use crate::run::events::Event;
 use crate::run::started;
 use crate::run::state::Last;
@@ -98,6 +99,11 @@ pub fn incident(places: &Places, id: u64) -> Result<Incident> {
             )
             .hint("see which there are: gaoler incidents")
         })
+}
+
+/// How often something was seen in each jail; `None` where nobody looks.
+pub(super) fn counts(places: &Places) -> Option<BTreeMap<String, Counts>> {
+    (!is_ordinary()).then(|| Store::counts(&store(places)))
 }
 
 fn store(places: &Places) -> PathBuf {

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use super::standing::Condition;
 use crate::host::sock_diag::Traffic;
+use crate::incidents;
 use crate::run::log::Counts;
 use crate::{Error, Result};
 use families::{FAMILIES, Family, Number};
@@ -39,6 +40,8 @@ pub struct Jail {
     pub drift: Option<u64>,
     /// For how many reasons it is behind its host.
     pub stale: Option<u64>,
+    /// How often something was seen in it that may be an attack.
+    pub incidents: Option<incidents::Counts>,
     /// What became of its messages in this run, or in the last one.
     pub log: Option<Counts>,
     /// What it uses, while it runs.
@@ -180,6 +183,7 @@ fn encode_number(mut encoder: MetricEncoder<'_>, kind: MetricType, number: Numbe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incidents::IncidentKind;
 
     fn jails() -> Vec<Jail> {
         let stopped = Jail {
@@ -191,6 +195,7 @@ mod tests {
             restarts: 0,
             drift: None,
             stale: None,
+            incidents: None,
             log: None,
             usage: None,
         };
@@ -208,6 +213,7 @@ mod tests {
             restarts: 2,
             drift: Some(0),
             stale: Some(1),
+            incidents: Some([(IncidentKind::Denial, 3)].into()),
             log: Some(Counts {
                 received: 10,
                 forwarded: 7,

@@ -13,7 +13,7 @@ use crate::run::log::Logged;
 use crate::run::state::{ProcessName, State};
 use crate::verbs::list::{Listed, list};
 use crate::verbs::observe::running;
-use crate::verbs::{Places, stale, status};
+use crate::verbs::{Places, incidents, stale, status};
 use crate::watch::metrics::{Jail, Usage};
 use crate::watch::top::{JailUsage, Sampler};
 
@@ -92,9 +92,14 @@ impl<'a> Looker<'a> {
         let known = |name: &String| jails.iter().any(|jail| jail.name == *name);
         self.stale.retain(|name, _| known(name));
         self.computed.retain(|name, _| known(name));
+        let mut counts = incidents::counts(self.places);
         let jail = |listed: &Listed| {
             let running = running.get(listed.name.as_str()).copied();
-            self.at_jail(listed, running)
+            let counts = counts.as_mut().map(|all| all.remove(&listed.name));
+            Jail {
+                incidents: counts.map(Option::unwrap_or_default),
+                ..self.at_jail(listed, running)
+            }
         };
         Ok(jails.iter().map(jail).collect())
     }
@@ -113,6 +118,7 @@ impl<'a> Looker<'a> {
             stale: listed
                 .generation
                 .and_then(|_| self.stale(&listed.name, state)),
+            incidents: None,
             log: Logged::load(&directory).map(|logged| logged.counts),
             usage: running.map(|(state, sampled)| self.usage(state, sampled)),
         }

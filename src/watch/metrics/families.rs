@@ -5,6 +5,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::{Jail, Usage};
+use crate::incidents::IncidentKind;
 use crate::watch::standing::Condition;
 
 /// Metrics of one name.
@@ -28,7 +29,7 @@ pub(super) enum Number {
     Fraction(f64),
 }
 
-pub(super) static FAMILIES: [Family; 26] = [
+pub(super) static FAMILIES: [Family; 27] = [
     Family {
         name: "gaoler_up",
         unit: None,
@@ -166,6 +167,14 @@ pub(super) static FAMILIES: [Family; 26] = [
         samples: |jail| whole(used(jail, |usage| usage.denials)),
     },
     Family {
+        name: "gaoler_incidents",
+        unit: None,
+        kind: MetricType::Counter,
+        help: "How often something was seen in the jail that may be an attack, since the jails of this \
+               machine are watched",
+        samples: incidents,
+    },
+    Family {
         name: "gaoler_limits_reached",
         unit: None,
         kind: MetricType::Counter,
@@ -247,6 +256,17 @@ fn states(jail: &Jail) -> Vec<Sample> {
         (Some(("state", state.word())), Number::Whole(is_it))
     };
     Condition::ALL.map(sample).to_vec()
+}
+
+fn incidents(jail: &Jail) -> Vec<Sample> {
+    let Some(seen) = &jail.incidents else {
+        return Vec::new();
+    };
+    let sample = |kind: IncidentKind| {
+        let count = seen.get(&kind).copied().unwrap_or(0);
+        (Some(("kind", kind.name())), Number::Whole(count))
+    };
+    IncidentKind::ALL.map(sample).to_vec()
 }
 
 fn limits(jail: &Jail) -> Vec<Sample> {
