@@ -220,6 +220,16 @@ proptest! {
     }
 
     #[test]
+    fn nothing_is_missed_that_looking_at_each_byte_finds(
+        text in "([a.s/o% ]|\\.so|lib[a-c]\\.so\\.[0-9]){0,40}",
+    ) {
+        let of_name = |c: char| c.is_ascii_alphanumeric() || "._-+~/%$@".contains(c);
+        let words: BTreeSet<&str> = text.split(|c| !of_name(c)).collect();
+        let alone = words.into_iter().flat_map(|word| shared_object_names(word.as_bytes()));
+        prop_assert_eq!(shared_object_names(text.as_bytes()), alone.collect());
+    }
+
+    #[test]
     fn a_name_between_other_bytes_is_found(
         before in "[ \\x00\\n\"]{1,5}",
         name in "lib[a-z_+-]{1,20}\\.so(\\.[0-9]{1,3}){0,3}",
