@@ -5,6 +5,12 @@ use std::path::PathBuf;
 
 use crate::{Doing, Result};
 
+/// Which cgroups this process is in (`cgroups(7)`).
+const OWN: &str = "/proc/self/cgroup";
+
+/// How systemd marks a cgroup that it leaves to a service.
+const DELEGATED: [&str; 2] = ["user.delegate", "trusted.delegate"];
+
 /// Which interface a hierarchy has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -75,6 +81,31 @@ impl Cgroups {
             });
         }
         Self { hierarchies }
+    }
+
+    /// The mount point of the unified hierarchy, and the cgroup of this process in it, if a service
+    /// manager has left that to it: `Delegate=yes` of systemd (`systemd.resource-control(5)`), which
+    /// marks the directory with an attribute. `None` anywhere else.
+    ///
+    /// # Errors
+    /// `/proc/self/cgroup` not readable.
+    pub fn delegated(&self) -> Result<Option<(PathBuf, PathBuf)>> {
+        let mut all = self.hierarchies.iter();
+        let Some(unified) = all.find(|hierarchy| hierarchy.version == Version::Two) else {
+            return Ok(None);
+        };
+        let own = fs::read_to_string(OWN).doing(|| format!("read {OWN}"))?;
+        let path = own.lines().find_map(|line| line.strip_prefix("0::/"));
+        let Some(path) = path.filter(|path| !path.is_empty()) else {
+            return Ok(None);
+        };
+        let directory = unified.mount.join(path);
+        let mut value = [0; 2];
+        let is_marked = DELEGATED.iter().any(|name| {
+            let length = rustix::fs::getxattr(&directory, *name, &mut value[..]);
+            length == Ok(1) && value.first() == Some(&b'1')
+        });
+        Ok(is_marked.then(|| (unified.mount.clone(), directory)))
     }
 
     /// The hierarchy that has `controller`.

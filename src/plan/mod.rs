@@ -198,6 +198,30 @@ impl Plan {
             .unwrap_or_default()
     }
 
+    /// The same plan with its directories in the hierarchy at `mount` below `own` there: those of gaoler
+    /// below the cgroup that it was started in, which a manager has left to it.
+    pub fn within(mut self, mount: &Path, own: &Path) -> Self {
+        let moved = |path: &mut PathBuf| {
+            if let Ok(rest) = path.strip_prefix(mount) {
+                *path = own.join(rest);
+            }
+        };
+        for planned in &mut self.steps {
+            match &mut planned.step {
+                Step::JoinCgroup {
+                    directories,
+                    limits,
+                } => {
+                    directories.iter_mut().for_each(moved);
+                    limits.iter_mut().for_each(|(file, _)| moved(file));
+                }
+                Step::CountUsage { directories } => directories.iter_mut().for_each(moved),
+                _ => {}
+            }
+        }
+        self
+    }
+
     /// Whether the jail has a socket in the place of journald's.
     pub fn has_journal_socket(&self) -> bool {
         self.steps

@@ -7,6 +7,7 @@ use super::*;
 use crate::build::{Entry, EntryKind, Manifest};
 use crate::filter::explain;
 use crate::host::Host;
+use crate::host::cgroup::{Cgroups, Hierarchy, Version};
 use crate::spec::{
     BindRule, CallRule, CapabilityRule, Demand, Evidence, Ready, ScratchRule, Service, Spec,
 };
@@ -172,6 +173,35 @@ fn what_a_trial_refuses_is_not_logged() {
     };
     let plan = |is_tried| tried(&spec(), &host(), Mode::Supervised, is_tried).unwrap();
     assert_eq!((logs(plan(false)), logs(plan(true))), (1, 0));
+}
+
+#[test]
+fn in_a_cgroup_that_is_left_to_it_a_jail_is_below_that() {
+    let mut spec = spec();
+    spec.limits.processes = Some(7);
+    let unified = Hierarchy {
+        mount: "/cgroup".into(),
+        version: Version::Two,
+        controllers: vec!["pids".to_owned()],
+    };
+    let host = Host {
+        cgroups: Cgroups {
+            hierarchies: vec![unified],
+        },
+        ..host()
+    };
+    let plan = planned(&spec, &host, Mode::Supervised).unwrap();
+    assert_eq!(plan.cgroups(), [Path::new("/cgroup/gaoler/service")]);
+    let own = "/cgroup/system.slice/jail.service";
+    let plan = plan.within("/cgroup".as_ref(), own.as_ref());
+    let below = format!("{own}/gaoler/service");
+    assert_eq!(plan.cgroups(), [Path::new(&below)]);
+    let limits = plan.steps.iter().find_map(|planned| match &planned.step {
+        Step::JoinCgroup { limits, .. } => Some(limits.clone()),
+        _ => None,
+    });
+    let file = Path::new(&below).join("pids.max");
+    assert_eq!(limits, Some(vec![(file, "7".to_owned())]));
 }
 
 #[test]

@@ -30,6 +30,26 @@ pub(super) fn make(directories: &[PathBuf], limits: &[(PathBuf, String)]) -> Res
     Ok(joins)
 }
 
+/// Where gaoler itself is, below the cgroup that it was started in: one that hands controllers on may
+/// have no process (`cgroups(7)`, "no internal processes").
+const SUPERVISOR: &str = "supervisor";
+
+/// Moves this process out of the way, below its own cgroup.
+///
+/// # Errors
+/// A directory cannot be made or joined there.
+pub fn step_aside(own: &Path) -> Result<()> {
+    let directory = own.join(SUPERVISOR);
+    match fs::create_dir(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(error).doing(|| format!("make the cgroup {}", directory.display()));
+        }
+        _ => {}
+    }
+    fs::write(directory.join("cgroup.procs"), "0")
+        .doing(|| format!("join the cgroup {}", directory.display()))
+}
+
 /// Makes those of these directories that can be made, and opens the files through which a process
 /// joins.
 pub(super) fn make_counting(directories: &[PathBuf]) -> Vec<OwnedFd> {

@@ -48,7 +48,7 @@ impl Default for LogSink {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogTo {
-    /// The host's `/dev/log`, else its journald, else a file.
+    /// The host's journald if that is behind `/dev/log`, else `/dev/log`, else journald, else a file.
     #[default]
     Auto,
     /// The host's `/dev/log`.

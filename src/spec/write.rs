@@ -329,7 +329,7 @@ impl File {
             return;
         }
         let comments = [
-            "Where what it logs goes: auto (syslog, else journal, else file), syslog, journal, file,",
+            "Where what it logs goes: auto (the host's log, else file), syslog, journal, file,",
             "stderr, tcp:ADDRESS:PORT or udp:ADDRESS:PORT. Keys: to, file_size_kib, old_files, and",
             "journal = true for a service that speaks journald's own protocol (sd_journal_send(3)).",
         ];

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use super::lifecycle::Announcement;
 use super::{Places, attest, jail};
+use crate::host::cgroup::Cgroups;
 use crate::plan::{Mode, Plan};
 use crate::run::manager::Manager;
 use crate::run::restarts::Restarts;
 use crate::run::sockets::{self, Offers};
 use crate::run::state::{self, ProcessName, State};
 use crate::run::supervise::{self, Handed, Stage, Supervision};
-use crate::run::{Ended, launch, leftover, started};
+use crate::run::{Ended, cgroup, launch, leftover, started};
 use crate::{Doing, Error, Result};
 
 /// Where a supervisor finds what it needs of a jail.
@@ -144,6 +145,7 @@ fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Res
     if let Some(state) = State::running(&directory)? {
         return Err(leftover::runs_already(&state));
     }
+    let plan = within_own_cgroup(plan)?;
     state::make_directory(&directory)?;
     if mode == Mode::Exec {
         return Err(execute(
@@ -163,6 +165,19 @@ fn run_planned(places: &Places, name: &str, mode: Mode, manager: Manager) -> Res
     };
     let jail = Supervised::of(places, name, mode);
     supervise::supervise(&jail.supervision(&plan, true), handed, &mut |_| Ok(()))
+}
+
+/// What systemd leaves to gaoler (`Delegate=yes`) is where the jail belongs then: what is counted and
+/// limited for the unit is so for the jail, and nobody is in it who is not the unit's.
+fn within_own_cgroup(plan: Plan) -> Result<Plan> {
+    if plan.cgroups().is_empty() && plan.counting().is_empty() {
+        return Ok(plan);
+    }
+    let Some((mount, own)) = Cgroups::probe()?.delegated()? else {
+        return Ok(plan);
+    };
+    cgroup::step_aside(&own)?;
+    Ok(plan.within(&mount, &own))
 }
 
 /// Becomes the service. Comes back only on failure.

@@ -56,6 +56,14 @@ impl<'a> Places<'a> {
             file,
         }
     }
+
+    /// Whether it is journald that listens at syslogd's socket, as systemd has it: then its own takes
+    /// the same messages, with fields.
+    fn journal_is_syslog(&self) -> bool {
+        let behind = std::fs::canonicalize(self.syslog).ok();
+        behind.is_some_and(|behind| behind == self.journal.with_file_name("dev-log"))
+            && is_socket(self.journal)
+    }
 }
 
 /// What has become of a message.
@@ -97,6 +105,7 @@ impl Sink {
     /// then is lost, and counted.
     pub fn of(log: &LogSink, places: &Places<'_>) -> Self {
         match log.to {
+            LogTo::Auto if places.journal_is_syslog() => Self::journal(places.journal),
             LogTo::Auto if is_socket(places.syslog) => Self::syslog(places.syslog),
             LogTo::Auto if is_socket(places.journal) => Self::journal(places.journal),
             LogTo::Auto | LogTo::File => Self::file(places.file, log),

@@ -19,6 +19,11 @@ fn the_first_log_that_exists_is_chosen() {
     let _host = UnixDatagram::bind(scene.path("elsewhere")).unwrap();
     symlink("elsewhere", scene.path("host-log")).unwrap();
     assert_eq!(scene.sink().format(), Format::Syslog);
+    // But if journald listens there, its own takes more.
+    let _behind = UnixDatagram::bind(scene.path("dev-log")).unwrap();
+    std::fs::remove_file(scene.path("host-log")).unwrap();
+    symlink("dev-log", scene.path("host-log")).unwrap();
+    assert_eq!(scene.sink().format(), Format::Journal);
 }
 
 #[test]
