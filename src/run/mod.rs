@@ -4,6 +4,7 @@
 
 pub mod attempt;
 mod attest;
+pub mod backlog;
 pub mod cgroup;
 mod child;
 mod complaints;

@@ -25,6 +25,7 @@ pub mod peek_socket;
 pub mod perf;
 pub mod process_memory;
 pub mod ptrace;
+pub mod reuseport;
 pub mod seccomp;
 pub mod signals;
 pub mod spawn_traced;

@@ -144,7 +144,7 @@ fn in_words(ports: &BTreeSet<Port>) -> String {
 }
 
 /// The processes of the jail, its first one included.
-fn jailed(state: &State) -> Vec<i32> {
+pub(super) fn jailed(state: &State) -> Vec<i32> {
     process::companions(first(state)).unwrap_or_default()
 }
 

@@ -11,18 +11,19 @@ use serde::{Deserialize, Serialize};
 use super::preflight::Copies;
 use super::supervisor::Supervisor;
 use super::{
-    Event, Jail, Places, Report, attest, config_test, guard, handed, jail, ports, preflight,
-    readiness, takeover,
+    Event, Jail, Places, Report, attest, config_test, elsewhere, guard, handed, jail, ports,
+    preflight, readiness, takeover,
 };
 use crate::build;
 use crate::host::begun::Begun;
 use crate::host::command;
 use crate::plan::Mode;
+use crate::run::backlog::Backlog;
 use crate::run::leftover;
 use crate::run::restarts;
 use crate::run::sockets::Offered;
 use crate::run::state::{self, ProcessName, State};
-use crate::spec::{Reload, Spec};
+use crate::spec::{Exercise, Reload, Spec};
 use crate::sys;
 use crate::{Doing, Error, Result};
 
@@ -79,12 +80,30 @@ pub fn start(
 pub fn restart(places: &Places, name: &str, report: &Report<'_>) -> Result<()> {
     super::may_jail(&format!("restart {name}"))?;
     super::valid_name(name)?;
-    let kept = handed::keep(&places.runtime(name), report)?;
+    let directory = places.runtime(name);
+    let kept = handed::keep(&directory, report)?;
+    let backlog = backlog(places, name)?;
     if stop(places, name, report)? {
-        restarts::ask_to_restart(&places.runtime(name))?;
+        restarts::ask_to_restart(&directory)?;
     }
     let started = (Mode::Supervised, kept);
-    start_as(places, name, started, readiness::PATIENCE, report).map(drop)
+    let state = start_as(places, name, started, readiness::PATIENCE, report)?;
+    if let Some(state) = state {
+        backlog.hand_on(&elsewhere::jailed(&state));
+    }
+    Ok(())
+}
+
+/// What comes for the running service from now on. One that has to answer before it is ready cannot
+/// be kept from its port.
+fn backlog(places: &Places, name: &str) -> Result<Backlog> {
+    let answers = |one: &Exercise| one.is_of_start();
+    match State::running(&places.runtime(name))? {
+        Some(state) if !jail::load_spec(places, name)?.exercises.iter().any(answers) => {
+            Ok(Backlog::hold(&elsewhere::jailed(&state)))
+        }
+        _ => Ok(Backlog::default()),
+    }
 }
 
 /// As [`start`], for a service that must be ready within `patience`.

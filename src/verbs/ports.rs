@@ -156,7 +156,10 @@ fn held(ready: &[Ready]) -> Result<Vec<Held>> {
             Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => continue,
         };
         let owners = sockets::owners(protocol, port)?;
-        all.extend(owners.into_iter().map(|owner| Held {
+        // What is held here is held for the service.
+        let own = i32::try_from(std::process::id()).ok();
+        let others = owners.into_iter().filter(|owner| owner.pid != own);
+        all.extend(others.map(|owner| Held {
             protocol,
             port,
             owner,

@@ -29,4 +29,5 @@ mod transfers;
 mod two;
 mod under;
 mod updates;
+mod waiting;
 mod zones;
