@@ -12,6 +12,10 @@ use crate::plan::Sign;
 /// after the first sign for serving; a start that ends later than that refuses nothing too early.
 const SETTLED: Duration = Duration::from_millis(100);
 
+/// As long as this after the first sign, calls of the start show that it is not over: a service whose
+/// helpers get no processor for a while, say.
+const UNSETTLED: Duration = Duration::from_secs(1);
+
 /// Since when a service has been ready.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
@@ -19,13 +23,16 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Whether the start is over, after a look that has shown whether it is `ready`.
-    pub(super) fn is_over(&mut self, ready: bool) -> bool {
+    /// Whether the start is over, after a look that has shown whether it is `ready`; `called` is when
+    /// the last call of the start was made.
+    pub(super) fn is_over(&mut self, ready: bool, called: Option<Instant>) -> bool {
         if !ready {
             self.since = None;
             return false;
         }
-        self.since.get_or_insert_with(Instant::now).elapsed() >= SETTLED
+        let shown = self.since.get_or_insert_with(Instant::now).elapsed();
+        let is_quiet = called.is_none_or(|called| called.elapsed() >= SETTLED);
+        shown >= SETTLED && (is_quiet || shown >= UNSETTLED)
     }
 }
 

@@ -3,6 +3,7 @@
 //! (`seccomp_unotify(2)`): nothing is put into the service, and no thread of it escapes.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -24,6 +25,8 @@ const NO_TIME: Timespec = Timespec {
 #[derive(Debug)]
 pub struct StartCalls {
     listener: OwnedFd,
+    /// When the last call was let run.
+    pub(super) called: Option<Instant>,
     /// In complain mode, where the listener stays after the start.
     pub(super) complaints: Option<Box<Complaints>>,
 }
@@ -41,6 +44,7 @@ impl StartCalls {
         })?;
         Ok(Self {
             listener,
+            called: None,
             complaints: None,
         })
     }
@@ -60,6 +64,7 @@ impl StartCalls {
             if watched.revents().contains(PollFlags::IN) {
                 let asked =
                     sys::notify::let_run(&self.listener).doing(|| "let a call of the start run")?;
+                self.called = Some(Instant::now());
                 if let (Some(asked), Some(complaints)) = (asked, &mut self.complaints) {
                     complaints.hear(&asked)?;
                 }

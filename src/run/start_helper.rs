@@ -119,7 +119,8 @@ impl Helper<'_> {
                 continue;
             }
             let shown = is_ready(signs, self.own.pid, &self.begun, &|_| false);
-            if warm_up.is_over(shown, self.own.pid) {
+            let called = start.as_ref().and_then(|start| start.called);
+            if warm_up.is_over(shown, self.own.pid, called) {
                 break;
             }
             look_at = Instant::now() + LOOK;

@@ -38,9 +38,10 @@ impl<'a> WarmUp<'a> {
 
     /// Whether the start is over, after a look that has shown whether the signs of readiness are
     /// there: they have held for a while, the exercises of the service whose process is `main` have
-    /// passed, and then they have held for a while again.
-    pub fn is_over(&mut self, shown: bool, main: i32) -> bool {
-        if !self.settling.is_over(shown) {
+    /// passed, and then they have held for a while again. `called` is when the last call of the start
+    /// was made.
+    pub fn is_over(&mut self, shown: bool, main: i32, called: Option<Instant>) -> bool {
+        if !self.settling.is_over(shown, called) {
             return false;
         }
         let Some((exercise, others)) = self.left.split_first() else {
@@ -130,10 +131,26 @@ mod tests {
 
     fn until_over(warm_up: &mut WarmUp<'_>) {
         let begun = Instant::now();
-        while !warm_up.is_over(true, 1) {
+        while !warm_up.is_over(true, 1, None) {
             assert!(begun.elapsed() < Duration::from_secs(20), "{warm_up:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    #[test]
+    fn calls_of_the_start_put_its_end_off_but_not_for_ever() {
+        let mut settling = Settling::default();
+        let begun = Instant::now();
+        while !settling.is_over(true, Some(Instant::now())) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(1));
+        let mut settling = Settling::default();
+        let (begun, called) = (Instant::now(), Some(Instant::now()));
+        while !settling.is_over(true, called) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(100));
     }
 
     #[test]
@@ -160,7 +177,7 @@ mod tests {
         let plan = plan(&[&format!("touch {}", file.display())]);
         let mut warm_up = WarmUp::of(&plan);
         for _ in 0..30 {
-            assert!(!warm_up.is_over(false, 1));
+            assert!(!warm_up.is_over(false, 1, None));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(!file.exists());
@@ -174,7 +191,7 @@ mod tests {
         let mut warm_up = WarmUp::of(&plan);
         let begun = Instant::now();
         while warm_up.failed().is_none() && begun.elapsed() < Duration::from_secs(20) {
-            assert!(!warm_up.is_over(true, 1));
+            assert!(!warm_up.is_over(true, 1, None));
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(warm_up.failed().unwrap().contains("exit code 3 where 0"));

@@ -335,7 +335,8 @@ impl<'a> Jail<'a> {
         }
         let shown = self.shows(self.supervision.plan.start_ends_with().unwrap_or_default());
         let main = self.main();
-        if !asks || self.warm_up.is_over(shown, main) {
+        let called = self.launched.start.as_ref().and_then(|start| start.called);
+        if !asks || self.warm_up.is_over(shown, main, called) {
             self.serving = true;
             match self.complaints().filter(|_| asks) {
                 Some(complaints) => complaints.serves(),
