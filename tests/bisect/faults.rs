@@ -119,6 +119,16 @@ fn limits_that_are_too_low() {
 }
 
 #[test]
+fn a_place_in_memory_that_is_full() {
+    let (mut place, port) = subject(&[]);
+    place.text.calls.extend(["openat"]);
+    place.text.tables +=
+        "[[tree.scratch]]\npath = \"/scratch\"\nsize_kib = 64\nbecause = \"a test\"\n";
+    let request = "file /scratch/large 262144";
+    blames(&place, port, request, "limits", "scratch /scratch");
+}
+
+#[test]
 fn files_that_may_not_be_as_large() {
     let (mut place, port) = subject(&[]);
     place.text.calls.extend(["openat"]);

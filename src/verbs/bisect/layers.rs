@@ -38,6 +38,7 @@ enum Edit {
     Always(u32),
     Environment(String, String),
     Limit(fn(&mut Limits)),
+    Enlarge(PathBuf),
     Off(fn(&mut Protections)),
     OffMounts,
     StartAsRoot,
@@ -67,6 +68,12 @@ impl Rule {
                 environment.insert(name.clone(), value.clone());
             }
             Edit::Limit(lift) => lift(&mut spec.limits),
+            Edit::Enlarge(path) => {
+                let places = spec.scratch.iter_mut();
+                places
+                    .filter(|place| place.path == *path)
+                    .for_each(|place| place.size_kib = place.size_kib.max(SCRATCH_KIB));
+            }
             Edit::Off(off) => off(&mut spec.protections),
             // Without a mount namespace nothing can be mounted.
             Edit::OffMounts if spec.binds.is_empty() && spec.scratch.is_empty() => {
@@ -125,7 +132,7 @@ pub(super) fn layers(spec: &Spec, known: &Candidates, too_large: &[PathBuf]) -> 
     let mut layers = vec![
         Layer::of("environment", environment(known)),
         Layer::of("groups", groups(known)),
-        Layer::of("limits", limits(&spec.limits)),
+        Layer::of("limits", limits(spec)),
         Layer::of("devices", devices(spec)),
         Layer::of("capabilities", capabilities(spec, known.capabilities)),
     ];
@@ -197,7 +204,9 @@ fn groups(known: &Candidates) -> Vec<Rule> {
         .collect()
 }
 
-fn limits(limits: &Limits) -> Vec<Rule> {
+/// Those that are set; and how much its places in memory hold.
+fn limits(spec: &Spec) -> Vec<Rule> {
+    let limits = &spec.limits;
     type Lift = fn(&mut Limits);
     let all: [(&str, Option<u64>, Lift); 5] = [
         ("descriptors", limits.descriptors, |limits| {
@@ -213,12 +222,19 @@ fn limits(limits: &Limits) -> Vec<Rule> {
         ("core_bytes", limits.core, |limits| limits.core = None),
     ];
     let set = all.into_iter().filter(|(_, limit, _)| limit.is_some());
-    set.map(|(name, _, lift)| Rule {
+    let set = set.map(|(name, _, lift)| Rule {
         layer: "limits",
         name: format!("limits.{name}"),
         edit: Edit::Limit(lift),
-    })
-    .collect()
+    });
+    let small = spec.scratch.iter();
+    let small = small.filter(|place| place.size_kib < SCRATCH_KIB);
+    let small = small.map(|place| Rule {
+        layer: "limits",
+        name: Allowance::Scratch(place.clone()).name(),
+        edit: Edit::Enlarge(place.path.clone()),
+    });
+    set.chain(small).collect()
 }
 
 fn devices(spec: &Spec) -> Vec<Rule> {
