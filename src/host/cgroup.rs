@@ -1,6 +1,7 @@
 //! cgroup hierarchies: version 1, version 2, or both at once (`cgroups(7)`).
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::{Doing, Result};
@@ -85,10 +86,11 @@ impl Cgroups {
 
     /// The mount point of the unified hierarchy, and the cgroup of this process in it, if a service
     /// manager has left that to it: `Delegate=yes` of systemd (`systemd.resource-control(5)`), which
-    /// marks the directory with an attribute. `None` anywhere else.
+    /// marks the directory with an attribute. `None` anywhere else, and where it belongs to another user,
+    /// who could stop what is in it.
     ///
     /// # Errors
-    /// `/proc/self/cgroup` not readable.
+    /// `/proc/self/cgroup` not readable; the cgroup is gone.
     pub fn delegated(&self) -> Result<Option<(PathBuf, PathBuf)>> {
         let mut all = self.hierarchies.iter();
         let Some(unified) = all.find(|hierarchy| hierarchy.version == Version::Two) else {
@@ -100,6 +102,11 @@ impl Cgroups {
             return Ok(None);
         };
         let directory = unified.mount.join(path);
+        let owner =
+            fs::metadata(&directory).doing(|| format!("look at {}", directory.display()))?;
+        if owner.uid() != rustix::process::geteuid().as_raw() {
+            return Ok(None);
+        }
         let mut value = [0; 2];
         let is_marked = DELEGATED.iter().any(|name| {
             let length = rustix::fs::getxattr(&directory, *name, &mut value[..]);

@@ -16,6 +16,7 @@ use crate::run::started;
 use crate::run::state::Last;
 use crate::sys::beneath::Beneath;
 use crate::watch::monitor::Tail;
+use crate::why::audit;
 use crate::why::symbols::{self, Address};
 use crate::{Error, Result};
 pub use freeze::{freeze, thaw};
@@ -67,6 +68,9 @@ pub fn incidents(
         }
         None => scan::names(&places.run, "")?,
     };
+    if let Some(why) = records::unheard(&audit::sources()) {
+        report(super::Event::Warning(why));
+    }
     for name in names.iter().filter(|_| !is_ordinary()) {
         for line in attest::attest(places, name)? {
             report(super::Event::Note(format!("{name}: {line}")));

@@ -9,7 +9,7 @@ use super::gather::Subject;
 use crate::Result;
 use crate::host::{kernel_log, process};
 use crate::watch::processes::of_jails;
-use crate::why::audit::{self, Action, Channel, Record, Verdict, What};
+use crate::why::audit::{self, Action, Channel, Origin, Record, Sources, Verdict, What};
 use crate::why::symbols::Address;
 
 /// Those of this host, each once.
@@ -108,6 +108,22 @@ impl Records {
             address: Some(Address::At(address)),
         })
     }
+}
+
+/// Where nothing has what the kernel itself has written down: that, and why.
+pub(super) fn unheard(sources: &Sources) -> Option<String> {
+    let is_own = |origin: Origin| matches!(origin, Origin::AuditFile | Origin::Kmsg);
+    if sources.found.iter().any(|source| is_own(source.origin)) {
+        return None;
+    }
+    let refused: String = sources
+        .refused
+        .iter()
+        .map(|why| format!("; {why}"))
+        .collect();
+    Some(format!(
+        "no kill and no denial is seen: neither auditd's file nor /dev/kmsg can be read{refused}"
+    ))
 }
 
 /// What the kernel says of it, without the name, which a program chooses, and the address.
@@ -224,6 +240,22 @@ fn words(what: &str, path: Option<&Path>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::why::audit::sources_under;
+
+    #[test]
+    fn a_host_without_the_kernel_s_log_is_told_of() {
+        let host = tempfile::tempdir().unwrap();
+        let unheard = || unheard(&sources_under(host.path()));
+        let log = host.path().join("var/log");
+        std::fs::create_dir_all(log.join("audit")).unwrap();
+        std::fs::write(log.join("syslog"), "").unwrap();
+        assert!(unheard().unwrap().contains("no kill and no denial"));
+        std::os::unix::fs::symlink("../syslog", log.join("audit/audit.log")).unwrap();
+        assert!(unheard().unwrap().contains("symbolic link"));
+        std::fs::remove_file(log.join("audit/audit.log")).unwrap();
+        std::fs::write(log.join("audit/audit.log"), "").unwrap();
+        assert_eq!(unheard(), None);
+    }
 
     #[test]
     fn a_fault_is_told_without_the_name_that_the_program_has_chosen() {
