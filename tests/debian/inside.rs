@@ -3,6 +3,7 @@
 
 mod guarded;
 mod logged;
+mod managed;
 mod units;
 
 use std::fs;

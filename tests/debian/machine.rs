@@ -35,7 +35,9 @@ pub fn run() -> String {
     fs::copy(GAOLER, tree.join("gaoler")).unwrap();
     fs::copy(std::env::current_exe().unwrap(), tree.join("tests")).unwrap();
     // It has no compiler.
-    fs::copy(common::program("service"), tree.join("service")).unwrap();
+    for program in ["service", "managed"] {
+        fs::copy(common::program(program), tree.join(program)).unwrap();
+    }
     let directory = Path::new(GAOLER).parent().unwrap().display();
     write(
         &tree.join("run"),
