@@ -3,6 +3,7 @@
 
 mod families;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -13,8 +14,8 @@ use prometheus_client::registry::Registry;
 
 use super::standing::Condition;
 use crate::host::sock_diag::Traffic;
-use crate::incidents;
 use crate::run::log::Counts;
+use crate::spec::IncidentKind;
 use crate::{Error, Result};
 use families::{FAMILIES, Family, Number};
 
@@ -41,7 +42,7 @@ pub struct Jail {
     /// For how many reasons it is behind its host.
     pub stale: Option<u64>,
     /// How often something was seen in it that may be an attack.
-    pub incidents: Option<incidents::Counts>,
+    pub incidents: Option<BTreeMap<IncidentKind, u64>>,
     /// What became of its messages in this run, or in the last one.
     pub log: Option<Counts>,
     /// What it uses, while it runs.
@@ -183,7 +184,6 @@ fn encode_number(mut encoder: MetricEncoder<'_>, kind: MetricType, number: Numbe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incidents::IncidentKind;
 
     fn jails() -> Vec<Jail> {
         let stopped = Jail {

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 
 /// What is installed beside the smallest Debian.
-const PACKAGES: &str = "linux-image-cloud-amd64,systemd-sysv,dbus,kmod,iproute2,procps,\
-    apparmor,apparmor-utils,auditd,bind9,bind9-dnsutils,memcached,nginx-light,curl";
+const PACKAGES: &str = "linux-image-cloud-amd64,systemd-sysv,kmod,iproute2,procps,apparmor,auditd,\
+    bind9,bind9-dnsutils,memcached";
 
 /// What runs in it when it is up.
 const UNIT: &str = "\

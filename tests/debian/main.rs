@@ -3,6 +3,7 @@
 //! the machine; here they are ignored.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a helper of a test fails the test"

@@ -5,7 +5,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::{Jail, Usage};
-use crate::incidents::IncidentKind;
+use crate::spec::IncidentKind;
 use crate::watch::standing::Condition;
 
 /// Metrics of one name.
