@@ -93,16 +93,14 @@ impl Backlog {
         backlog
     }
 
-    /// Has these processes get what has waited, and all that comes from now on. Answers how many
-    /// datagrams that were.
-    pub fn hand_on(self, pids: &[i32]) -> usize {
+    /// Has these processes get what has waited, and all that comes from now on.
+    pub fn hand_on(self, pids: &[i32]) {
         if self.datagrams.is_empty() && self.listeners.is_empty() {
-            return 0;
+            return;
         }
         std::thread::sleep(YOUNG);
         let new = shared(pids);
-        let datagrams = self.datagrams.into_iter();
-        let handed = datagrams.map(|it| it.hand_on(&new)).sum();
+        self.datagrams.into_iter().for_each(|it| it.hand_on(&new));
         let waits = |it: &Socket| {
             new.iter()
                 .any(|new| new.listens && new.address == it.address)
@@ -118,7 +116,6 @@ impl Backlog {
                 }
             }
         }
-        handed
     }
 }
 
@@ -144,23 +141,21 @@ impl Datagrams {
         Ok(Self { address, old, own })
     }
 
-    fn hand_on(self, new: &[Socket]) -> usize {
+    fn hand_on(self, new: &[Socket]) {
         let Self { address, old, own } = self;
         let new = new.iter().filter(|it| !it.listens && it.address == address);
         let new: Vec<&Socket> = new.collect();
         // It waits elsewhere now: nobody is there who could be given anything.
-        let Some(first) = new.first() else { return 0 };
+        let Some(first) = new.first() else { return };
         let turned = reuseport::steer(own.as_fd(), number(old.len() + 1), number(new.len()));
-        let mut handed = 0;
         if turned.is_ok()
             && let Ok(raw) = packet::sender(&address)
         {
             let rooms: Vec<Room<'_>> = new.iter().map(|it| Room::of(it)).collect();
-            let all = old
-                .iter()
-                .map(|it| it.descriptor.as_fd())
-                .chain([own.as_fd()]);
-            handed = all.map(|socket| send_on(socket, &raw, &address)).sum();
+            for socket in &old {
+                send_on(socket.descriptor.as_fd(), &raw, &address);
+            }
+            send_on(own.as_fd(), &raw, &address);
             wait_until_read(&new);
             drop(rooms);
         }
@@ -169,7 +164,6 @@ impl Datagrams {
             // It leaves to the kernel what is not the number of a socket.
             Ok(()) | Err(_) => {}
         }
-        handed
     }
 }
 
@@ -221,27 +215,27 @@ fn wait_until_read(sockets: &[&Socket]) {
 }
 
 /// Sends what waits at a socket once more, as it came.
-fn send_on(socket: BorrowedFd<'_>, raw: &OwnedFd, to: &SocketAddr) -> usize {
+fn send_on(socket: BorrowedFd<'_>, raw: &OwnedFd, to: &SocketAddr) {
+    let mut address = *to;
+    // Of a raw socket it would be the kind of packet.
+    address.set_port(0);
     let mut buffer = vec![0; packet::LONGEST];
-    for handed in 0..MOST_DATAGRAMS {
+    for _ in 0..MOST_DATAGRAMS {
         let received = rustix::net::recvfrom(socket, &mut buffer[..], RecvFlags::DONTWAIT);
         let Ok((_, length, Some(from))) = received else {
-            return handed;
+            return;
         };
         let Ok(from) = SocketAddr::try_from(from) else {
             continue;
         };
         let data = buffer.get(..length).unwrap_or_default();
         if let Some(packet) = packet::of(&from, to, data) {
-            let mut port_less = *to;
-            port_less.set_port(0);
             // Like any datagram it can be lost.
-            match rustix::net::sendto(raw, &packet, SendFlags::DONTWAIT, &port_less) {
+            match rustix::net::sendto(raw, &packet, SendFlags::DONTWAIT, &address) {
                 Ok(_) | Err(_) => {}
             }
         }
     }
-    MOST_DATAGRAMS
 }
 
 /// The sockets of IP at which these processes wait at one address and which let others share their

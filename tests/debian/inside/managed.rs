@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use super::{done, eventually, property, run};
-use crate::common::{DONE, Place};
+use crate::common::{DONE, FINDINGS, Place};
 
 /// A jail of the service that does these words (tests/refusals/managed.c).
 fn jailed(words: &[&str], service: &str, tables: &str) -> Place {
@@ -36,7 +36,10 @@ fn unit(place: &Place, name: &str, exec: bool, more: &str) {
         words.push("--exec");
     }
     let words = place.arguments(&words).join(" ");
-    let text = format!("[Service]\nExecStart=/usr/local/bin/gaoler {words}\nDelegate=yes\n{more}");
+    let text = format!(
+        "[Service]\nExecStart=/usr/local/bin/gaoler {words}\nDelegate=yes\n\
+         SuccessExitStatus=143\n{more}"
+    );
     fs::write(format!("/etc/systemd/system/{name}.service"), text).unwrap();
     done("systemctl daemon-reload");
 }
@@ -69,6 +72,8 @@ fn one_that_does_not_say_it_lives_is_ended_by_systemd() {
     eventually("systemd has enough of it", || {
         property("silent", "Result") == "watchdog" && property("silent", "ActiveState") == "failed"
     });
+    // Its supervisor was killed with it, and nothing of them is left when somebody looks.
+    place.verb("status").is(FINDINGS, &[]);
     place.nothing_runs();
 }
 
