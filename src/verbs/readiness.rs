@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::elsewhere::{Elsewhere, learn_again};
-use super::lifecycle::POLL;
+use super::lifecycle::{Announcement, POLL};
 use super::listening::Listening;
 use super::ports;
 use crate::host::begun::Begun;
@@ -58,7 +58,10 @@ pub(super) fn wait(
         let Some(state) = running else {
             return Err(match supervised {
                 true => not_ready(spec, None, listening, patience),
-                false => has_ended(spec, directory),
+                false => {
+                    listening.listen();
+                    has_ended(spec, directory, listening)
+                }
             });
         };
         if is_ready(spec, &state, listening, begun)? {
@@ -100,11 +103,16 @@ fn not_ready(
     .hint(hint)
 }
 
-fn has_ended(spec: &Spec, directory: &Path) -> Error {
+fn has_ended(spec: &Spec, directory: &Path, listening: &Listening) -> Error {
     let last = Last::load(directory);
-    let how = last
-        .as_ref()
-        .map_or("it has ended".to_owned(), |last| last.ended.to_string());
+    let how = match &last {
+        Some(last) => last.ended.to_string(),
+        // How could not be written down.
+        None => match listening.words().lines().rev().find_map(failed) {
+            Some(why) => format!("it has ended: {}", last_lines(&why, LAST_WORDS)),
+            None => "it has ended".to_owned(),
+        },
+    };
     let doing = format!("start {}", spec.name);
     let error = Error::new(doing, format!("before it was ready, {how}"));
     let words = last.and_then(|last| last_words(&last.words));
@@ -117,6 +125,14 @@ fn has_ended(spec: &Spec, directory: &Path) -> Error {
         None => error,
     };
     ports::explain(&spec.name, &spec.service.ready, error)
+}
+
+/// Why a supervisor has given up that had said that it was started. The service could say it too.
+fn failed(line: &str) -> Option<String> {
+    match serde_json::from_str(line).ok()? {
+        Announcement::Failed(what, why, _) => Some(format!("{what}: {why}")),
+        _ => None,
+    }
 }
 
 /// What it printed or logged last, as it may be shown.

@@ -73,6 +73,8 @@ pub(super) struct Jail<'a> {
     pub(super) ready: bool,
     /// When it is looked for these.
     pub(super) signs_at: Instant,
+    /// That it is ready could not be written down, and is tried again then.
+    pub(super) unrecorded: bool,
     pub(super) liveness: Liveness<'a>,
     /// It does not live, and is ended: why, and when by force.
     pub(super) dying: Option<(String, Instant)>,
@@ -116,6 +118,7 @@ impl<'a> Jail<'a> {
             serving: plan.start_ends_with().is_none(),
             ready: false,
             signs_at: now,
+            unrecorded: false,
             liveness: Liveness::new(plan.living.liveness.as_ref()),
             dying: None,
             told_to_end: false,
@@ -253,7 +256,7 @@ impl<'a> Jail<'a> {
             self.release_at,
             look_at,
             self.attest.wakes_at(),
-            (!self.ready || self.is_awaited()).then_some(self.signs_at),
+            (!self.ready || self.unrecorded || self.is_awaited()).then_some(self.signs_at),
             self.liveness.wakes_at().filter(|_| self.dying.is_none()),
             self.dying.as_ref().map(|(_, kill_at)| *kill_at),
         ];
@@ -362,6 +365,9 @@ impl<'a> Jail<'a> {
 
     /// Looks whether it is ready, until it is.
     pub(super) fn attend_signs(&mut self) -> Result<()> {
+        if Instant::now() >= self.signs_at && self.unrecorded {
+            self.record_that_it_is_ready();
+        }
         if self.ready || !self.serving || Instant::now() < self.signs_at {
             return Ok(());
         }
@@ -383,7 +389,20 @@ impl<'a> Jail<'a> {
         // What looking took is given back.
         self.release_at = Some(Instant::now() + SETTLED);
         self.event("ready", String::new());
-        self.record()
+        self.record_that_it_is_ready();
+        Ok(())
+    }
+
+    /// A service that works is not ended because the disk is full.
+    fn record_that_it_is_ready(&mut self) {
+        let recorded = self.record();
+        if let Err(error) = &recorded
+            && !self.unrecorded
+        {
+            self.beside.relay.tell(&error.to_string());
+        }
+        self.unrecorded = recorded.is_err();
+        self.signs_at = Instant::now() + KEEP;
     }
 
     /// Looks whether it lives, and ends one that does not.
