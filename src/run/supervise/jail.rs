@@ -402,7 +402,9 @@ impl<'a> Jail<'a> {
             self.beside.relay.tell(&error.to_string());
         }
         self.unrecorded = recorded.is_err();
-        self.signs_at = Instant::now() + KEEP;
+        if self.unrecorded {
+            self.signs_at = Instant::now() + KEEP;
+        }
     }
 
     /// Looks whether it lives, and ends one that does not.
