@@ -112,24 +112,8 @@ impl Run {
 fn speaks(words: &[&str]) -> Place {
     let mut place = Place::with("managed", words);
     place.text.service = "ready = [\"notify\"]".to_owned();
-    allow(&mut place);
+    place.allow_managed();
     place
-}
-
-/// What the service calls beside the usual.
-pub fn allow(place: &mut Place) {
-    place.text.tables +=
-        "[[allow.families]]\nfamily = \"AF_UNIX\"\nbecause = \"a test\"\n".trim_start();
-    place.text.calls.extend([
-        "sendmsg",
-        "sendto",
-        "recvfrom",
-        "poll",
-        "ppoll",
-        "pipe",
-        "pipe2",
-        "rt_sigreturn",
-    ]);
 }
 
 #[test]

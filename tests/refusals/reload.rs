@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::common::{DONE, FAILED, Place, USER, eventually, port};
-use crate::managed::allow;
 
 /// A jail whose service is reloaded by a signal that ends it, with this test of its configuration;
 /// the first word stands for the service's own program.
@@ -20,7 +19,7 @@ fn tested(test: &[&str]) -> Place {
         "[[socket]]\nname = \"web\"\nlisten = \"tcp:127.0.0.1:{}\"\nbecause = \"a test\"\n",
         port()
     );
-    allow(&mut place);
+    place.allow_managed();
     place
 }
 

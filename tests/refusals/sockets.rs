@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::common::{Answer, DONE, GID, NOT_SET_UP, Place, UID, USAGE, USER, eventually, port};
-use crate::managed::allow;
 
 /// A jail whose service answers at each socket that it is given.
 fn served(sockets: &[(&str, &str)]) -> Place {
@@ -20,7 +19,7 @@ fn served(sockets: &[(&str, &str)]) -> Place {
         place.text.tables +=
             &format!("[[socket]]\nname = \"{name}\"\n{more}\nbecause = \"a test\"\n");
     }
-    allow(&mut place);
+    place.allow_managed();
     // What it would need to make them itself.
     place
         .text

@@ -73,7 +73,7 @@ pub(super) struct Job {
     pub exercise_ms: u64,
     /// Look what it does while nobody asks it anything.
     pub watch: bool,
-    /// How many clock ticks it may compute then.
+    /// How long it may be busy then, in ms.
     pub busy_ms: u64,
     /// Connections of before are timing out at its TCP ports, as when it was just stopped.
     pub restarted: bool,

@@ -12,18 +12,8 @@ use crate::common::{DONE, FINDINGS, Place};
 fn jailed(words: &[&str], service: &str, tables: &str) -> Place {
     let mut place = Place::of(Path::new("/mnt/managed"), words);
     place.text.service = service.to_owned();
-    place.text.tables += "[[allow.families]]\nfamily = \"AF_UNIX\"\nbecause = \"a test\"\n";
     place.text.tables += tables;
-    place.text.calls.extend([
-        "sendmsg",
-        "sendto",
-        "recvfrom",
-        "poll",
-        "ppoll",
-        "pipe",
-        "pipe2",
-        "rt_sigreturn",
-    ]);
+    place.allow_managed();
     place.write();
     place.verb("build").is(DONE, &[]);
     place
