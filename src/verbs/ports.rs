@@ -131,11 +131,15 @@ pub(super) fn were_free(name: &str, trace: &Trace) -> Result<()> {
 /// ports, at whatever address, that is told first. Its own processes, which are killed with it, may
 /// take a moment to go.
 pub(super) fn explain(name: &str, ready: &[Ready], error: Error) -> Error {
-    if held(ready).unwrap_or_default().is_empty() {
+    blame(name, error, || held(ready).unwrap_or_default())
+}
+
+fn blame(name: &str, error: Error, held: impl Fn() -> Vec<Held>) -> Error {
+    if held().is_empty() {
         return error;
     }
     std::thread::sleep(GOING);
-    let held = held(ready).unwrap_or_default();
+    let held = held();
     let Some(held) = held.first() else {
         return error;
     };
@@ -146,8 +150,15 @@ pub(super) fn explain(name: &str, ready: &[Ready], error: Error) -> Error {
     ))
 }
 
-/// Everybody who waits on one of the ports.
+/// Everybody else who waits on one of the ports. What is held here is held for the service.
 fn held(ready: &[Ready]) -> Result<Vec<Held>> {
+    let own = i32::try_from(std::process::id()).ok();
+    let mut all = held_by_anybody(ready)?;
+    all.retain(|held| held.owner.pid != own);
+    Ok(all)
+}
+
+fn held_by_anybody(ready: &[Ready]) -> Result<Vec<Held>> {
     let mut all = Vec::new();
     for sign in ready {
         let (protocol, port) = match sign {
@@ -156,10 +167,7 @@ fn held(ready: &[Ready]) -> Result<Vec<Held>> {
             Ready::File(_) | Ready::Log(_) | Ready::Notify | Ready::Quiet(_) => continue,
         };
         let owners = sockets::owners(protocol, port)?;
-        // What is held here is held for the service.
-        let own = i32::try_from(std::process::id()).ok();
-        let others = owners.into_iter().filter(|owner| owner.pid != own);
-        all.extend(others.map(|owner| Held {
+        all.extend(owners.into_iter().map(|owner| Held {
             protocol,
             port,
             owner,
@@ -212,27 +220,39 @@ mod tests {
         assert!(error.contains("port 1 "), "{error}");
     }
 
-    fn told(while_it_is_looked_at: impl FnOnce(TcpListener) + Send) -> String {
+    /// What is told if somebody has the port, who goes after a time or stays.
+    fn told(goes_after: Option<Duration>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let held = || held_by_anybody(&[Ready::Tcp(port)]).unwrap();
+        let error = Error::new("start web", "it exited with code 1");
+        let Some(after) = goes_after else {
+            let told = blame("web", error, held).to_string();
+            drop(listener);
+            return told;
+        };
         std::thread::scope(|scope| {
-            scope.spawn(|| while_it_is_looked_at(listener));
-            let error = Error::new("start web", "it exited with code 1");
-            explain("web", &[Ready::Tcp(port)], error).to_string()
+            scope.spawn(|| {
+                std::thread::sleep(after);
+                drop(listener);
+            });
+            blame("web", error, held).to_string()
         })
     }
 
     #[test]
+    fn what_is_held_for_the_service_is_in_nobody_s_way() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ready = [Ready::Tcp(listener.local_addr().unwrap().port())];
+        assert_eq!(held_by_anybody(&ready).unwrap().len(), 1);
+        assert!(held(&ready).unwrap().is_empty());
+    }
+
+    #[test]
     fn only_who_stays_is_in_the_way() {
-        let stays = told(|listener| {
-            std::thread::sleep(GOING * 3);
-            drop(listener);
-        });
+        let stays = told(None);
         assert!(stays.contains("is taken by process"), "{stays}");
-        let goes = told(|listener| {
-            std::thread::sleep(GOING / 6);
-            drop(listener);
-        });
+        let goes = told(Some(GOING / 6));
         assert!(
             goes.contains("exited with code 1") && !goes.contains("taken"),
             "{goes}"
