@@ -7,6 +7,7 @@ pub mod audit;
 pub mod build;
 pub mod cli;
 pub mod error;
+pub mod export;
 pub mod filter;
 pub mod guard;
 pub mod host;

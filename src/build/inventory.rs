@@ -367,17 +367,21 @@ impl Planner<'_> {
     }
 
     /// Whether the host's own file is seen at `path` because it, or a directory above, is bound,
-    /// or nothing is, because a scratch directory is there.
+    /// or nothing is, because a scratch directory is there and no rule shows it in that.
     pub(super) fn comes_with_a_mount(&self, path: &Path) -> bool {
+        let mut shown = self.spec.files_in_scratch();
         self.mounts().any(|mount| path.starts_with(mount))
+            && !shown.any(|rule| path.starts_with(&rule.path))
     }
 
     /// Whether `path` lies deeper than a mount, and so would be hidden by it.
     fn is_below_a_mount(&self, path: &Path) -> bool {
+        let mut shown = self.spec.files_in_scratch();
         self.layout == Layout::Jail
             && self
                 .mounts()
                 .any(|mount| path != mount && path.starts_with(mount))
+            && !shown.any(|rule| path.starts_with(&rule.path) || rule.path.starts_with(path))
     }
 
     fn mounts(&self) -> impl Iterator<Item = &Path> {

@@ -1,6 +1,7 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
 mod attack;
+mod export;
 mod generations;
 mod guard;
 mod incidents;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::plan::Mode;
 use crate::verbs::Places;
 pub use attack::Attack;
+pub use export::Export;
 pub use generations::{Generations, Rollback};
 pub use guard::Guard;
 pub use incidents::{Incidents, IncidentsVerb};
@@ -123,6 +125,9 @@ pub enum Verb {
     /// Print a bill of materials: every file in the jail, with its package, version and hash.
     #[command(after_help = sbom::EXAMPLES)]
     Sbom(Sbom),
+    /// Say the jail's policy in the words of another enforcer, and what it has no words for.
+    #[command(after_help = export::EXAMPLES)]
+    Export(Export),
     /// Show every jail: whether it runs, as whom, its generation and its score.
     #[command(after_help = watch::LIST_EXAMPLES)]
     List(List),

@@ -7,6 +7,7 @@ mod attacks;
 mod checks;
 mod completions;
 mod direct;
+mod exports;
 mod generations;
 mod guards;
 mod incidents;
@@ -223,6 +224,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
             output.show(asked.json, &done, || generations::rolled_back(&done))
         }
         Verb::Sbom(asked) => sbom(&places, asked, &output),
+        Verb::Export(asked) => exports::export(&places, &asked, &output),
         Verb::List(asked) => {
             let found = verbs::list(&places, asked.running)?;
             output.show(asked.json, &found, || {

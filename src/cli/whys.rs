@@ -134,9 +134,17 @@ pub(super) fn end(why: &Why) -> String {
     let end = match (why.works(), matter) {
         (true, false) if !why.ran => format!("{name}: nothing of that matters to it"),
         (true, false) => format!("{name}: everything works, nothing was denied that matters"),
-        (true, true) => format!("{name}: start it now: gaoler start {name}"),
+        (true, true) if why.failures.is_empty() => {
+            format!("{name}: start it now: gaoler start {name}")
+        }
+        (true, true) => format!(
+            "{name}: start it now: gaoler start {name}; if more is missing, gaoler learn {name} \
+             --heal goes on until it works"
+        ),
         (false, false) => format!(
-            "{name}: it does not work, and nothing that the jail denied explains it; does it work outside?"
+            "{name}: it does not work, and nothing that the jail denied explains it; does it work \
+             outside? Then gaoler bisect {name} -- TEST finds what breaks it, as a limit that it \
+             reads and that is too low for it"
         ),
         (false, true) if why.denials.iter().any(|one| one.applied) => {
             format!("{name}: what was not taken over stays denied: gaoler why {name} looks again")

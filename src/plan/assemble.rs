@@ -412,6 +412,7 @@ impl Assembly<'_> {
                 scratch.because.clone(),
             );
         }
+        self.shown_in_scratch();
         for bind in spec.binds.iter().filter(|bind| in_scratch(bind)) {
             self.bind(bind);
         }
@@ -435,6 +436,28 @@ impl Assembly<'_> {
                     writable: false,
                 },
                 "sd_journal_send(3) looks for its socket here; it is the same directory",
+            );
+        }
+    }
+
+    /// What the tree has where a place in memory hides it.
+    fn shown_in_scratch(&mut self) {
+        let Inputs { spec, tree, .. } = self.inputs;
+        for rule in spec.files_in_scratch() {
+            let mut others = spec.files_in_scratch();
+            // It comes with the directory that it is in.
+            if others.any(|it| it.path != rule.path && rule.path.starts_with(&it.path)) {
+                continue;
+            }
+            let below = rule.path.strip_prefix("/").unwrap_or(&rule.path);
+            self.add(
+                Phase::Mounts,
+                Step::Bind {
+                    path: rule.path.clone(),
+                    source: tree.join(below),
+                    writable: false,
+                },
+                rule.because.clone(),
             );
         }
     }

@@ -37,6 +37,8 @@ pub use service::{
 };
 pub use socket::{BACKLOG, Listen, MOST_SOCKETS, SOCKET_MODE, SocketRule};
 pub use types::*;
+#[cfg(test)]
+pub(crate) use write::tests::generate;
 pub use write::{to_toml, turns_writing};
 
 /// Reads a sign of readiness as `--ready` takes it: `tcp:80`, `udp:53`, `file:/run/x`,

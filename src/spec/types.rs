@@ -62,6 +62,22 @@ pub struct Spec {
     pub accepted: Vec<Accepted>,
 }
 
+impl Spec {
+    /// Data and directories that lie in a place in memory: from the tree, which it hides, they are
+    /// shown in it. What is below a bind is the host's.
+    pub fn files_in_scratch(&self) -> impl Iterator<Item = &FileRule> {
+        self.files.iter().filter(|rule| {
+            let below = |place: &Path| rule.path != place && rule.path.starts_with(place);
+            matches!(rule.kind, FileKind::Data | FileKind::Directory)
+                && self.scratch.iter().any(|scratch| below(&scratch.path))
+                && !self
+                    .binds
+                    .iter()
+                    .any(|bind| rule.path.starts_with(&bind.path))
+        })
+    }
+}
+
 /// The program of a jail: `[service]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {

@@ -1,6 +1,6 @@
 //! [`Spec`] to TOML.
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::fmt::Display;
 use std::path::Path;

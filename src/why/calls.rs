@@ -270,7 +270,7 @@ fn of_complaint(evidence: &Evidence<'_>, complaint: &Complaint) -> Refusal {
         (NATIVE_ARCH, 0) => String::new(),
         (NATIVE_ARCH, _) if cfg!(target_arch = "x86_64") => "x32".to_owned(),
         (NATIVE_ARCH, _) => String::new(),
-        (I386, _) => "x86".to_owned(),
+        (I386, _) => "i386".to_owned(),
         (other, _) => format!("{other:#x}"),
     };
     Refusal {

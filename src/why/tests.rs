@@ -120,7 +120,7 @@ fn complaints_are_denials_of_their_own() {
         ("call getpriority", true),
         ("service.writable_executable", false),
         ("call clone (its arguments)", false),
-        ("call 140 of x86", false),
+        ("call 140 of i386", false),
     ];
     assert_eq!(found, expected, "{denials:#?}");
     assert!(denials[0].cause.contains("0x1234") && denials[0].cause.contains("several times"));

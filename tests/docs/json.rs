@@ -98,6 +98,16 @@ fn the_documented_keys_are_those_that_are_printed() {
     see("build", &jail.json(&["build", "nap", "--json"]));
     see("plan", &jail.json(&["plan", "nap", "--json"]));
     see("check", &jail.json(&["check", "nap", "--live", "--json"]));
+    let export = [
+        "export",
+        "nap",
+        "--to",
+        "systemd",
+        "--systemd-version",
+        "252",
+        "--json",
+    ];
+    see("export", &jail.json(&export));
     see("list", &jail.json(&["list", "--json"]));
     see("tree", &jail.json(&["tree", "nap", "--json"]));
     let sockets = jail.json(&["netstats", "--json"]);

@@ -236,7 +236,7 @@ fn foreign_calls_are_told_apart() {
     );
     assert_eq!(
         trace.foreign_calls,
-        [("x32".to_owned(), 39), ("x86".to_owned(), 20)]
+        [("x32".to_owned(), 39), ("i386".to_owned(), 20)]
     );
     assert_complete(&trace);
 }
@@ -253,7 +253,7 @@ fn what_a_foreign_call_takes_is_not_needed() {
     let trace = learn_source(&source(
         "__asm__ volatile(\"int $0x80\" : \"=a\"(r) : \"a\"(214), \"b\"(5) : \"r8\", \"r9\", \"r10\", \"r11\")",
     ));
-    assert_eq!(trace.foreign_calls, [("x86".to_owned(), 214)]);
+    assert_eq!(trace.foreign_calls, [("i386".to_owned(), 214)]);
     assert_eq!(trace.capabilities, []);
     assert_complete(&trace);
     let native = learn_source(&source("r = syscall(SYS_setgid, 5)"));

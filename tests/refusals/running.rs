@@ -487,7 +487,7 @@ fn the_trace_of_a_run_that_was_not_finished() {
     let save = |name: &str, gap: &str| {
         let mut trace = trace.clone();
         trace.blind = true;
-        trace.foreign_calls = vec![("x86".to_owned(), 5)];
+        trace.foreign_calls = vec![("i386".to_owned(), 5)];
         trace.certificate.repeated = vec!["a doubt".to_owned()];
         trace.certificate.gaps = vec![gap.to_owned()];
         gaoler::learn::save(&trace, &state.join(name)).unwrap();

@@ -249,7 +249,7 @@ fn a_call_of_another_architecture_kills() {
     let found = jail.why(&[]);
     let at = "at deed+0x";
     let denial = found.says(
-        "call 20 of x86",
+        "call 20 of i386",
         &[
             "SIGSYS",
             "0x7",

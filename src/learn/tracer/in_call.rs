@@ -450,7 +450,7 @@ fn event(call: &Call) -> Event {
     }
     match call.arch {
         ptrace::NATIVE_ARCH => Event::ForeignCall("x32".to_owned(), number(call.number & !X32)),
-        I386 => Event::ForeignCall("x86".to_owned(), number(call.number)),
+        I386 => Event::ForeignCall("i386".to_owned(), number(call.number)),
         other => Event::ForeignCall(format!("{other:#x}"), number(call.number)),
     }
 }

@@ -1,4 +1,4 @@
-pub(in crate::spec) mod generate;
+pub(crate) mod generate;
 
 use std::collections::{BTreeMap, BTreeSet};
 

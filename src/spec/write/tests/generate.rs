@@ -415,7 +415,7 @@ fn log() -> impl Strategy<Value = Log> {
     })
 }
 
-pub(in crate::spec) fn spec() -> impl Strategy<Value = Spec> {
+pub(crate) fn spec() -> impl Strategy<Value = Spec> {
     let parts = (
         word(),
         service(),

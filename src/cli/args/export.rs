@@ -1,0 +1,102 @@
+//! What `export` can be told.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::verbs::Enforcer;
+use crate::{Error, Result};
+
+/// Shown below the help.
+pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o units\n  \
+    gaoler export named --to systemd --drop-in named.service --host-files\n  \
+    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n\n\
+    What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
+    written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
+
+/// What `export` can be told.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The jail's name.
+    pub name: String,
+    /// To which enforcer.
+    #[arg(long, value_name = "ENFORCER")]
+    pub to: To,
+    /// Write the files below this directory, instead of printing them.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// The version of systemd that will read the unit, in place of the host's.
+    #[arg(long, value_name = "N")]
+    pub systemd_version: Option<u32>,
+    /// The version of AppArmor's parser that will read the profile, in place of the host's.
+    #[arg(long, value_name = "N.N", value_parser = version)]
+    pub apparmor_version: Option<(u32, u32)>,
+    /// Change this unit of the host's instead of writing one.
+    #[arg(long, value_name = "UNIT")]
+    pub drop_in: Option<String>,
+    /// Confine it on the host's own files instead of the jail's tree.
+    #[arg(long)]
+    pub host_files: bool,
+    /// Open its low ports to every user by a sysctl, so that it needs no capability for them.
+    #[arg(long)]
+    pub open_ports: bool,
+    /// Exit with 3 if something is lost or loosened.
+    #[arg(long)]
+    pub fail_on_gap: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An enforcer by the name that people give it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum To {
+    /// A profile.
+    Apparmor,
+    /// A unit, or a drop-in for one.
+    Systemd,
+}
+
+impl Export {
+    /// To whom, and how.
+    ///
+    /// # Errors
+    /// An option that means nothing to that enforcer.
+    pub fn enforcer(&self) -> Result<Enforcer> {
+        let foreign: &[(&str, bool)] = match self.to {
+            To::Apparmor => &[
+                ("--systemd-version", self.systemd_version.is_some()),
+                ("--drop-in", self.drop_in.is_some()),
+                ("--open-ports", self.open_ports),
+            ],
+            To::Systemd => &[("--apparmor-version", self.apparmor_version.is_some())],
+        };
+        if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
+            return Err(Error::usage(
+                format!("export the jail {}", self.name),
+                format!("{option} means nothing to that enforcer"),
+            ));
+        }
+        Ok(match self.to {
+            To::Apparmor => Enforcer::AppArmor {
+                version: self.apparmor_version,
+                on_host: self.host_files,
+            },
+            To::Systemd => Enforcer::Systemd {
+                version: self.systemd_version,
+                on_host: self.host_files,
+                drop_in: self.drop_in.clone(),
+                open_ports: self.open_ports,
+            },
+        })
+    }
+}
+
+/// `3.0`
+fn version(text: &str) -> std::result::Result<(u32, u32), String> {
+    let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+    match (major.parse(), minor.parse()) {
+        (Ok(major), Ok(minor)) => Ok((major, minor)),
+        _ => Err("write it as in 3.0".to_owned()),
+    }
+}

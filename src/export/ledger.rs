@@ -1,0 +1,78 @@
+//! Keeps account of what of a spec an export has said, and what it could not.
+
+use std::collections::BTreeSet;
+
+use super::item::{Item, items};
+use super::{Gap, Loss};
+use crate::audit::{Severity, weight};
+use crate::spec::Spec;
+
+/// The account of one export: each item of the spec is either said or in a gap.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    open: BTreeSet<Item>,
+    all: BTreeSet<Item>,
+    gaps: Vec<Gap>,
+}
+
+impl Ledger {
+    /// Opens it with everything that `spec` says.
+    pub fn new(spec: &Spec) -> Self {
+        let all: BTreeSet<Item> = items(spec).into_iter().collect();
+        Self {
+            open: all.clone(),
+            all,
+            gaps: Vec::new(),
+        }
+    }
+
+    /// The enforcer's files say this, exactly.
+    pub fn said(&mut self, item: &Item) {
+        self.open.remove(item);
+    }
+
+    /// The enforcer's files say nothing of these, or not exactly. What the spec does not say is left
+    /// out, and if nothing is left there is no gap.
+    pub fn gap(
+        &mut self,
+        items: impl IntoIterator<Item = Item>,
+        loss: Loss,
+        severity: Severity,
+        why: impl Into<String>,
+    ) {
+        let items: BTreeSet<Item> = items.into_iter().collect();
+        let about: Vec<String> = items
+            .intersection(&self.all)
+            .map(ToString::to_string)
+            .collect();
+        self.open.retain(|item| !items.contains(item));
+        if !about.is_empty() {
+            self.gaps.push(Gap {
+                items: about,
+                loss,
+                why: why.into(),
+                severity,
+                cost: weight(severity),
+            });
+        }
+    }
+
+    /// Whether nobody has accounted for it yet.
+    pub fn is_open(&self, item: &Item) -> bool {
+        self.open.contains(item)
+    }
+
+    /// The gaps, the worst first. What nobody has accounted for is one too.
+    pub fn close(mut self) -> Vec<Gap> {
+        let open = std::mem::take(&mut self.open);
+        self.gap(
+            open,
+            Loss::Lost,
+            Severity::Medium,
+            "this export has no words for it",
+        );
+        // Of the same weight they stay in the order of the export.
+        self.gaps.sort_by_key(|gap| std::cmp::Reverse(gap.severity));
+        self.gaps
+    }
+}

@@ -1,0 +1,168 @@
+//! `export`: the policy of a jail in the words of another enforcer.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Event, Places, Report, jail, may_jail};
+use crate::build::{self, Account};
+use crate::export::{Exported, Root, Subject, apparmor, systemd};
+use crate::host::{command, users};
+use crate::{Doing, Error, Result};
+
+/// To whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enforcer {
+    /// AppArmor, as a profile.
+    AppArmor {
+        /// The version of its parser, major and minor; `None`: the host's.
+        version: Option<(u32, u32)>,
+        /// On the host's files instead of the jail's tree.
+        on_host: bool,
+    },
+    /// systemd, as a unit.
+    Systemd {
+        /// Its version; `None`: the host's.
+        version: Option<u32>,
+        /// On the host's files instead of the jail's tree.
+        on_host: bool,
+        /// A drop-in for this unit.
+        drop_in: Option<String>,
+        /// Low ports are opened to everybody, so that no capability is needed.
+        open_ports: bool,
+    },
+}
+
+/// Says the policy of the current generation of the jail `name` in the words of `to`.
+///
+/// # Errors
+/// The jail has not been built; the enforcer's version is not known; what the spec says cannot be
+/// written in its files.
+pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -> Result<Exported> {
+    let doing = || format!("export the jail {name}");
+    may_jail(&doing())?;
+    let (_, now) = jail::read_spec(places, name)?;
+    let not_built = || {
+        Error::new(doing(), "it has not been built").hint(format!("build it: gaoler build {name}"))
+    };
+    let state = build::state_of(&places.state, name)?.ok_or_else(not_built)?;
+    let generation = state.current()?.ok_or_else(not_built)?;
+    let tree = state.root(generation);
+    let (text, origin) = jail::spec_text_of_tree(&tree)?;
+    if text != now {
+        report(Event::Warning(format!(
+            "the spec has been changed since generation {generation} was built, of which this is: \
+             gaoler build {name}"
+        )));
+    }
+    let spec = crate::spec::parse(&text, &origin)?;
+    let account = Account::of(&spec)?;
+    let members = users::supplementary_groups(&spec.service.user)?;
+    let others = members.into_iter().filter(|group| {
+        group.gid != account.group.gid && !account.groups.iter().any(|own| own.gid == group.gid)
+    });
+    let other_groups: Vec<String> = others.map(|group| group.name).collect();
+    let subject = Subject {
+        spec: &spec,
+        manifest: &state.manifest(generation)?,
+        // What is built later is found there too.
+        tree: &places.state.join(name).join("current").join("root"),
+        uid: account.user.uid,
+        gid: account.group.gid,
+        other_groups: &other_groups,
+    };
+    let root = |on_host: bool| match on_host {
+        true => Root::Host,
+        false => Root::Tree,
+    };
+    match to {
+        Enforcer::AppArmor { version, on_host } => {
+            let version = version.map_or_else(host_apparmor, Ok)?;
+            let root = root(*on_host);
+            apparmor::export(subject, &apparmor::Options { version, root })
+        }
+        Enforcer::Systemd {
+            version,
+            on_host,
+            drop_in,
+            open_ports,
+        } => {
+            let options = systemd::Options {
+                version: version.map_or_else(host_systemd, Ok)?,
+                root: root(*on_host),
+                drop_in: drop_in.clone(),
+                open_ports: *open_ports,
+            };
+            systemd::export(subject, &options)
+        }
+    }
+}
+
+/// The version of the host's systemd.
+fn host_systemd() -> Result<u32> {
+    let told = version(["systemctl", "--version"], "systemd ");
+    told.map(|(major, _)| major)
+        .map_err(|error| error.hint("name it: --systemd-version 252"))
+}
+
+/// The version of the host's parser of profiles.
+fn host_apparmor() -> Result<(u32, u32)> {
+    version(["apparmor_parser", "--version"], "AppArmor parser version ")
+        .map_err(|error| error.hint("name it: --apparmor-version 3.0"))
+}
+
+/// What a program says after `label` in its first line of output, if it is a version.
+fn version(words: [&str; 2], label: &str) -> Result<(u32, u32)> {
+    let doing = || format!("find out which {} this host has", words[0]);
+    let told = command::run(&words.map(str::to_owned), Duration::from_secs(10))
+        .map_err(|error| Error::usage(doing(), error.why()))?;
+    version_in(&told.output, label)
+        .ok_or_else(|| Error::usage(doing(), format!("{} does not tell", words.join(" "))))
+}
+
+/// `systemd 252 (252.39-1~deb12u1)`, `AppArmor parser version 3.0.8`
+fn version_in(told: &str, label: &str) -> Option<(u32, u32)> {
+    let rest = told.lines().next()?.strip_prefix(label)?;
+    let mut numbers = rest.split(|c: char| !c.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    Some((
+        major,
+        numbers.next().and_then(|it| it.parse().ok()).unwrap_or(0),
+    ))
+}
+
+/// Writes what [`export`] answers below `directory`, and beside it `NAME.gaps.json`, what is not in
+/// it.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn export_write(directory: &Path, name: &str, exported: &Exported) -> Result<()> {
+    for file in &exported.files {
+        let path = directory.join(&file.path);
+        if let Some(above) = path.parent() {
+            fs::create_dir_all(above)
+                .doing(|| format!("make the directory {}", above.display()))?;
+        }
+        jail::replace(&path, &file.text)?;
+    }
+    let mut gaps = serde_json::to_string_pretty(&exported.gaps)
+        .map_err(|error| Error::new("write the gaps", error))?;
+    gaps.push('\n');
+    jail::replace(&directory.join(format!("{name}.gaps.json")), &gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_after_its_label() {
+        let systemd = "systemd 252 (252.39-1~deb12u1)\n+PAM +AUDIT";
+        assert_eq!(version_in(systemd, "systemd "), Some((252, 0)));
+        let parser = "AppArmor parser version 3.0.8\nCopyright (C) 1999-2008 Novell Inc.";
+        assert_eq!(version_in(parser, "AppArmor parser version "), Some((3, 0)));
+        for other in ["", "systemctl 252", "systemd "] {
+            assert_eq!(version_in(other, "systemd "), None, "{other}");
+        }
+    }
+}
