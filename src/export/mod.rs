@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use crate::audit::Severity;
 use crate::build::Manifest;
-use crate::spec::Spec;
+use crate::spec::{CallRule, Spec};
+use crate::sys::calls;
 pub use item::{Item, items};
 pub use ledger::Ledger;
 
@@ -32,9 +33,42 @@ pub struct Subject<'a> {
     pub uid: u32,
     /// `service.group` as a number.
     pub gid: u32,
+    /// The option that names the user whom the service becomes, if it is known to have one: `-u`.
+    pub user_option: Option<&'a str>,
     /// Groups that the host's user is in beside those of the spec, by name: some enforcers take
     /// them along.
     pub other_groups: &'a [String],
+}
+
+impl Subject<'_> {
+    /// The command for a manager that starts it as its user: without the option that would have it
+    /// become that user.
+    pub fn command_as_user(&self) -> Vec<&str> {
+        let service = &self.spec.service;
+        let words: Vec<&str> = service.command.iter().map(String::as_str).collect();
+        let Some(at) = self.user_option_at() else {
+            return words;
+        };
+        let rest = words.iter().enumerate();
+        let kept = rest.filter(|(index, _)| !(at..at + 2).contains(index));
+        kept.map(|(_, word)| *word).collect()
+    }
+
+    /// Whether a call serves to become that user alone, and is not made without the option.
+    pub fn is_for_the_option(&self, rule: &CallRule) -> bool {
+        let changes_ids = |name| calls::CHANGE_IDS.contains(&name);
+        rule.start_only
+            && calls::name(rule.number).is_some_and(changes_ids)
+            && self.user_option_at().is_some()
+    }
+
+    fn user_option_at(&self) -> Option<usize> {
+        let service = &self.spec.service;
+        let option = self.user_option.filter(|_| !service.start_as_root)?;
+        let mut pairs = service.command.windows(2).skip(1);
+        let at = pairs.position(|pair| pair == [option, service.user.as_str()]);
+        at.map(|at| at + 1)
+    }
 }
 
 /// Whose files the service sees.

@@ -7,6 +7,7 @@ mod network;
 mod places;
 mod service;
 mod text;
+mod tree;
 mod unit;
 
 use std::path::PathBuf;
@@ -57,16 +58,29 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
     }];
     files.extend(network::sockets(&unit, options)?);
     files.extend(ports);
+    files.extend(tree::files(
+        &subject,
+        options,
+        &service_name(name, options),
+    )?);
     Ok(Exported {
         files,
         gaps: unit.ledger.close(),
     })
 }
 
+/// The unit that the service is.
+fn service_name(name: &str, options: &Options) -> String {
+    match &options.drop_in {
+        Some(unit) => unit.clone(),
+        None => format!("{name}.service"),
+    }
+}
+
 /// Where the file is written to, and where it belongs.
 fn place(name: &str, options: &Options) -> Result<(PathBuf, PathBuf)> {
     let path = match &options.drop_in {
-        None => PathBuf::from(format!("{name}.service")),
+        None => PathBuf::from(service_name(name, options)),
         Some(unit) => {
             let plain = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
             let named = unit

@@ -41,6 +41,12 @@ fn tame(mut spec: Spec) -> Spec {
             *path = plain(path, 0);
         }
     }
+    // Every other one has the option.
+    let service = &mut spec.service;
+    if service.umask.is_multiple_of(2) {
+        service.command.insert(1, "-u".to_owned());
+        service.command.insert(2, service.user.clone());
+    }
     let variables = std::mem::take(&mut spec.service.environment).into_values();
     let printable =
         |value: String| value.replace(|c: char| c.is_control() && !"\t\n".contains(c), "");
@@ -98,6 +104,7 @@ fn subject<'a>(spec: &'a Spec, manifest: &'a Manifest) -> Subject<'a> {
         tree: Path::new("/var/lib/gaoler/web/current/root"),
         uid: 995,
         gid: 995,
+        user_option: Some("-u"),
         other_groups: &[],
     }
 }

@@ -1,7 +1,7 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Event, Places, Report, jail, may_jail};
@@ -61,6 +61,8 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
     let others = members.into_iter().filter(|group| {
         group.gid != account.group.gid && !account.groups.iter().any(|own| own.gid == group.gid)
     });
+    let program = spec.service.command.first().map(PathBuf::from);
+    let known = crate::spec::shipped_program(&program.unwrap_or_default())?;
     let other_groups: Vec<String> = others.map(|group| group.name).collect();
     let subject = Subject {
         spec: &spec,
@@ -69,6 +71,9 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
         tree: &places.state.join(name).join("current").join("root"),
         uid: account.user.uid,
         gid: account.group.gid,
+        user_option: known
+            .as_ref()
+            .and_then(|known| known.user_option.as_deref()),
         other_groups: &other_groups,
     };
     let root = |on_host: bool| match on_host {

@@ -108,8 +108,13 @@ impl<'a> Rules<'a> {
             };
             let (path, access) = match entry.kind {
                 EntryKind::File => (text::path(&path)?, self.access(entry)),
-                EntryKind::Directory => (text::directory(&path)?, "r"),
-                EntryKind::Device | EntryKind::Mountpoint | EntryKind::Symlink => continue,
+                EntryKind::Directory if self.is_listed(&entry.path) => {
+                    (text::directory(&path)?, "r")
+                }
+                EntryKind::Directory
+                | EntryKind::Device
+                | EntryKind::Mountpoint
+                | EntryKind::Symlink => continue,
             };
             if reason != entry.reason {
                 reason = &entry.reason;
@@ -128,6 +133,12 @@ impl<'a> Rules<'a> {
             "it can execute its own program, and those that are listed as programs, again",
         );
         Ok(())
+    }
+
+    /// Whether a directory is there for its own sake, and not just on the way to something.
+    fn is_listed(&self, path: &Path) -> bool {
+        let mut files = self.subject.spec.files.iter();
+        files.any(|rule| rule.path == path && rule.kind == FileKind::Directory)
     }
 
     /// Where the kernel finds an entry; what gaoler has written itself is in the tree alone.

@@ -6,7 +6,7 @@ use super::unit::Unit;
 use crate::audit::Severity;
 use crate::export::item::{call, capability};
 use crate::export::{Item, Loss};
-use crate::spec::{Demand, Direction, Protocol, Spec};
+use crate::spec::{CallRule, Demand, Direction, Protocol, Spec};
 use crate::sys::{calls, caps};
 
 /// What systemd's filter lets every service do (`systemd-analyze syscall-filter @default` of 252),
@@ -134,7 +134,7 @@ const HARDENINGS: [Hardening; 15] = [
         ..hardening(
             "ProtectProc",
             "invisible",
-            "it sees no process of other users; in the jail it sees no /proc at all",
+            "it sees no process of other users",
         )
     },
     Hardening {
@@ -142,7 +142,7 @@ const HARDENINGS: [Hardening; 15] = [
         ..hardening(
             "ProcSubset",
             "pid",
-            "of /proc it needs nothing; in the jail it sees none",
+            "of /proc it needs nothing but processes",
         )
     },
     Hardening {
@@ -327,19 +327,17 @@ fn limits(unit: &mut Unit<'_>) {
 /// One line for all calls that are there for the same reason.
 fn filter(unit: &mut Unit<'_>) {
     let spec = unit.subject.spec;
-    let answered = |number: u32| calls::name(number) == Some("setgroups") && !keeps_setgid(spec);
     let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for rule in &spec.calls {
-        let word = match answered(rule.number) {
-            // As gaoler answers it: whoever has no right to set groups goes on without.
-            true => format!("{}:0", call(rule.number)),
-            false => call(rule.number),
-        };
+        unit.ledger.said(&Item::Call(rule.number));
+        if unit.subject.is_for_the_option(rule) {
+            unit.ledger.said(&Item::StartOnly(rule.number));
+            continue;
+        }
         by_reason
             .entry(rule.because.clone())
             .or_default()
-            .push(word);
-        unit.ledger.said(&Item::Call(rule.number));
+            .push(call(rule.number));
     }
     if by_reason.is_empty() {
         // An empty list would be no filter at all.
@@ -362,7 +360,20 @@ fn filter(unit: &mut Unit<'_>) {
         "a call's number means another one elsewhere",
     );
     unit.ledger.said(&Item::Arguments("clone"));
-    unit.ledger.said(&Item::Arguments("setgroups"));
+    let setgroups = calls::number("setgroups");
+    let mut rules = spec.calls.iter();
+    let left_out = |rule: &CallRule| unit.subject.is_for_the_option(rule);
+    let is_left_out = rules.any(|rule| Some(rule.number) == setgroups && left_out(rule));
+    match keeps_setgid(spec) || is_left_out {
+        true => unit.ledger.said(&Item::Arguments("setgroups")),
+        false => unit.ledger.gap(
+            [Item::Arguments("setgroups")],
+            Loss::Lost,
+            Severity::Info,
+            "gaoler answers setgroups as if it had been done; here it fails, and a service that insists \
+             on it does not start",
+        ),
+    }
     let more: Vec<&str> = ALWAYS_ALLOWED
         .into_iter()
         .filter(|name| calls::number(name).is_some() && !allows(spec, name))
@@ -399,8 +410,9 @@ fn executable_memory(unit: &mut Unit<'_>) {
 
 /// What gaoler's filter says and systemd's cannot.
 fn unheard(unit: &mut Unit<'_>) {
-    let calls = unit.subject.spec.calls.iter();
-    let start = calls.filter(|rule| rule.start_only);
+    let subject = unit.subject;
+    let calls = subject.spec.calls.iter();
+    let start = calls.filter(|rule| rule.start_only && !subject.is_for_the_option(rule));
     unit.ledger.gap(
         start.map(|rule| Item::StartOnly(rule.number)),
         Loss::Loosened,

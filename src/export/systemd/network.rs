@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::keys;
 use super::text::{comment, plain};
 use super::unit::Unit;
-use super::{keys, place};
 use crate::audit::Severity;
 use crate::export::item::family;
 use crate::export::{ExportedFile, Item, Loss};
@@ -229,11 +229,7 @@ pub fn sockets(unit: &Unit<'_>, options: &super::Options) -> Result<Vec<Exported
         let Some(listen) = listens(&socket.listen)? else {
             continue;
         };
-        let (service, _) = place(&spec.name, options)?;
-        let service = match &options.drop_in {
-            Some(unit) => unit.clone(),
-            None => service.display().to_string(),
-        };
+        let service = super::service_name(&spec.name, options);
         let path = PathBuf::from(format!("{}-{}.socket", spec.name, socket.name));
         files.push(ExportedFile {
             install: PathBuf::from("/etc/systemd/system").join(&path),

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::text::{path, plain};
+use super::tree;
 use super::unit::Unit;
 use crate::Result;
 use crate::audit::Severity;
-use crate::build::{Entry, EntryKind, LOG_DIRECTORY};
+use crate::build::{Entry, EntryKind};
 use crate::export::{Item, Loss, Root};
-use crate::spec::{BindRule, Ready};
+use crate::spec::{BindRule, FileKind, FileRule, Ready};
 
 /// Where systemd's own sockets are (`systemd-journald.service(8)`, `sd_notify(3)`).
 const SYSLOG: &str = "/run/systemd/journal/dev-log";
@@ -27,6 +28,7 @@ pub fn say(unit: &mut Unit<'_>, root: Root) -> Result<()> {
         Root::Host => on_the_host(unit)?,
     }
     scratch(unit)?;
+    temporary(unit);
     homes(unit);
     let private = unit.say(
         &[Item::Namespace("mount_namespace")],
@@ -43,20 +45,27 @@ pub fn say(unit: &mut Unit<'_>, root: Root) -> Result<()> {
 
 fn on_the_tree(unit: &mut Unit<'_>) -> Result<()> {
     let spec = unit.subject.spec;
-    unit.say(
-        &[Item::NothingElse],
+    unit.set(
         "RootDirectory",
-        plain(&unit.subject.tree.to_string_lossy())?,
-        "the tree that gaoler built: nothing else of the host is there",
+        plain(&tree::root(&spec.name).to_string_lossy())?,
+        "the tree that gaoler built, as a mount unit has it: nothing else of the host is there",
+    );
+    unit.ledger.gap(
+        [Item::NothingElse],
+        Loss::Loosened,
+        Severity::Low,
+        "systemd mounts /proc, with the processes of its user alone, /sys, which cannot be written, and \
+         an empty /run",
+    );
+    unit.set(
+        "RootDirectoryStartOnly",
+        "yes",
+        "the commands that reload and stop it are the host's",
     );
     for rule in &spec.files {
         unit.ledger.said(&Item::File(rule.path.clone()));
     }
-    unit.set(
-        "MountAPIVFS",
-        "no",
-        "the jail has neither /proc nor /sys, and of /dev what is in the tree",
-    );
+    hidden_in_the_tree(unit)?;
     for bind in &spec.binds {
         let key = match bind.writable {
             true => "BindPaths",
@@ -68,8 +77,30 @@ fn on_the_tree(unit: &mut Unit<'_>) -> Result<()> {
         }
     }
     not_executable(unit, spec.binds.iter().map(|bind| bind.path.clone()))?;
-    devices(unit)?;
-    sockets(unit)
+    devices(unit);
+    sockets(unit);
+    Ok(())
+}
+
+/// What the tree has where systemd, or a place in memory, hides it.
+fn hidden_in_the_tree(unit: &mut Unit<'_>) -> Result<()> {
+    let spec = unit.subject.spec;
+    let mut shown: Vec<&FileRule> = spec.files_in_scratch().collect();
+    let in_run = |rule: &&FileRule| rule.path != Path::new("/run") && rule.path.starts_with("/run");
+    let plain = |rule: &&FileRule| matches!(rule.kind, FileKind::Data | FileKind::Directory);
+    shown.extend(spec.files.iter().filter(in_run).filter(plain));
+    shown.sort_by(|one, other| one.path.cmp(&other.path));
+    shown.dedup_by(|one, other| one.path.starts_with(&other.path));
+    for rule in shown {
+        let below = rule.path.strip_prefix("/").unwrap_or(&rule.path);
+        let from = path(&unit.subject.tree.join(below))?;
+        unit.set(
+            "BindReadOnlyPaths",
+            format!("{from}:{}", path(&rule.path)?),
+            rule.because.clone(),
+        );
+    }
+    Ok(())
 }
 
 /// Nothing below these is executed, libraries neither.
@@ -98,71 +129,45 @@ fn not_executable(unit: &mut Unit<'_>, paths: impl Iterator<Item = PathBuf>) -> 
     Ok(())
 }
 
-/// The nodes are in the tree; the kernel asks the device controller besides.
-fn devices(unit: &mut Unit<'_>) -> Result<()> {
-    let spec = unit.subject.spec;
-    unit.set("DevicePolicy", "strict", "no device but these");
-    if spec.devices.is_empty() && unit.drop_in {
-        unit.set("DeviceAllow", "", "none");
-    }
-    for rule in &spec.devices {
-        let node = rule.device.path().display();
-        unit.say(
-            &[Item::Device(rule.path.clone())],
-            "DeviceAllow",
-            format!("{node} rw"),
-            rule.because.clone(),
-        );
-    }
-    Ok(())
+/// A `/dev` of systemd's, which has a few more than the spec allows. Those in the tree that are elsewhere,
+/// for a service that changes its root, are among them.
+fn devices(unit: &mut Unit<'_>) {
+    unit.set("PrivateDevices", "yes", "no disk, no terminal, no memory");
+    unit.set("DevicePolicy", "closed", "no disk, no terminal, no memory");
+    let devices = unit.subject.spec.devices.iter();
+    unit.ledger.gap(
+        devices.map(|rule| Item::Device(rule.path.clone())),
+        Loss::Loosened,
+        Severity::Info,
+        "/dev has null, zero, full, random, urandom, tty and pts, whichever it needs",
+    );
 }
 
-/// The sockets that the tree has a place for, in a place in memory so that the tree is left as it is.
-fn sockets(unit: &mut Unit<'_>) -> Result<()> {
+/// systemd's own, where it has them.
+fn sockets(unit: &mut Unit<'_>) {
     let spec = unit.subject.spec;
-    let notified = spec.service.ready.contains(&Ready::Notify)
-        || (spec.liveness.as_ref()).is_some_and(|it| it.watchdog_ms.is_some());
-    let has = |place: &str| unit.subject.manifest.entry(Path::new(place)).is_some();
-    let (log, journal) = (
-        has(LOG_DIRECTORY),
-        spec.log.journal && has("/run/systemd/journal"),
+    unit.set(
+        "BindReadOnlyPaths",
+        format!("-{SYSLOG}"),
+        "/dev/log leads here",
     );
-    if log {
-        let because = "/dev/log of the tree leads here";
-        let place = format!("{LOG_DIRECTORY}:ro,size=4k,nr_inodes=8,mode=0755");
-        unit.set("TemporaryFileSystem", place, because);
+    if spec.log.journal {
         unit.set(
             "BindReadOnlyPaths",
-            format!("-{SYSLOG}:{LOG_DIRECTORY}/log"),
-            because,
-        );
-    }
-    if journal {
-        unit.set(
-            "BindReadOnlyPaths",
-            JOURNAL,
+            format!("-{JOURNAL}"),
             "it speaks journald's protocol",
         );
     }
-    if !notified {
-        return Ok(());
-    }
-    let because = "it says there that it is ready";
-    if log {
+    let watched = spec.liveness.as_ref();
+    if spec.service.ready.contains(&Ready::Notify)
+        || watched.is_some_and(|it| it.watchdog_ms.is_some())
+    {
         unit.set(
             "BindReadOnlyPaths",
-            format!("{NOTIFY}:{LOG_DIRECTORY}/notify"),
-            because,
+            NOTIFY,
+            "it says there that it is ready",
         );
-        unit.set(
-            "Environment",
-            format!("NOTIFY_SOCKET={LOG_DIRECTORY}/notify"),
-            because,
-        );
-    } else {
-        unit.set("BindReadOnlyPaths", NOTIFY, because);
     }
-    Ok(())
 }
 
 fn on_the_host(unit: &mut Unit<'_>) -> Result<()> {
@@ -188,23 +193,7 @@ fn on_the_host(unit: &mut Unit<'_>) -> Result<()> {
         }
     }
     executable(unit)?;
-    let hidden = |place: &str| !spec.binds.iter().any(|bind| bind.path.starts_with(place));
-    if hidden("/tmp") && hidden("/var/tmp") {
-        unit.set(
-            "PrivateTmp",
-            "yes",
-            "the temporary files of others are not its own",
-        );
-    }
-    unit.set("PrivateDevices", "yes", "no disk, no terminal, no memory");
-    unit.set("DevicePolicy", "closed", "no disk, no terminal, no memory");
-    let devices = spec.devices.iter();
-    unit.ledger.gap(
-        devices.map(|rule| Item::Device(rule.path.clone())),
-        Loss::Loosened,
-        Severity::Info,
-        "/dev has null, zero, full, random, urandom, tty and pts, whichever it needs",
-    );
+    devices(unit);
     Ok(())
 }
 
@@ -259,6 +248,27 @@ fn scratch(unit: &mut Unit<'_>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Nobody's temporary files but its own; it has none but in the places that the spec gives it.
+fn temporary(unit: &mut Unit<'_>) {
+    const PLACES: [&str; 2] = ["/tmp", "/var/tmp"];
+    let spec = unit.subject.spec;
+    let binds = spec.binds.iter().map(|bind| &bind.path);
+    let scratch = spec.scratch.iter().map(|scratch| &scratch.path);
+    let within = |path: &PathBuf| PLACES.iter().any(|place| path.starts_with(place));
+    let files = spec.files.iter().map(|rule| &rule.path);
+    if binds.chain(scratch).chain(files).any(within) {
+        return;
+    }
+    unit.set(
+        "PrivateTmp",
+        "yes",
+        "the temporary files of others are not its own",
+    );
+    for place in PLACES {
+        unit.set("ReadOnlyPaths", place, "it makes no temporary files");
+    }
 }
 
 fn homes(unit: &mut Unit<'_>) {

@@ -76,13 +76,13 @@ fn described(unit: &mut Unit<'_>) {
 
 fn command(unit: &mut Unit<'_>) -> Result<()> {
     let service = &unit.subject.spec.service;
-    let words: Vec<String> = service.command.iter().map(|it| argument(it)).collect();
-    unit.say(
-        &[Item::Command],
-        "ExecStart",
-        words.join(" "),
-        "the command that was learned",
-    );
+    let command = unit.subject.command_as_user();
+    let because = match command.len() == service.command.len() {
+        true => "the command that was learned",
+        false => "the command that was learned, without the option for what User= does",
+    };
+    let words: Vec<String> = command.into_iter().map(argument).collect();
+    unit.say(&[Item::Command], "ExecStart", words.join(" "), because);
     unit.say(
         &[Item::WorkingDirectory],
         "WorkingDirectory",
@@ -274,7 +274,8 @@ fn orders(unit: &mut Unit<'_>) {
     if !service.stop.is_empty() {
         unit.set(
             "ExecStop",
-            line(&service.stop),
+            // With - its failure is none: TERM follows.
+            format!("-{}", line(&service.stop)),
             "its own way, by a command of the host's",
         );
     }
