@@ -3,9 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::step::{Namespaces, Phase, PlannedStep, Step};
+use super::step::{Content, Namespaces, Phase, PlannedStep, Step};
 use super::{Living, Plan, policy, restrict};
-use crate::build::Manifest;
+use crate::build::{EntryKind, Manifest};
 use crate::host::Host;
 use crate::spec::{BindRule, Demand, Ready, Spec};
 use crate::{Error, Result};
@@ -275,7 +275,43 @@ impl Assembly<'_> {
                 scratch.because.clone(),
             );
         }
+        self.fill_scratch();
         Ok(())
+    }
+
+    /// Puts into the places in memory what the tree has where they hide it.
+    fn fill_scratch(&mut self) {
+        let Inputs {
+            spec,
+            manifest,
+            tree,
+            ..
+        } = self.inputs;
+        for entry in &manifest.entries {
+            let mut rules = spec.files_in_scratch();
+            let Some(rule) = rules.find(|rule| entry.path.starts_with(&rule.path)) else {
+                continue;
+            };
+            let content = match (entry.kind, &entry.target) {
+                (EntryKind::Directory, _) => Content::Directory,
+                (EntryKind::File, _) => Content::File,
+                (EntryKind::Symlink, Some(target)) => Content::Link(target.clone()),
+                (EntryKind::Symlink | EntryKind::Device | EntryKind::Mountpoint, _) => continue,
+            };
+            let above = spec.scratch.iter().map(|scratch| &scratch.path);
+            let above = above.filter(|scratch| entry.path.starts_with(scratch));
+            // The deepest is what hides it.
+            let Some(scratch) = above.max_by_key(|path| path.components().count()) else {
+                continue;
+            };
+            let step = Step::FillScratch {
+                scratch: scratch.clone(),
+                path: entry.path.clone(),
+                tree: tree.to_owned(),
+                content,
+            };
+            self.add(Phase::Host, step, rule.because.clone());
+        }
     }
 
     /// Has the kernel count what the jail uses, in the hierarchies in which it has no directory for
@@ -412,7 +448,6 @@ impl Assembly<'_> {
                 scratch.because.clone(),
             );
         }
-        self.shown_in_scratch();
         for bind in spec.binds.iter().filter(|bind| in_scratch(bind)) {
             self.bind(bind);
         }
@@ -436,28 +471,6 @@ impl Assembly<'_> {
                     writable: false,
                 },
                 "sd_journal_send(3) looks for its socket here; it is the same directory",
-            );
-        }
-    }
-
-    /// What the tree has where a place in memory hides it.
-    fn shown_in_scratch(&mut self) {
-        let Inputs { spec, tree, .. } = self.inputs;
-        for rule in spec.files_in_scratch() {
-            let mut others = spec.files_in_scratch();
-            // It comes with the directory that it is in.
-            if others.any(|it| it.path != rule.path && rule.path.starts_with(&it.path)) {
-                continue;
-            }
-            let below = rule.path.strip_prefix("/").unwrap_or(&rule.path);
-            self.add(
-                Phase::Mounts,
-                Step::Bind {
-                    path: rule.path.clone(),
-                    source: tree.join(below),
-                    writable: false,
-                },
-                rule.because.clone(),
             );
         }
     }

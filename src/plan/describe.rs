@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::policy::FIRST_PASSED;
-use super::step::{Resource, Step};
+use super::step::{Content, Resource, Step};
 use crate::spec::Listen;
 use crate::sys::caps::CapabilitySet;
 
@@ -61,6 +61,13 @@ impl fmt::Display for Step {
                     path.display()
                 )
             }
+            Step::FillScratch { path, content, .. } => match content {
+                Content::Directory => write!(f, "make the directory {} in it", path.display()),
+                Content::File => write!(f, "copy {} into it from the tree", path.display()),
+                Content::Link(target) => {
+                    write!(f, "link {} in it to {}", path.display(), target.display())
+                }
+            },
             Step::NewNamespaces(kinds) => {
                 let names = [
                     (kinds.mount, "mount"),

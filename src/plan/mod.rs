@@ -30,7 +30,7 @@ pub use policy::{
     unheard,
 };
 pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
-pub use step::{Phase, PlannedStep, Socket, Step};
+pub use step::{Content, Phase, PlannedStep, Socket, Step};
 pub use testing::is_in_tree;
 
 use crate::{Error, Result};

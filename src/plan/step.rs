@@ -136,6 +136,18 @@ pub struct Socket {
     pub gid: u32,
 }
 
+/// What of the tree is put into a place in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Content {
+    /// A directory.
+    Directory,
+    /// A copy of a regular file.
+    File,
+    /// A symbolic link to this.
+    Link(PathBuf),
+}
+
 /// One thing that is done to start a jail.
 #[expect(
     missing_docs,
@@ -182,6 +194,13 @@ pub enum Step {
         uid: u32,
         gid: u32,
         mode: u32,
+    },
+    /// Put something of the tree, which that place would hide, into it.
+    FillScratch {
+        scratch: PathBuf,
+        path: PathBuf,
+        tree: PathBuf,
+        content: Content,
     },
     /// New namespaces.
     NewNamespaces(Namespaces),

@@ -225,6 +225,20 @@ pub(super) fn prepare(plan: &Plan) -> Result<Prepared> {
                 made.push((path.clone(), mount));
                 None
             }
+            Step::FillScratch {
+                scratch,
+                path,
+                tree,
+                content,
+            } => {
+                let mount = made.iter().find(|(place, _)| place == scratch);
+                let (_, mount) =
+                    mount.ok_or_else(|| Error::setup(doing(), "no step makes that place"))?;
+                let below = path.strip_prefix(scratch).unwrap_or(path);
+                let source = tree.join(path.strip_prefix("/").unwrap_or(path));
+                scratch::fill(mount, below, content, &source).doing(doing)?;
+                None
+            }
             Step::NewNamespaces(kinds) => {
                 prepared.namespaces = namespaces(*kinds);
                 None

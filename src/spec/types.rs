@@ -63,8 +63,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Data and directories that lie in a place in memory: from the tree, which it hides, they are
-    /// shown in it. What is below a bind is the host's.
+    /// Data and directories that lie in a place in memory, which hides the tree's: they are put into it.
+    /// What is below a bind is the host's.
     pub fn files_in_scratch(&self) -> impl Iterator<Item = &FileRule> {
         self.files.iter().filter(|rule| {
             let below = |place: &Path| rule.path != place && rule.path.starts_with(place);

@@ -1,6 +1,7 @@
 //! What is mounted where.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -20,6 +21,15 @@ fn what_is_mounted_below_an_empty_place_is_there() {
             let path = above.join(path);
             place.text.tables += &format!(
                 "[[tree.binds]]\npath = {path:?}\nwritable = {writable}\nbecause = \"a test\"\n"
+            );
+        }
+        // What the tree has there is put into it.
+        fs::create_dir_all(above.join("kept/of the host")).unwrap();
+        fs::write(above.join("deep/copied"), "a copy").unwrap();
+        for (path, kind) in [("kept", "directory"), ("deep/copied", "data")] {
+            let path = above.join(path);
+            place.text.tables += &format!(
+                "[[tree.files]]\npath = {path:?}\nkind = {kind:?}\nbecause = \"a test\"\n"
             );
         }
         place.text.tables +=
@@ -45,6 +55,10 @@ fn what_is_mounted_below_an_empty_place_is_there() {
         let read = |name: &str| fs::read_to_string(jailed.join(name)).unwrap();
         assert_eq!(read("deep/data/file"), "in a directory");
         assert_eq!(read("one"), "alone");
+        assert_eq!(read("deep/copied"), "a copy");
+        assert_eq!(fs::read_dir(jailed.join("kept")).unwrap().count(), 0);
+        let mode = fs::metadata(jailed.join("deep/copied")).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o444);
         match &mut executed {
             Some(child) => {
                 child.kill().unwrap();
