@@ -49,10 +49,10 @@ mod tests {
         trace.blind = true;
         trace.foreign_calls = (1..=10).map(|number| ("i386".to_owned(), number)).collect();
         trace.foreign_calls.push(("x32".to_owned(), 39));
-        let [ring, x32, x86] = trace.unseen().try_into().unwrap();
+        let [ring, i386, x32] = trace.unseen().try_into().unwrap();
         assert!(ring.starts_with("io_uring was used"), "{ring}");
         assert!(x32.starts_with("called 39 of x32, not given"), "{x32}");
         let several = "called 1, 2, 3, 4, 5, 6, 7, 8 and 2 more of i386, not given";
-        assert!(x86.starts_with(several), "{x86}");
+        assert!(i386.starts_with(several), "{i386}");
     }
 }

@@ -236,7 +236,7 @@ fn foreign_calls_are_told_apart() {
     );
     assert_eq!(
         trace.foreign_calls,
-        [("x32".to_owned(), 39), ("i386".to_owned(), 20)]
+        [("i386".to_owned(), 20), ("x32".to_owned(), 39)]
     );
     assert_complete(&trace);
 }

@@ -501,7 +501,7 @@ fn the_trace_of_a_run_that_was_not_finished() {
             "one was run again: a doubt",
             "its C library was not looked at",
             "blind        io_uring was used",
-            "blind        called 5 of x86, not given",
+            "blind        called 5 of i386, not given",
         ],
     );
     save("trace-incomplete.json", "a stop was lost");

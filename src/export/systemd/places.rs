@@ -86,7 +86,13 @@ fn on_the_tree(unit: &mut Unit<'_>) -> Result<()> {
 fn hidden_in_the_tree(unit: &mut Unit<'_>) -> Result<()> {
     let spec = unit.subject.spec;
     let mut shown: Vec<&FileRule> = spec.files_in_scratch().collect();
-    let in_run = |rule: &&FileRule| rule.path != Path::new("/run") && rule.path.starts_with("/run");
+    let in_run = |rule: &&FileRule| {
+        // What is below a bind is the host's.
+        let mut binds = spec.binds.iter();
+        rule.path != Path::new("/run")
+            && rule.path.starts_with("/run")
+            && !binds.any(|bind| rule.path.starts_with(&bind.path))
+    };
     let plain = |rule: &&FileRule| matches!(rule.kind, FileKind::Data | FileKind::Directory);
     shown.extend(spec.files.iter().filter(in_run).filter(plain));
     shown.sort_by(|one, other| one.path.cmp(&other.path));
