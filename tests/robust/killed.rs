@@ -9,7 +9,7 @@ use crate::lab::{Call, KILLED, Lab, Nth, What, assert_most, each, exhaustive};
 /// Of the calls that only read, one in so many.
 const READING: usize = 40;
 /// In the short run, a jail is started for one in so many places, and stopped.
-const STARTED: usize = 8;
+const STARTED: usize = 16;
 
 /// The places of a command that made these calls when nobody killed it.
 fn places(calls: &[Call], kinds: &[What], every: usize) -> Vec<(Nth, What)> {
