@@ -55,7 +55,7 @@ fn a_build_leaves_the_last_generation_or_a_new_one() {
 
 #[test]
 fn a_start_that_was_killed_is_no_obstacle() {
-    interrupted("start", kinds(), 1);
+    interrupted("start", kinds(), if exhaustive() { 1 } else { 2 });
 }
 
 #[test]
