@@ -70,7 +70,7 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
         text::comment(&format!(
             "Made by \"gaoler export {name} --to apparmor\" from the spec of the jail {name}."
         )),
-        text::name(name),
+        name,
         text::path(Path::new(program))?,
         rules.text,
         text::comment("what this host needs besides; this file is not overwritten"),

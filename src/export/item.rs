@@ -96,7 +96,7 @@ impl fmt::Display for Item {
             Item::Umask => f.write_str("umask"),
             Item::Environment => f.write_str("environment"),
             Item::Forks => f.write_str("forks"),
-            Item::Ready(sign) => write!(f, "ready {}", ready(sign)),
+            Item::Ready(sign) => write!(f, "ready {sign}"),
             Item::Reload => f.write_str("reload"),
             Item::Stop => f.write_str("stop"),
             Item::NoWritableExecutable => f.write_str("no memory that is written and executed"),
@@ -164,17 +164,6 @@ fn ports(direction: Direction, protocol: Protocol) -> String {
         Protocol::Udp => "udp",
     };
     format!("{direction} {protocol}")
-}
-
-fn ready(sign: &Ready) -> String {
-    match sign {
-        Ready::Tcp(port) => format!("tcp:{port}"),
-        Ready::Udp(port) => format!("udp:{port}"),
-        Ready::File(path) => format!("file:{}", path.display()),
-        Ready::Log(expression) => format!("log:{expression}"),
-        Ready::Notify => "notify".to_owned(),
-        Ready::Quiet(time) => format!("quiet:{time}"),
-    }
 }
 
 /// Everything that `spec` says, sorted, each once.

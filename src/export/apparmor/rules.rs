@@ -77,7 +77,7 @@ impl<'a> Rules<'a> {
 
     /// Whoever manages it signals it, and its processes each other.
     fn signals(&mut self) {
-        let name = text::name(&self.subject.spec.name);
+        let name = &self.subject.spec.name;
         self.because("it is stopped and reloaded from outside, and its processes end each other");
         self.rule("signal (receive) peer=unconfined");
         self.rule(&format!("signal (send, receive) peer={name}"));

@@ -14,11 +14,6 @@ pub fn comment(text: &str) -> String {
     format!("# {}", plain.trim())
 }
 
-/// The name of a profile: those of jails have nothing that means something there.
-pub fn name(name: &str) -> String {
-    name.to_owned()
-}
-
 /// A path that means itself alone.
 ///
 /// # Errors

@@ -207,7 +207,8 @@ impl Hardening {
     }
 }
 
-fn allows(spec: &Spec, name: &str) -> bool {
+/// Whether the spec allows a call of this name.
+pub fn allows(spec: &Spec, name: &str) -> bool {
     let number = calls::number(name);
     spec.calls.iter().any(|rule| Some(rule.number) == number)
 }

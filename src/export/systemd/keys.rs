@@ -38,7 +38,6 @@ pub const OLDEST: u32 = 238;
 /// All of them, in the order in which they are written.
 pub const KEYS: &[Key] = &[
     key("Unit", "Description", 1),
-    adding("Unit", "Documentation", 201),
     adding("Unit", "After", 1),
     adding("Unit", "Wants", 1),
     key("Unit", "StartLimitIntervalSec", 230),
@@ -47,7 +46,6 @@ pub const KEYS: &[Key] = &[
     key("Service", "NotifyAccess", 1),
     key("Service", "PIDFile", 1),
     adding("Service", "EnvironmentFile", 1),
-    adding("Service", "ExecStartPre", 1),
     adding("Service", "ExecStart", 1),
     adding("Service", "ExecReload", 1),
     adding("Service", "ExecStop", 1),
@@ -83,7 +81,6 @@ pub const KEYS: &[Key] = &[
     key("Service", "PrivateTmp", 183),
     key("Service", "PrivateDevices", 209),
     key("Service", "DevicePolicy", 208),
-    adding("Service", "DeviceAllow", 208),
     key("Service", "PrivateMounts", 239),
     key("Service", "PrivateIPC", 248),
     key("Service", "PrivateNetwork", 33),

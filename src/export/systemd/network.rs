@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 
+use super::confine::allows;
 use super::keys;
 use super::text::{comment, plain};
 use super::unit::Unit;
 use crate::audit::Severity;
 use crate::export::item::family;
 use crate::export::{ExportedFile, Item, Loss};
-use crate::spec::{Direction, Listen, Protocol, SocketRule, Spec};
-use crate::sys::{calls, caps, families};
+use crate::spec::{Demand, Direction, Listen, Protocol, SocketRule, Spec};
+use crate::sys::{caps, families};
 use crate::{Error, Result};
 
 /// Below this, a port needs a capability (`net.ipv4.ip_unprivileged_port_start`, `ip(7)`).
@@ -80,7 +81,7 @@ pub fn say(unit: &mut Unit<'_>, open_ports: bool) {
 
 fn say_families(unit: &mut Unit<'_>) {
     let spec = unit.subject.spec;
-    if !items_of(spec).contains(&Item::NoOtherFamily) {
+    if spec.protections.seccomp == Demand::Off {
         return;
     }
     for rule in &spec.families {
@@ -91,23 +92,19 @@ fn say_families(unit: &mut Unit<'_>) {
         );
         unit.ledger.said(&Item::Family(rule.family));
     }
-    let allows = |name: &str| {
-        let number = calls::number(name);
-        spec.calls.iter().any(|rule| Some(rule.number) == number)
-    };
     let unix = families::number("unix");
     let has_unix = spec.families.iter().any(|rule| Some(rule.family) == unix);
     let none_said = !spec.families.is_empty()
         || (unit.version >= keys::NO_FAMILY
             && unit.set("RestrictAddressFamilies", "none", "it makes no sockets"));
-    if !none_said && allows("socket") {
+    if !none_said && allows(spec, "socket") {
         unit.ledger.gap(
             [Item::NoOtherFamily],
             Loss::Loosened,
             Severity::Medium,
             "sockets of any family: systemd 249 is the first that can allow none",
         );
-    } else if allows("socketpair") && !has_unix {
+    } else if allows(spec, "socketpair") && !has_unix {
         unit.ledger.gap(
             [Item::NoOtherFamily],
             Loss::Loosened,
@@ -133,10 +130,6 @@ fn alone(unit: &mut Unit<'_>) {
             "it speaks with nobody over a network",
         );
     }
-}
-
-fn items_of(spec: &Spec) -> Vec<Item> {
-    crate::export::items(spec)
 }
 
 fn say_ports(unit: &mut Unit<'_>) {
