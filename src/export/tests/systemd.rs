@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::{accounted, built, subject, tame};
 use crate::export::systemd::{self, OLDEST, Options};
-use crate::export::{ExportedFile, Item, Root, item};
-use crate::spec::{Direction, Protocol, Spec, generate};
+use crate::export::{ExportedFile, Item, Root, Subject, item};
+use crate::spec::{BindRule, Direction, Evidence, FileKind, FileRule, Protocol, Spec, generate};
 use crate::sys::{calls, caps, families};
 
 /// The values of each key of a unit file, as systemd takes them: an empty one forgets those before
@@ -333,4 +333,46 @@ fn the_unit_of_an_example() {
     };
     let exported = systemd::export(subject(&spec, &manifest), &options).unwrap();
     insta::assert_snapshot!(super::shown(&exported));
+}
+
+#[test]
+fn groups_that_systemd_adds_and_what_it_hides_are_seen_to() {
+    let (mut spec, _) = super::example();
+    let rule = |path: &str, kind| FileRule {
+        path: path.into(),
+        kind,
+        because: "a test".to_owned(),
+        evidence: Evidence::Person,
+    };
+    spec.files.extend([
+        rule("/run/kept", FileKind::Directory),
+        rule("/run/kept/one", FileKind::Data),
+        rule("/run/bound/two", FileKind::Data),
+    ]);
+    spec.binds.push(BindRule {
+        path: "/run/bound".into(),
+        writable: false,
+        because: "a test".to_owned(),
+        evidence: Evidence::Person,
+    });
+    let manifest = built(&spec);
+    let others = ["adm".to_owned()];
+    let subject = Subject {
+        other_groups: &others,
+        ..subject(&spec, &manifest)
+    };
+    let options = Options {
+        version: 252,
+        root: Root::Tree,
+        drop_in: None,
+        open_ports: false,
+    };
+    let exported = systemd::export(subject, &options).unwrap();
+    let mut gaps = exported.gaps.iter();
+    assert!(gaps.any(|gap| gap.items == ["groups"] && gap.why.contains("adm")));
+    let text = &exported.files[0].text;
+    let tree = "BindReadOnlyPaths=/var/lib/gaoler/web/current/root/run/";
+    assert!(text.contains(&format!("{tree}kept:/run/kept\n")), "{text}");
+    // The one comes with its directory, the other with its bind.
+    assert_eq!(text.matches(tree).count(), 1, "{text}");
 }
