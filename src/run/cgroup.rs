@@ -173,15 +173,27 @@ fn parent_of(directory: &Path) -> Result<&Path> {
     })
 }
 
+/// How often it is tried: whoever removes the last jail removes the parent, at any moment.
+const TRIES: usize = 100;
+
 fn create(directory: &Path) -> Result<()> {
-    for path in [parent_of(directory)?, directory] {
-        match fs::create_dir(path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error).doing(|| format!("make {}", path.display())),
+    let parent = parent_of(directory)?;
+    let mut tries = 0;
+    loop {
+        create_one(parent).doing(|| format!("make {}", parent.display()))?;
+        tries += 1;
+        match create_one(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && tries < TRIES => {}
+            made => return made.doing(|| format!("make {}", directory.display())),
         }
     }
-    Ok(())
+}
+
+fn create_one(path: &Path) -> std::io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn hand_controllers_on(directory: &Path) -> Result<()> {

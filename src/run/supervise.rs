@@ -123,13 +123,13 @@ pub fn take_over(
 
 /// Removes what is left on the host once a jail has ended.
 fn clear(supervision: &Supervision<'_>, lock: OwnedFd, ended: Result<Ended>) -> Result<Ended> {
-    let removed = remove_files(supervision.directory)
-        .and_then(|()| cgroup::remove(&supervision.plan.cgroups()));
+    let files = remove_files(supervision.directory);
+    let cgroups = cgroup::remove(&supervision.plan.cgroups());
     cgroup::forget(&supervision.plan.counting());
     drop(lock);
     // What went wrong first is what the user needs to know.
     let ended = ended?;
-    removed.map(|()| ended)
+    files.and(cgroups).map(|()| ended)
 }
 
 fn block_signals() -> Result<OwnedFd> {

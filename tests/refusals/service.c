@@ -218,7 +218,11 @@ int main(int count, char **words)
             printf("pid %d\nparent %d\n", getpid(), getppid());
         else if (!strcmp(word, "orphan"))
             orphan();
-        else if (!strcmp(word, "daemon"))
+        else if (!strcmp(word, "child")) {
+            if (!fork())
+                for (;;)
+                    pause();
+        } else if (!strcmp(word, "daemon"))
             daemonise(words[++i]);
         else
             return 64;

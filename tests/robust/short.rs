@@ -243,6 +243,19 @@ fn a_run_directory_with_little_room() {
 }
 
 #[test]
+fn a_stop_without_room_leaves_nobody() {
+    let place = Place::new(&["child", "pause"]);
+    own_mounts();
+    let disk = Disk::new(place.run());
+    place.start();
+    fill(&disk.0, 0);
+    let stopped = place.verb("stop");
+    fs::remove_file(disk.0.join("filler")).unwrap();
+    assert_eq!(stopped.code, Some(DONE), "{stopped:?}");
+    place.nothing_runs();
+}
+
+#[test]
 fn a_read_only_disk() {
     let lab = Lab::unbuilt();
     own_mounts();

@@ -219,21 +219,27 @@ impl Jail<'_> {
         begun
     }
 
-    /// The last messages, then the end of whatever is left in the jail.
+    /// The last messages, then the end of whatever is left in the jail, whatever became of them.
     pub(super) fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
+        let told = self.take_leave(&ended);
+        self.launched.finish()?;
+        told?;
+        ended
+    }
+
+    fn take_leave(&mut self, ended: &Result<Ended>) -> Result<()> {
         privilege::raise()?;
         if let Some(complaints) = self.complaints() {
             complaints.save()?;
         }
         self.attest.end();
-        if let Ok(ended) = &ended {
-            self.last_words(*ended)?;
-            self.notice();
-            self.beside.relay.finish()?;
-            // While the kernel takes the jail's namespaces down.
-            remove_files(self.supervision.directory)?;
-        }
-        self.launched.finish()?;
-        ended
+        let Ok(ended) = ended else {
+            return Ok(());
+        };
+        self.last_words(*ended)?;
+        self.notice();
+        self.beside.relay.finish()?;
+        // While the kernel takes the jail's namespaces down.
+        remove_files(self.supervision.directory)
     }
 }
