@@ -6,6 +6,7 @@
 //! check (`Documentation/userspace-api/seccomp_filter.rst`, "Pitfalls").
 #![forbid(unsafe_code)]
 
+pub mod allowed;
 mod arguments;
 mod assemble;
 pub mod evaluate;

@@ -1,5 +1,7 @@
 //! What `export` prints.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::screen::line;
@@ -12,19 +14,22 @@ use crate::verbs::{self, Event, Places};
 /// Exports, and prints or writes what comes of it.
 pub(super) fn export(places: &Places, asked: &args::Export, output: &Output) -> Result<u8> {
     let report = |event: Event| output.event(&event);
-    let exported = verbs::export(places, &asked.name, &asked.enforcer()?, &report)?;
-    if let Some(directory) = &asked.output {
-        verbs::export_write(directory, &asked.name, &exported)?;
-    }
-    output.show(asked.json, &as_json(&exported), || match &asked.output {
-        Some(directory) => written(&exported, directory),
-        None => files(&exported),
+    let export = verbs::export(places, &asked.name, &asked.enforcer()?, &report)?;
+    let image = match &asked.output {
+        Some(directory) => verbs::export_write(places, directory, &asked.name, &export, &report)?,
+        None => None,
+    };
+    let exported = &export.exported;
+    let shown = as_json(exported, image.as_deref());
+    output.show(asked.json, &shown, || match &asked.output {
+        Some(directory) => written(exported, directory, &asked.name, image.as_deref()),
+        None => files(exported),
     })?;
     let lacks = asked.fail_on_gap && !exported.gaps.is_empty();
     Ok(if lacks { FINDINGS } else { 0 })
 }
 
-fn as_json(exported: &Exported) -> serde_json::Value {
+fn as_json(exported: &Exported, image: Option<&str>) -> serde_json::Value {
     let files = exported.files.iter().map(|file| {
         json!({
             "path": file.path,
@@ -36,6 +41,7 @@ fn as_json(exported: &Exported) -> serde_json::Value {
         "files": files.collect::<Vec<_>>(),
         "gaps": exported.gaps,
         "cost": exported.cost(),
+        "image": image,
     })
 }
 
@@ -51,14 +57,22 @@ fn files(exported: &Exported) -> String {
     text
 }
 
-fn written(exported: &Exported, directory: &std::path::Path) -> String {
+fn written(exported: &Exported, directory: &Path, name: &str, image: Option<&str>) -> String {
     let mut text = String::new();
     for file in &exported.files {
         let path = directory.join(&file.path);
+        let words = match file.install == file.path {
+            true => path.display().to_string(),
+            false => format!("{}, for {}", path.display(), file.install.display()),
+        };
+        line(&mut text, "wrote", &words);
+    }
+    if let Some(digest) = image {
+        let layout = directory.join(format!("{name}.oci"));
         line(
             &mut text,
             "wrote",
-            &format!("{}, for {}", path.display(), file.install.display()),
+            &format!("{}, the image {digest}", layout.display()),
         );
     }
     text + &gaps(exported)

@@ -125,6 +125,13 @@ fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
         Severity::Info,
         "a profile confines what somebody else starts: gaoler, or a unit that says this",
     );
+    ledger.gap(
+        [Item::NoAbstractSocket],
+        Loss::Loosened,
+        Severity::Low,
+        "it connects to abstract Unix sockets of other services, where the kernel's AppArmor does not \
+         know Unix sockets",
+    );
     let calls = spec.calls.iter();
     let numbers = calls.flat_map(|rule| [Item::Call(rule.number), Item::StartOnly(rule.number)]);
     let filter = [

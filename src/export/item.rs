@@ -68,6 +68,8 @@ pub enum Item {
     Port(Direction, Protocol, u16),
     /// No other port of that kind is bound or connected to
     NoOtherPort(Direction, Protocol),
+    /// No abstract Unix socket of others is connected to
+    NoAbstractSocket,
     /// A limit, by its name in the file
     Limit(&'static str),
     /// A namespace, by its name in the file
@@ -123,6 +125,7 @@ impl fmt::Display for Item {
             Item::NoOtherPort(direction, protocol) => {
                 write!(f, "no other port: {}", ports(*direction, *protocol))
             }
+            Item::NoAbstractSocket => f.write_str("no abstract socket of others"),
             Item::Limit(name) => write!(f, "limit {name}"),
             Item::Namespace(name) => write!(f, "protection {name}"),
             Item::NoNewPrivileges => f.write_str("no new privileges"),
@@ -241,6 +244,9 @@ fn of_calls(spec: &Spec, all: &mut Vec<Item>) {
     }
 }
 
+/// AF_UNIX (`address_families(7)`).
+const UNIX: u16 = 1;
+
 fn of_network(spec: &Spec, all: &mut Vec<Item>) {
     // The filter is what knows them.
     if spec.protections.seccomp != Demand::Off {
@@ -253,6 +259,11 @@ fn of_network(spec: &Spec, all: &mut Vec<Item>) {
     if spec.protections.landlock != Demand::Off {
         all.push(Item::NoOtherPort(Direction::Bind, Protocol::Tcp));
         all.push(Item::NoOtherPort(Direction::Connect, Protocol::Tcp));
+        // Where the family is not allowed, that says it.
+        let unfiltered = spec.protections.seccomp == Demand::Off;
+        if unfiltered || spec.families.iter().any(|rule| rule.family == UNIX) {
+            all.push(Item::NoAbstractSocket);
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod apparmor;
 mod item;
 mod ledger;
+pub mod oci;
 pub mod systemd;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,8 @@ pub struct Subject<'a> {
     pub uid: u32,
     /// `service.group` as a number.
     pub gid: u32,
+    /// `service.groups` as numbers.
+    pub groups: &'a [u32],
     /// The option that names the user whom the service becomes, if it is known to have one: `-u`.
     pub user_option: Option<&'a str>,
     /// Groups that the host's user is in beside those of the spec, by name: some enforcers take
@@ -86,7 +89,7 @@ pub enum Root {
 pub struct ExportedFile {
     /// Its path below the directory that is exported into.
     pub path: PathBuf,
-    /// Where it belongs on the host that is to enforce it.
+    /// Where it belongs on the host that is to enforce it; the same if that does not matter.
     pub install: PathBuf,
     /// What is in it.
     #[serde(skip)]

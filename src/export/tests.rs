@@ -2,6 +2,7 @@
 //! other code than what wrote it.
 
 mod apparmor;
+mod oci;
 mod systemd;
 
 use std::path::{Path, PathBuf};
@@ -104,6 +105,7 @@ fn subject<'a>(spec: &'a Spec, manifest: &'a Manifest) -> Subject<'a> {
         tree: Path::new("/var/lib/gaoler/web/current/root"),
         uid: 995,
         gid: 995,
+        groups: &[44, 995],
         user_option: Some("-u"),
         other_groups: &[],
     }

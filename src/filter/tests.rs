@@ -9,8 +9,9 @@ mod reference;
 use proptest::prelude::*;
 
 use super::*;
+use allowed::{Case, allowed};
 use interpreter::{Call, run};
-use random::{call, policy};
+use random::{call, policy, rule};
 
 const ENOSYS: Action = Action::Errno(38);
 
@@ -80,6 +81,41 @@ proptest! {
             prop_assert_eq!(run(&program, &call).answer, evaluate(&policy, &call).value());
             call.architecture = policy.architecture.audit();
             prop_assert_eq!(run(&program, &call).answer, evaluate(&policy, &call).value());
+        }
+    }
+}
+
+fn is_in(case: &Case, call: &Call) -> bool {
+    let mut tests = case.0.iter();
+    tests.all(|(argument, bits)| call.arguments[usize::from(*argument)] & bits.mask == bits.value)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_cases_are_where_a_rule_allows_and_exclude_each_other(
+        mut rule in rule(),
+        calls in prop::collection::vec(call(), 50),
+    ) {
+        // What is not equal to something wide takes a case for each bit, and they multiply.
+        rule.alternatives.truncate(2);
+        for (conditions, _) in &mut rule.alternatives {
+            conditions.truncate(2);
+            for condition in conditions.iter_mut().skip(1) {
+                if let Comparison::NotEqual(value) = condition.comparison {
+                    condition.comparison = Comparison::Equal(value);
+                }
+            }
+        }
+        let cases = allowed(&rule);
+        let policy = Policy { rules: vec![rule], ..allow_list([]) };
+        for mut call in calls {
+            call.architecture = policy.architecture.audit();
+            call.number = policy.rules[0].call;
+            let found = cases.iter().filter(|case| is_in(case, &call)).count();
+            let allows = evaluate(&policy, &call) == Action::Allow;
+            prop_assert_eq!(found, usize::from(allows), "{:?} {:?}", cases, call);
         }
     }
 }

@@ -27,7 +27,7 @@ pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
 pub use policy::{
     Descriptors, FIRST_PASSED, argument_that_decides, cgroup_directories, native_architecture,
-    unheard,
+    rules, unheard,
 };
 pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
 pub use step::{Content, Phase, PlannedStep, Socket, Step};

@@ -129,11 +129,11 @@ pub fn listens(spec: &Spec, mode: Mode) -> bool {
     matches!(mode, Mode::Complaining | Mode::Traced) || !start_calls(spec).is_empty()
 }
 
-/// Compiles the filter: the calls of the spec, some of them only with some arguments. Those that
-/// only starting needs wait for whoever holds the filter's listener; in complain mode, so does
-/// everything else that would be refused.
-pub fn filter(spec: &Spec, mode: Mode) -> Result<Vec<Instruction>> {
-    let only_at_start = start_calls(spec);
+/// What the spec allows, call by call: some of them only with some arguments.
+///
+/// # Errors
+/// gaoler has no table for this architecture.
+pub fn rules(spec: &Spec) -> Result<Vec<Rule>> {
     let mut rules: Vec<Rule> = spec
         .calls
         .iter()
@@ -155,6 +155,16 @@ pub fn filter(spec: &Spec, mode: Mode) -> Result<Vec<Instruction>> {
             });
         }
     }
+    rules.sort_by_key(|rule| rule.call);
+    Ok(rules)
+}
+
+/// Compiles the filter. The calls that only starting needs wait for whoever holds its listener; in
+/// complain mode, so does everything else that would be refused.
+pub fn filter(spec: &Spec, mode: Mode) -> Result<Vec<Instruction>> {
+    let only_at_start = start_calls(spec);
+    let mut rules = rules(spec)?;
+    let clone3 = number("clone3")?;
     for rule in &mut rules {
         if only_at_start.contains(&rule.call) {
             ask_first(rule);

@@ -1,12 +1,16 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
+mod bundle;
+mod layout;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Event, Places, Report, jail, may_jail};
-use crate::build::{self, Account};
-use crate::export::{Exported, Root, Subject, apparmor, systemd};
+use super::{Event, Places, Report, SbomFormat, jail, may_jail};
+use crate::build::{self, Account, Manifest};
+use crate::export::oci::image::{self, Descriptor, media};
+use crate::export::{Exported, Root, Subject, apparmor, oci, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -20,6 +24,8 @@ pub enum Enforcer {
         /// On the host's files instead of the jail's tree.
         on_host: bool,
     },
+    /// A runtime or registry of the Open Container Initiative, as a bundle and an image.
+    Oci,
     /// systemd, as a unit.
     Systemd {
         /// Its version; `None`: the host's.
@@ -33,12 +39,31 @@ pub enum Enforcer {
     },
 }
 
+/// What is exported, and what it was made of.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// Files and gaps.
+    pub exported: Exported,
+    /// For an image.
+    content: Option<Content>,
+}
+
+/// What goes into an image.
+#[derive(Clone, Debug)]
+struct Content {
+    generation: u64,
+    manifest: Manifest,
+    tree: PathBuf,
+    /// What a container is made with, but for the digest of its layer.
+    config: serde_json::Value,
+}
+
 /// Says the policy of the current generation of the jail `name` in the words of `to`.
 ///
 /// # Errors
 /// The jail has not been built; the enforcer's version is not known; what the spec says cannot be
 /// written in its files.
-pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -> Result<Exported> {
+pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -> Result<Export> {
     let doing = || format!("export the jail {name}");
     may_jail(&doing())?;
     let (_, now) = jail::read_spec(places, name)?;
@@ -64,18 +89,35 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
     let program = spec.service.command.first().map(PathBuf::from);
     let known = crate::spec::shipped_program(&program.unwrap_or_default())?;
     let other_groups: Vec<String> = others.map(|group| group.name).collect();
+    let groups: Vec<u32> = account.groups.iter().map(|group| group.gid).collect();
+    let manifest = state.manifest(generation)?;
     let subject = Subject {
         spec: &spec,
-        manifest: &state.manifest(generation)?,
+        manifest: &manifest,
         // What is built later is found there too.
         tree: &places.state.join(name).join("current").join("root"),
         uid: account.user.uid,
         gid: account.group.gid,
+        groups: &groups,
         user_option: known
             .as_ref()
             .and_then(|known| known.user_option.as_deref()),
         other_groups: &other_groups,
     };
+    let exported = say(subject, to)?;
+    let content = match to {
+        Enforcer::Oci => Some(Content {
+            config: image::config(&subject, &manifest.digest()?)?,
+            generation,
+            tree,
+            manifest,
+        }),
+        Enforcer::AppArmor { .. } | Enforcer::Systemd { .. } => None,
+    };
+    Ok(Export { exported, content })
+}
+
+fn say(subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
     let root = |on_host: bool| match on_host {
         true => Root::Host,
         false => Root::Tree,
@@ -86,6 +128,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             let root = root(*on_host);
             apparmor::export(subject, &apparmor::Options { version, root })
         }
+        Enforcer::Oci => oci::export(subject),
         Enforcer::Systemd {
             version,
             on_host,
@@ -137,11 +180,18 @@ fn version_in(told: &str, label: &str) -> Option<(u32, u32)> {
 }
 
 /// Writes what [`export`] answers below `directory`, and beside it `NAME.gaps.json`, what is not in
-/// it.
+/// it. What else it has written: the digest of an image.
 ///
 /// # Errors
-/// A file cannot be written.
-pub fn export_write(directory: &Path, name: &str, exported: &Exported) -> Result<()> {
+/// A file cannot be written; the jail's tree is not as it was built.
+pub fn export_write(
+    places: &Places,
+    directory: &Path,
+    name: &str,
+    export: &Export,
+    report: &Report<'_>,
+) -> Result<Option<String>> {
+    let exported = &export.exported;
     for file in &exported.files {
         let path = directory.join(&file.path);
         if let Some(above) = path.parent() {
@@ -153,7 +203,39 @@ pub fn export_write(directory: &Path, name: &str, exported: &Exported) -> Result
     let mut gaps = serde_json::to_string_pretty(&exported.gaps)
         .map_err(|error| Error::new("write the gaps", error))?;
     gaps.push('\n');
-    jail::replace(&directory.join(format!("{name}.gaps.json")), &gaps)
+    jail::replace(&directory.join(format!("{name}.gaps.json")), &gaps)?;
+    let content = export.content.as_ref();
+    let written = content.map(|content| write_image(places, directory, name, content, report));
+    Ok(written.transpose()?.map(|image| image.digest()))
+}
+
+/// The tree of the bundle, and an image of it with its bill of materials.
+fn write_image(
+    places: &Places,
+    directory: &Path,
+    name: &str,
+    content: &Content,
+    report: &Report<'_>,
+) -> Result<Descriptor> {
+    let (files, bytes) = (content.manifest.files(), content.manifest.bytes());
+    report(Event::Doing(format!(
+        "copying {files} files, {bytes} bytes"
+    )));
+    let root = bundle::copy_root(&content.tree, &content.manifest, &directory.join(name))?;
+    let layout = layout::Layout::open(&directory.join(format!("{name}.oci")))?;
+    report(Event::Doing("writing the image".to_owned()));
+    let layer = layout.add_layer(&root, &content.manifest)?;
+    let config = image::with_layer(&content.config, &layer);
+    let config = layout.add_value(media::CONFIG, &config)?;
+    let image = layout.add_value(media::MANIFEST, &image::manifest(&config, &layer))?;
+    let generation = Some(content.generation);
+    let bill = super::sbom(places, name, generation, SbomFormat::CycloneDx, report)?;
+    let bill = layout.add_value(media::SBOM, &bill)?;
+    let empty = layout.add(media::EMPTY, image::EMPTY)?;
+    let attached = image::attached(&bill, &empty, &image);
+    let attached = layout.add_value(media::MANIFEST, &attached)?;
+    layout.finish(&image::index(name, &image, &attached))?;
+    Ok(image)
 }
 
 #[cfg(test)]

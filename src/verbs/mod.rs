@@ -59,7 +59,7 @@ pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
 pub use attest::attest;
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};
 pub use check::{Look, Report as CheckReport, check};
-pub use export::{Enforcer, export, export_write};
+pub use export::{Enforcer, Export, export, export_write};
 pub use generations::{Generation, Generations, RolledBack, generations, rollback};
 pub use guard::{Guarded, guard, guard_status, guard_undo};
 pub use heal::{Healed, heal};

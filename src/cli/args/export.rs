@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// Shown below the help.
 pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o units\n  \
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
-    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n\n\
+    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
+    gaoler export named --to oci -o out && runc run --bundle out/named named\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
     written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
 
@@ -53,6 +54,8 @@ pub struct Export {
 pub enum To {
     /// A profile.
     Apparmor,
+    /// A bundle and an image of containers; with --output.
+    Oci,
     /// A unit, or a drop-in for one.
     Systemd,
 }
@@ -69,6 +72,13 @@ impl Export {
                 ("--drop-in", self.drop_in.is_some()),
                 ("--open-ports", self.open_ports),
             ],
+            To::Oci => &[
+                ("--apparmor-version", self.apparmor_version.is_some()),
+                ("--systemd-version", self.systemd_version.is_some()),
+                ("--drop-in", self.drop_in.is_some()),
+                ("--host-files", self.host_files),
+                ("--open-ports", self.open_ports),
+            ],
             To::Systemd => &[("--apparmor-version", self.apparmor_version.is_some())],
         };
         if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
@@ -82,6 +92,7 @@ impl Export {
                 version: self.apparmor_version,
                 on_host: self.host_files,
             },
+            To::Oci => Enforcer::Oci,
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
                 on_host: self.host_files,

@@ -245,6 +245,12 @@ pub fn say(unit: &mut Unit<'_>, open_ports: bool) {
         Severity::Low,
         "it connects to any port: Landlock, which knows ports, is not systemd's",
     );
+    unit.ledger.gap(
+        [Item::NoAbstractSocket],
+        Loss::Loosened,
+        Severity::Low,
+        "it connects to abstract Unix sockets of other services: Landlock forbids that in a jail",
+    );
 }
 
 /// What older versions, or all of them, have no word for.

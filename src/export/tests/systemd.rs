@@ -281,6 +281,8 @@ impl Read<'_> {
             }),
             Item::Check | Item::Incidents => false,
             Item::Log => self.is("StandardOutput", "journal"),
+            // A gap.
+            Item::NoAbstractSocket => false,
         }
     }
 }

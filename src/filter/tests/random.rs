@@ -56,7 +56,7 @@ fn condition() -> impl Strategy<Value = Condition> {
     })
 }
 
-fn rule() -> impl Strategy<Value = Rule> {
+pub fn rule() -> impl Strategy<Value = Rule> {
     let alternative = (prop::collection::vec(condition(), 0..4), action());
     let alternatives = prop::collection::vec(alternative, 0..4);
     (number(), alternatives, action()).prop_map(|(call, alternatives, otherwise)| Rule {

@@ -1,0 +1,149 @@
+//! An image layout: blobs by their digest, and an index.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tar::{Builder, EntryType, Header};
+
+use super::bundle;
+use crate::build::{Entry, EntryKind, Manifest};
+use crate::export::oci::image::{self, Descriptor, media};
+use crate::sys::beneath::Beneath;
+use crate::sys::copy;
+use crate::verbs::jail;
+use crate::{Doing, Result};
+
+/// A layout in the making.
+#[derive(Debug)]
+pub struct Layout {
+    directory: PathBuf,
+}
+
+impl Layout {
+    /// Makes its directories, or takes those that are there: blobs of other images stay.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let layout = Self {
+            directory: directory.to_owned(),
+        };
+        let blobs = layout.blobs();
+        fs::create_dir_all(&blobs).doing(|| format!("make the directory {}", blobs.display()))?;
+        jail::replace(&directory.join("oci-layout"), image::LAYOUT)?;
+        Ok(layout)
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.directory.join("blobs").join("sha256")
+    }
+
+    /// Adds a blob.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn add(&self, media: &'static str, text: &str) -> Result<Descriptor> {
+        let sha256 = copy::hash_bytes(text.as_bytes());
+        let path = self.blobs().join(&sha256);
+        jail::replace(&path, text)?;
+        Ok(Descriptor {
+            media,
+            sha256,
+            size: text.len() as u64,
+        })
+    }
+
+    /// The same of a value.
+    ///
+    /// # Errors
+    /// As [`Layout::add`].
+    pub fn add_value(&self, media: &'static str, value: &Value) -> Result<Descriptor> {
+        self.add(media, &value.to_string())
+    }
+
+    /// Adds the layer of a root that was copied by this manifest.
+    ///
+    /// # Errors
+    /// The root cannot be read, or the layer not be written.
+    pub fn add_layer(&self, root: &Path, manifest: &Manifest) -> Result<Descriptor> {
+        let half = self.blobs().join("layer.new");
+        let doing = || format!("write {}", half.display());
+        let file = File::create(&half).doing(doing)?;
+        let written = layer(file, root, manifest);
+        let described = written.and_then(|()| {
+            let mut file = File::open(&half).doing(doing)?;
+            let size = file.metadata().doing(doing)?.len();
+            let sha256 = copy::hash(&mut file).doing(doing)?;
+            fs::rename(&half, self.blobs().join(&sha256)).doing(doing)?;
+            Ok(Descriptor {
+                media: media::LAYER,
+                sha256,
+                size,
+            })
+        });
+        if described.is_err() {
+            // What went wrong first is what the user needs to know.
+            fs::remove_file(&half).unwrap_or_default();
+        }
+        described
+    }
+
+    /// Writes the index, last: then everything that it names is there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(&self, index: &Value) -> Result<()> {
+        jail::replace(&self.directory.join("index.json"), &index.to_string())
+    }
+}
+
+/// An archive of the root: by path, without times and names of users, so that the same tree gives the
+/// same bytes.
+fn layer(file: File, root: &Path, manifest: &Manifest) -> Result<()> {
+    let doing = || format!("write an archive of {}", root.display());
+    let beneath = Beneath::open(root).doing(doing)?;
+    let mut archive = Builder::new(BufWriter::new(file));
+    for entry in bundle::entries(manifest) {
+        let name = || format!("write {} into the layer", entry.path.display());
+        append(&mut archive, &beneath, entry).doing(name)?;
+    }
+    let mut buffer = archive.into_inner().doing(doing)?;
+    buffer.flush().doing(doing)?;
+    buffer.get_ref().sync_all().doing(doing)
+}
+
+fn append(archive: &mut Builder<impl Write>, root: &Beneath, entry: &Entry) -> std::io::Result<()> {
+    let mut header = Header::new_gnu();
+    header.set_mtime(0);
+    header.set_uid(entry.uid.into());
+    header.set_gid(entry.gid.into());
+    header.set_mode(entry.mode_bits().unwrap_or(0));
+    header.set_size(0);
+    let below = entry.path.strip_prefix("/").unwrap_or(&entry.path);
+    let path = match below == Path::new("") {
+        true => Path::new("./"),
+        false => below,
+    };
+    let is_directory = entry.kind == EntryKind::Directory
+        || (entry.kind == EntryKind::Mountpoint && entry.size.is_none());
+    match entry.kind {
+        _ if is_directory => {
+            header.set_entry_type(EntryType::Directory);
+            archive.append_data(&mut header, path, std::io::empty())
+        }
+        EntryKind::Symlink => {
+            header.set_entry_type(EntryType::Symlink);
+            header.set_mode(0o777);
+            let target = entry.target.as_deref().unwrap_or(Path::new(""));
+            archive.append_link(&mut header, path, target)
+        }
+        _ => {
+            let file = File::from(root.file(below)?);
+            header.set_entry_type(EntryType::Regular);
+            header.set_size(file.metadata()?.len());
+            archive.append_data(&mut header, path, file)
+        }
+    }
+}
