@@ -52,12 +52,9 @@ lint:
 	rustfmt --edition 2024 --check prober/main.rs fuzz/lib.rs fuzz/targets/*.rs
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-# The last lines are cargo's own.
 test:
 	@test "$$(id -u)" = 0 || { echo 'make test: the tests set up jails, so they need root' >&2; exit 1; }
-	sh tests/packages.sh
-	$(MAKE) --no-print-directory lint
-	$(CARGO) test --locked
+	MAKE='$(MAKE)' CARGO='$(CARGO)' sh tests/all.sh
 
 bench:
 	$(CARGO) bench --locked
