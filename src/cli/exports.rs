@@ -29,6 +29,7 @@ fn as_json(exported: &Exported) -> serde_json::Value {
         json!({
             "path": file.path,
             "install": file.install,
+            "executable": file.executable,
             "text": file.text,
         })
     });

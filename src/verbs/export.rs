@@ -1,12 +1,13 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Event, Places, Report, jail, may_jail};
+use super::{Event, Places, Report, is_ordinary, jail, may_jail};
 use crate::build::{self, Account};
-use crate::export::{Exported, Root, Subject, apparmor, systemd};
+use crate::export::{Exported, Root, Subject, apparmor, init, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -20,6 +21,8 @@ pub enum Enforcer {
         /// On the host's files instead of the jail's tree.
         on_host: bool,
     },
+    /// An init that runs scripts.
+    Init(init::System),
     /// systemd, as a unit.
     Systemd {
         /// Its version; `None`: the host's.
@@ -86,6 +89,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             let root = root(*on_host);
             apparmor::export(subject, &apparmor::Options { version, root })
         }
+        Enforcer::Init(system) => init::export(subject, &init_options(places, name, *system)?),
         Enforcer::Systemd {
             version,
             on_host,
@@ -101,6 +105,45 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             systemd::export(subject, &options)
         }
     }
+}
+
+/// What an init script needs to know of this gaoler.
+fn init_options(places: &Places, name: &str, system: init::System) -> Result<init::Options> {
+    let doing = || format!("export the jail {name} to an init script");
+    // It would have root read what that user can change.
+    if system != init::System::RcD && is_ordinary() {
+        return Err(Error::usage(
+            doing(),
+            "init runs it as root, and the jail is an ordinary user's",
+        )
+        .hint("export a jail of root's, or have that user's service manager start it"));
+    }
+    let absolute = |path: &Path| std::path::absolute(path).doing(doing);
+    let usual = Places::default();
+    let named = [
+        ("--etc", &places.etc, usual.etc),
+        ("--state", &places.state, usual.state),
+        ("--run", &places.run, usual.run),
+    ];
+    let mut directories = Vec::new();
+    for (option, directory, usual) in named {
+        if *directory != usual {
+            directories.push((option, absolute(directory)?));
+        }
+    }
+    Ok(init::Options {
+        system,
+        program: program().doing(doing)?,
+        spec: absolute(&places.spec(name))?,
+        directories,
+    })
+}
+
+/// This program. It may have been replaced since it was started.
+fn program() -> std::io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let text = path.to_str().and_then(|it| it.strip_suffix(" (deleted)"));
+    Ok(text.map_or_else(|| path.clone(), PathBuf::from))
 }
 
 /// The version of the host's systemd.
@@ -149,6 +192,10 @@ pub fn export_write(directory: &Path, name: &str, exported: &Exported) -> Result
                 .doing(|| format!("make the directory {}", above.display()))?;
         }
         jail::replace(&path, &file.text)?;
+        if file.executable {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .doing(|| format!("make {} executable", path.display()))?;
+        }
     }
     let mut gaps = serde_json::to_string_pretty(&exported.gaps)
         .map_err(|error| Error::new("write the gaps", error))?;

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::export::init::System;
 use crate::verbs::Enforcer;
 use crate::{Error, Result};
 
 /// Shown below the help.
 pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o units\n  \
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
-    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n\n\
+    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
+    gaoler export named --to sysv -o scripts\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
     written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
 
@@ -53,8 +55,15 @@ pub struct Export {
 pub enum To {
     /// A profile.
     Apparmor,
+    /// A script for OpenRC, which has gaoler keep the jail.
+    Openrc,
+    /// A script for rc.subr of FreeBSD and NetBSD: a plain chroot, without gaoler.
+    #[value(name = "rc.d")]
+    RcD,
     /// A unit, or a drop-in for one.
     Systemd,
+    /// A script for SysV's init, as LSB has them, which has gaoler keep the jail.
+    Sysv,
 }
 
 impl Export {
@@ -70,6 +79,13 @@ impl Export {
                 ("--open-ports", self.open_ports),
             ],
             To::Systemd => &[("--apparmor-version", self.apparmor_version.is_some())],
+            To::Openrc | To::RcD | To::Sysv => &[
+                ("--apparmor-version", self.apparmor_version.is_some()),
+                ("--systemd-version", self.systemd_version.is_some()),
+                ("--drop-in", self.drop_in.is_some()),
+                ("--open-ports", self.open_ports),
+                ("--host-files", self.host_files),
+            ],
         };
         if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
             return Err(Error::usage(
@@ -82,6 +98,9 @@ impl Export {
                 version: self.apparmor_version,
                 on_host: self.host_files,
             },
+            To::Openrc => Enforcer::Init(System::OpenRc),
+            To::RcD => Enforcer::Init(System::RcD),
+            To::Sysv => Enforcer::Init(System::Sysv),
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
                 on_host: self.host_files,
