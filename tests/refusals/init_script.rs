@@ -125,6 +125,12 @@ fn a_script_of_lsb_says_what_is_in_the_way() {
         let somebody = Command::new(&script).arg(say).uid(UID).output().unwrap();
         Answer::of(somebody).is(code, &["only root may do that"]);
     }
+    for option in ["--host-files", "--open-ports", "--drop-in=a.service"] {
+        let words = ["export", &place.name, "--to", "sysv", option];
+        place
+            .gaoler(&words)
+            .is(USAGE, &["means nothing to that enforcer"]);
+    }
     for words in [&["begin"][..], &[]] {
         let answer = Answer::of(Command::new(&script).args(words).output().unwrap());
         answer.is(USAGE, &["Usage", "try-restart"]);

@@ -13,6 +13,9 @@ pub fn script(name: &str, options: &Options) -> Result<String> {
         format!("{name} in its jail: for OpenRC."),
         "gaoler keeps the jail, from the spec and the tree as they are when it is started."
             .to_owned(),
+        format!(
+            "In /etc/init.d, where it takes the place of another {name}: rc-update add {name}."
+        ),
     ];
     let mut values = values(name, options)?;
     values.push(("heading", heading(name, "openrc", &what)));

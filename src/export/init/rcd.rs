@@ -70,7 +70,6 @@ pub fn script(subject: Subject<'_>) -> Result<(String, Ledger)> {
         ("name", name.to_owned()),
         ("heading", heading(name, "rc.d", &what(name))),
         ("defaults", defaults(&subject, beginning, &id)?),
-        ("command", program(service)?),
         ("pidfile", pid_file(service, &id)?),
         ("reload", reload(service, &id)),
         ("lower", lower),
@@ -92,26 +91,30 @@ pub fn script(subject: Subject<'_>) -> Result<(String, Ledger)> {
 }
 
 fn what(name: &str) -> Vec<String> {
-    vec![
-        format!("{name} in a chroot: for rc.subr(8) of FreeBSD and NetBSD."),
-        "gaoler is not there, and the tree that it has built is of no use: its programs are Linux's. Make"
-            .to_owned(),
-        "one of this system's own programs. Of the spec, the user, the umask, the limits and the"
-            .to_owned(),
-        "environment hold; no system call, file, port or capability is refused that this user has."
-            .to_owned(),
-    ]
-}
-
-fn program(service: &Service) -> Result<String> {
-    let program = service.command.first().map_or("", String::as_str);
-    bare(program).map(str::to_owned)
+    let lines = [
+        "gaoler does not run there, and neither do the Linux programs of the tree that it has built: make",
+        "a tree of this system's own programs. Umask, limits, environment and user are those of the spec;",
+        "calls, capabilities, ports and what else a plain chroot knows nothing of are not refused.",
+    ];
+    let first = format!("{name} in a chroot: for rc.subr(8) of FreeBSD and NetBSD.");
+    let rest = lines.into_iter().map(str::to_owned);
+    [first].into_iter().chain(rest).collect()
 }
 
 /// The variables that rc.conf can replace.
 fn defaults(subject: &Subject<'_>, beginning: Beginning, id: &str) -> Result<String> {
     let service = &subject.spec.service;
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = match beginning {
+        Beginning::AsUser => None,
+        Beginning::UntilOption => Some(
+            "# It begins as root, because it needs that for what the spec gives it as capabilities, and\n\
+             # becomes its user by its own option.",
+        ),
+        Beginning::AsRoot => Some("# It begins as root, as the spec has it."),
+    }
+    .map(str::to_owned)
+    .into_iter()
+    .collect();
     let mut set = |variable: &str, value: &str| {
         lines.push(match value.is_empty() || quote(value) == value {
             true => format!(": \"${{{id}_{variable}:={value}}}\""),
@@ -121,6 +124,9 @@ fn defaults(subject: &Subject<'_>, beginning: Beginning, id: &str) -> Result<Str
             ),
         });
     };
+    // Where packages are installed is another place there.
+    let program = service.command.first().map_or("", String::as_str);
+    set("program", bare(program)?);
     if beginning == Beginning::AsUser {
         let groups: Result<Vec<&str>> = service.groups.iter().map(|it| account(it)).collect();
         set("user", account(&service.user)?);
@@ -243,10 +249,9 @@ fn start(service: &Service, id: &str) -> String {
 
 fn signal(beginning: Beginning, id: &str) -> String {
     match beginning {
-        Beginning::AsUser => format!("\tsu -m \"${id}_user\" -c \"kill -$1 $rc_pid\""),
-        // Some of its processes may be root's.
+        Beginning::AsUser => format!("\t# With the rights of its user: what is in a pid file may be the service's word.\n\tsu -m \"${id}_user\" -c \"kill -$1 $rc_pid\""),
         Beginning::UntilOption | Beginning::AsRoot => {
-            "\t# shellcheck disable=SC2086 # one or more\n\tkill \"-$1\" $rc_pid".to_owned()
+            "\t# Some of its processes may be root's, and there may be several.\n\t# shellcheck disable=SC2086\n\tkill \"-$1\" $rc_pid".to_owned()
         }
     }
 }

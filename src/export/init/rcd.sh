@@ -6,6 +6,7 @@
 #
 @{heading}
 #
+# Its place is /usr/local/etc/rc.d on FreeBSD and /etc/rc.d on NetBSD.
 # In /etc/rc.conf, where each default below can be replaced:
 #	@{id}_enable=YES
 #	@{id}_chrootdir=/var/chroot/@{id}
@@ -28,7 +29,7 @@ load_rc_config "$name"
 # As in [service] of the spec.
 @{defaults}
 
-command=@{command}
+command=$@{id}_program
 @{pidfile}
 start_precmd=@{id}_prestart
 start_cmd=@{id}_start
@@ -76,7 +77,6 @@ stop_cmd=@{id}_stop
 @{start}
 }
 
-# With the rights of its user: what is in a pid file is the service's word.
 @{id}_signal()
 {
 @{signal}

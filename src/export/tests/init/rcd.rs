@@ -121,9 +121,9 @@ impl Read<'_> {
 
     /// What is infinity on a BSD is no limit.
     fn is_held(&self, at: usize, limit: u64, unit: u64) -> bool {
-        let limit = match i64::try_from(limit) {
-            Ok(..i64::MAX) => limit / unit,
-            _ => u64::MAX,
+        let limit = match limit < i64::MAX.unsigned_abs() {
+            true => limit / unit,
+            false => u64::MAX,
         };
         number(&self.seen.held[at]) == limit.min(number(&self.seen.unheld[at]))
     }
