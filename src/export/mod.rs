@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apparmor;
+pub mod init;
 mod item;
 mod ledger;
 pub mod oci;
@@ -94,6 +95,8 @@ pub struct ExportedFile {
     /// What is in it.
     #[serde(skip)]
     pub text: String,
+    /// It is run: a script.
+    pub executable: bool,
 }
 
 /// What becomes of an item that an enforcer cannot say.

@@ -46,6 +46,7 @@ fn file(path: PathBuf, content: &impl Serialize) -> Result<ExportedFile> {
         install: path.clone(),
         path,
         text,
+        executable: false,
     })
 }
 

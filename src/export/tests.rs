@@ -2,6 +2,7 @@
 //! other code than what wrote it.
 
 mod apparmor;
+mod init;
 mod oci;
 mod systemd;
 

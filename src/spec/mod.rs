@@ -29,6 +29,7 @@ pub use diff::{Change, Cost, Difference, Field, diff};
 pub use incidents::{IncidentKind, Incidents, Webhook};
 pub use keep::keep;
 pub use living::{Liveness, MOST_RESTARTS, Restart, When, duration_text};
+pub use names::signal_name;
 pub use parse::parse;
 pub use pattern::LogSigns;
 pub use service::{

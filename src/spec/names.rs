@@ -45,9 +45,9 @@ pub(super) fn signal_number(name: &str) -> Option<i32> {
         .map(|(_, number)| *number)
 }
 
-/// The name that [`signal_number`] gives this number back for; the number itself if a spec
+/// The name that a spec has for a signal, as in `HUP`; the number itself if a spec
 /// cannot name it.
-pub(super) fn signal_name(number: i32) -> String {
+pub fn signal_name(number: i32) -> String {
     if (FIRST_REAL_TIME..=LAST_REAL_TIME).contains(&number) {
         return format!("RTMIN+{}", number - FIRST_REAL_TIME);
     }

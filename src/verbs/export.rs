@@ -4,13 +4,14 @@ mod bundle;
 mod layout;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Event, Places, Report, SbomFormat, jail, may_jail};
+use super::{Event, Places, Report, SbomFormat, is_ordinary, jail, may_jail};
 use crate::build::{self, Account, Manifest};
 use crate::export::oci::image::{self, Descriptor, media};
-use crate::export::{Exported, Root, Subject, apparmor, oci, systemd};
+use crate::export::{Exported, Root, Subject, apparmor, init, oci, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -24,6 +25,8 @@ pub enum Enforcer {
         /// On the host's files instead of the jail's tree.
         on_host: bool,
     },
+    /// An init that runs scripts.
+    Init(init::System),
     /// A runtime or registry of the Open Container Initiative, as a bundle and an image.
     Oci,
     /// systemd, as a unit.
@@ -104,7 +107,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             .and_then(|known| known.user_option.as_deref()),
         other_groups: &other_groups,
     };
-    let exported = say(subject, to)?;
+    let exported = say(places, subject, to)?;
     let content = match to {
         Enforcer::Oci => Some(Content {
             config: image::config(&subject, &manifest.digest()?)?,
@@ -112,12 +115,12 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             tree,
             manifest,
         }),
-        Enforcer::AppArmor { .. } | Enforcer::Systemd { .. } => None,
+        Enforcer::AppArmor { .. } | Enforcer::Init(_) | Enforcer::Systemd { .. } => None,
     };
     Ok(Export { exported, content })
 }
 
-fn say(subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
+fn say(places: &Places, subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
     let root = |on_host: bool| match on_host {
         true => Root::Host,
         false => Root::Tree,
@@ -127,6 +130,9 @@ fn say(subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
             let version = version.map_or_else(host_apparmor, Ok)?;
             let root = root(*on_host);
             apparmor::export(subject, &apparmor::Options { version, root })
+        }
+        Enforcer::Init(system) => {
+            init::export(subject, &init_options(places, &subject.spec.name, *system)?)
         }
         Enforcer::Oci => oci::export(subject),
         Enforcer::Systemd {
@@ -144,6 +150,45 @@ fn say(subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
             systemd::export(subject, &options)
         }
     }
+}
+
+/// What an init script needs to know of this gaoler.
+fn init_options(places: &Places, name: &str, system: init::System) -> Result<init::Options> {
+    let doing = || format!("export the jail {name} to an init script");
+    // It would have root read what that user can change.
+    if system != init::System::RcD && is_ordinary() {
+        return Err(Error::usage(
+            doing(),
+            "init runs it as root, and the jail is an ordinary user's",
+        )
+        .hint("export a jail of root's, or have that user's service manager start it"));
+    }
+    let absolute = |path: &Path| std::path::absolute(path).doing(doing);
+    let usual = Places::default();
+    let named = [
+        ("--etc", &places.etc, usual.etc),
+        ("--state", &places.state, usual.state),
+        ("--run", &places.run, usual.run),
+    ];
+    let mut directories = Vec::new();
+    for (option, directory, usual) in named {
+        if *directory != usual {
+            directories.push((option, absolute(directory)?));
+        }
+    }
+    Ok(init::Options {
+        system,
+        program: program().doing(doing)?,
+        spec: absolute(&places.spec(name))?,
+        directories,
+    })
+}
+
+/// This program. It may have been replaced since it was started.
+fn program() -> std::io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    let text = path.to_str().and_then(|it| it.strip_suffix(" (deleted)"));
+    Ok(text.map_or_else(|| path.clone(), PathBuf::from))
 }
 
 /// The version of the host's systemd.
@@ -199,6 +244,10 @@ pub fn export_write(
                 .doing(|| format!("make the directory {}", above.display()))?;
         }
         jail::replace(&path, &file.text)?;
+        if file.executable {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .doing(|| format!("make {} executable", path.display()))?;
+        }
     }
     let mut gaps = serde_json::to_string_pretty(&exported.gaps)
         .map_err(|error| Error::new("write the gaps", error))?;

@@ -9,6 +9,7 @@ mod daemons;
 mod disks;
 mod drift;
 mod hostile;
+mod init_script;
 mod launch;
 mod learning;
 mod managed;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::export::init::System;
 use crate::verbs::Enforcer;
 use crate::{Error, Result};
 
@@ -11,7 +12,8 @@ use crate::{Error, Result};
 pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o units\n  \
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
     gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
-    gaoler export named --to oci -o out && runc run --bundle out/named named\n\n\
+    gaoler export named --to oci -o out && runc run --bundle out/named named\n  \
+    gaoler export named --to sysv -o scripts\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
     written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
 
@@ -56,8 +58,15 @@ pub enum To {
     Apparmor,
     /// A bundle and an image of containers; with --output.
     Oci,
+    /// A script for OpenRC, which has gaoler keep the jail.
+    Openrc,
+    /// A script for rc.subr of FreeBSD and NetBSD: a plain chroot, without gaoler.
+    #[value(name = "rc.d")]
+    RcD,
     /// A unit, or a drop-in for one.
     Systemd,
+    /// A script for SysV's init, as LSB has them, which has gaoler keep the jail.
+    Sysv,
 }
 
 impl Export {
@@ -66,21 +75,26 @@ impl Export {
     /// # Errors
     /// An option that means nothing to that enforcer.
     pub fn enforcer(&self) -> Result<Enforcer> {
-        let foreign: &[(&str, bool)] = match self.to {
-            To::Apparmor => &[
-                ("--systemd-version", self.systemd_version.is_some()),
-                ("--drop-in", self.drop_in.is_some()),
-                ("--open-ports", self.open_ports),
-            ],
-            To::Oci => &[
-                ("--apparmor-version", self.apparmor_version.is_some()),
-                ("--systemd-version", self.systemd_version.is_some()),
-                ("--drop-in", self.drop_in.is_some()),
-                ("--host-files", self.host_files),
-                ("--open-ports", self.open_ports),
-            ],
-            To::Systemd => &[("--apparmor-version", self.apparmor_version.is_some())],
-        };
+        let (to_apparmor, to_systemd) = (
+            matches!(self.to, To::Apparmor),
+            matches!(self.to, To::Systemd),
+        );
+        let foreign = [
+            (
+                "--apparmor-version",
+                self.apparmor_version.is_some() && !to_apparmor,
+            ),
+            (
+                "--systemd-version",
+                self.systemd_version.is_some() && !to_systemd,
+            ),
+            ("--drop-in", self.drop_in.is_some() && !to_systemd),
+            ("--open-ports", self.open_ports && !to_systemd),
+            (
+                "--host-files",
+                self.host_files && !to_apparmor && !to_systemd,
+            ),
+        ];
         if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
             return Err(Error::usage(
                 format!("export the jail {}", self.name),
@@ -93,6 +107,9 @@ impl Export {
                 on_host: self.host_files,
             },
             To::Oci => Enforcer::Oci,
+            To::Openrc => Enforcer::Init(System::OpenRc),
+            To::RcD => Enforcer::Init(System::RcD),
+            To::Sysv => Enforcer::Init(System::Sysv),
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
                 on_host: self.host_files,
