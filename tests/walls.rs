@@ -25,7 +25,7 @@ const WALLS: [(&str, &[&str]); 18] = [
     ("run", &["host", "plan", "sys"]),
     ("attack", &["filter", "plan", "run", "spec", "sys"]),
     ("audit", &["build", "host", "plan", "run", "spec", "sys"]),
-    ("export", &["audit", "build", "spec", "sys"]),
+    ("export", &["audit", "build", "plan", "spec", "sys"]),
     ("incidents", &["spec"]),
     ("watch", &["host", "run", "spec", "sys"]),
     ("why", &["audit", "build", "learn", "run", "spec", "sys"]),

@@ -30,6 +30,7 @@ fn as_json(exported: &Exported) -> serde_json::Value {
             "path": file.path,
             "install": file.install,
             "text": file.text,
+            "executable": file.executable,
         })
     });
     json!({

@@ -80,12 +80,14 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
         install: directory.join(&file),
         path: PathBuf::from(&file),
         text,
+        executable: false,
     }];
     if options.version < ABI {
         files.push(ExportedFile {
             install: directory.join(&local),
             path: PathBuf::from(&local),
             text: text::comment(&format!("What this host allows {name} besides.")) + "\n",
+            executable: false,
         });
     }
     Ok(Exported {

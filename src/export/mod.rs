@@ -3,8 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod apparmor;
+pub mod bubblewrap;
 mod item;
+mod launched;
 mod ledger;
+mod sh;
 pub mod systemd;
 #[cfg(test)]
 mod tests;
@@ -91,6 +94,8 @@ pub struct ExportedFile {
     /// What is in it.
     #[serde(skip)]
     pub text: String,
+    /// Whether it is a program.
+    pub executable: bool,
 }
 
 /// What becomes of an item that an enforcer cannot say.

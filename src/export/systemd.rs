@@ -55,6 +55,7 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
         text: unit.text(&heading(&subject, options)),
         path,
         install,
+        executable: false,
     }];
     files.extend(network::sockets(&unit, options)?);
     files.extend(ports);

@@ -5,6 +5,7 @@ mod assemble;
 mod confine;
 mod describe;
 mod managed;
+mod others;
 mod packed;
 mod policy;
 mod restrict;
@@ -25,6 +26,7 @@ pub use crate::spec::{
 };
 pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
+pub use others::{Besides, filter_for_others};
 pub use policy::{
     Descriptors, FIRST_PASSED, argument_that_decides, cgroup_directories, native_architecture,
     unheard,

@@ -48,7 +48,7 @@ impl Descriptors {
 }
 
 /// Calls that any process needs to end, or to go on after a signal.
-const ALWAYS: [&str; 4] = ["exit", "exit_group", "rt_sigreturn", "restart_syscall"];
+pub(super) const ALWAYS: [&str; 4] = ["exit", "exit_group", "rt_sigreturn", "restart_syscall"];
 
 /// TIOCSTI types into a terminal, TIOCLINUX can paste into one (CVE-2017-5226).
 const TERMINAL_INJECTION: [u64; 2] = [libc_constants::TIOCSTI, libc_constants::TIOCLINUX];
@@ -72,7 +72,7 @@ mod libc_constants {
     pub const TIOCLINUX: u64 = 0x541c;
 }
 
-const EPERM: u16 = 1;
+pub(super) const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
 const EAFNOSUPPORT: u16 = 97;
 
@@ -256,11 +256,11 @@ pub fn first_process_filter() -> Result<Vec<Instruction>> {
 
 /// What becomes of calls without a rule: those that are `denied`, those that are newer than this
 /// program, and those of other architectures.
-fn enforcing(denied: Action) -> [Action; 3] {
+pub(super) fn enforcing(denied: Action) -> [Action; 3] {
     [denied, Action::Errno(ENOSYS), Action::KillProcess]
 }
 
-fn compile(rules: Vec<Rule>, without_rule: [Action; 3]) -> Result<Vec<Instruction>> {
+pub(super) fn compile(rules: Vec<Rule>, without_rule: [Action; 3]) -> Result<Vec<Instruction>> {
     let [denied, unknown, foreign] = without_rule;
     filter::compile(&filter::Policy {
         architecture: architecture()?,
@@ -309,7 +309,7 @@ fn permit(rules: &mut Vec<Rule>, call: u32, descriptor: u32, action: Action) {
     }
 }
 
-fn rule_for(call: u32, spec: &Spec) -> Rule {
+pub(super) fn rule_for(call: u32, spec: &Spec) -> Rule {
     let low = |argument, comparison| Condition {
         argument,
         low_half_only: true,
@@ -397,7 +397,7 @@ fn may_set_groups(spec: &Spec) -> bool {
     spec.service.start_as_root || spec.capabilities.iter().any(kept)
 }
 
-fn number(name: &str) -> Result<u32> {
+pub(super) fn number(name: &str) -> Result<u32> {
     calls::number(name).ok_or_else(|| {
         Error::setup(
             format!("find the number of the system call {name}"),

@@ -1,12 +1,13 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Event, Places, Report, jail, may_jail};
 use crate::build::{self, Account};
-use crate::export::{Exported, Root, Subject, apparmor, systemd};
+use crate::export::{Exported, Root, Subject, apparmor, bubblewrap, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -20,6 +21,8 @@ pub enum Enforcer {
         /// On the host's files instead of the jail's tree.
         on_host: bool,
     },
+    /// bubblewrap, as a script.
+    Bubblewrap,
     /// systemd, as a unit.
     Systemd {
         /// Its version; `None`: the host's.
@@ -86,6 +89,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             let root = root(*on_host);
             apparmor::export(subject, &apparmor::Options { version, root })
         }
+        Enforcer::Bubblewrap => bubblewrap::export(subject),
         Enforcer::Systemd {
             version,
             on_host,
@@ -149,6 +153,10 @@ pub fn export_write(directory: &Path, name: &str, exported: &Exported) -> Result
                 .doing(|| format!("make the directory {}", above.display()))?;
         }
         jail::replace(&path, &file.text)?;
+        if file.executable {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))
+                .doing(|| format!("make {} executable", path.display()))?;
+        }
     }
     let mut gaps = serde_json::to_string_pretty(&exported.gaps)
         .map_err(|error| Error::new("write the gaps", error))?;

@@ -53,6 +53,8 @@ pub struct Export {
 pub enum To {
     /// A profile.
     Apparmor,
+    /// A script that runs it under bwrap.
+    Bubblewrap,
     /// A unit, or a drop-in for one.
     Systemd,
 }
@@ -69,6 +71,13 @@ impl Export {
                 ("--drop-in", self.drop_in.is_some()),
                 ("--open-ports", self.open_ports),
             ],
+            To::Bubblewrap => &[
+                ("--systemd-version", self.systemd_version.is_some()),
+                ("--apparmor-version", self.apparmor_version.is_some()),
+                ("--drop-in", self.drop_in.is_some()),
+                ("--host-files", self.host_files),
+                ("--open-ports", self.open_ports),
+            ],
             To::Systemd => &[("--apparmor-version", self.apparmor_version.is_some())],
         };
         if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
@@ -82,6 +91,7 @@ impl Export {
                 version: self.apparmor_version,
                 on_host: self.host_files,
             },
+            To::Bubblewrap => Enforcer::Bubblewrap,
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
                 on_host: self.host_files,

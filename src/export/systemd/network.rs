@@ -47,6 +47,7 @@ pub fn open_ports(unit: &Unit<'_>, wanted: bool) -> Result<Option<ExportedFile>>
         install: PathBuf::from("/etc/sysctl.d").join(&path),
         path,
         text,
+        executable: false,
     }))
 }
 
@@ -228,6 +229,7 @@ pub fn sockets(unit: &Unit<'_>, options: &super::Options) -> Result<Vec<Exported
             install: PathBuf::from("/etc/systemd/system").join(&path),
             path,
             text: socket_unit(socket, &listen, &service)?,
+            executable: false,
         });
     }
     Ok(files)

@@ -58,11 +58,13 @@ pub fn files(subject: &Subject<'_>, options: &Options, service: &str) -> Result<
             install: Path::new("/etc/systemd/system").join(&mount),
             path: mount,
             text,
+            executable: false,
         },
         ExportedFile {
             install: Path::new("/etc/tmpfiles.d").join(&directories),
             path: directories,
             text: format!("{why}\n{}", lines.collect::<String>()),
+            executable: false,
         },
     ])
 }
