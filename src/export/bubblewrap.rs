@@ -68,12 +68,21 @@ fn heading(script: &mut Script, subject: &Subject<'_>) {
     script.line("PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C");
     script.line("export PATH LC_ALL");
     script.blank();
+    script.because(
+        "an open file of the caller's is a way out of any root; sh closes those up to 9 alone",
+    );
     script.because("mounts of its own: what is mounted here ends with the last process");
-    script.line("if [ \"${1-}\" != mounted ]; then");
-    script.line("    exec unshare --mount --propagation private -- /bin/sh \"$0\" mounted");
-    script.line("fi");
-    script.because("a descriptor of the caller's is a way out of any root");
-    script.line("exec 3<&- 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-");
+    for line in [
+        "if [ \"${1-}\" != mounted ]; then",
+        "    exec bash -c 'for file in /proc/self/fd/*; do",
+        "        file=${file##*/}",
+        "        [ \"$file\" -le 2 ] || eval \"exec $file<&-\"",
+        "    done",
+        "    exec unshare --mount --propagation private -- /bin/sh \"$0\" mounted' \"$0\"",
+        "fi",
+    ] {
+        script.line(line);
+    }
     script.line("umask 022");
     script.blank();
 }
@@ -124,16 +133,12 @@ fn capabilities(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>)
         script.argument(&rule.because, &format!("--cap-add {name}"));
         ledger.said(&Item::Capability(rule.capability));
     }
-    if !subject.spec.service.start_as_root {
-        let missing = launched::TO_CHANGE
-            .iter()
-            .filter(|name| !launched::keeps(subject, name));
-        for name in missing {
-            script.argument(
-                "until setpriv has become the user, which gives it away",
-                &format!("--cap-add CAP_{name}"),
-            );
-        }
+    let change = launched::to_change(subject).iter();
+    for name in change.filter(|name| !launched::keeps(subject, name)) {
+        script.argument(
+            "until setpriv has done its work, and gives it away",
+            &format!("--cap-add CAP_{name}"),
+        );
     }
     ledger.said(&Item::NoOtherCapability);
     // bubblewrap sets it for everything that it starts.
@@ -144,6 +149,7 @@ fn environment(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>) 
     let service = &subject.spec.service;
     script.argument("the whole environment", "--clearenv");
     for (name, value) in &service.environment {
+        sh::assignment(name, value)?;
         let words = sh::words(["--setenv", name, value])?;
         script.argument("the whole environment", &words);
     }
@@ -164,16 +170,15 @@ fn command(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>) -> R
     let service = &subject.spec.service;
     script.because("what is executed");
     script.line("set -- \"$@\" --");
-    if !service.start_as_root {
-        let own = mounts::OWN;
-        let options = launched::user(subject);
-        script.argument(
-            "its own user and no other rights, from before its first instruction",
-            &format!("\"{own}/$loader\" --library-path {own} {own}/setpriv"),
-        );
-        let options = sh::words(options.iter().map(String::as_str))?;
-        script.line(&format!("set -- \"$@\" {options} --"));
-    }
+    let own = mounts::OWN;
+    script.argument(
+        "its own user and no other rights, from before its first instruction; bubblewrap itself leaves \
+         the bounding set as it is",
+        &format!("\"{own}/$loader\" --library-path {own} {own}/setpriv"),
+    );
+    let options = launched::user(subject);
+    let options = sh::words(options.iter().map(String::as_str))?;
+    script.line(&format!("set -- \"$@\" {options} --"));
     let command = subject.command_as_user();
     let because = match command.len() == service.command.len() {
         true => "the command that was learned",

@@ -7,21 +7,51 @@ use crate::audit::Severity;
 use crate::spec::{CallRule, Direction, Protocol};
 use crate::sys::{calls, caps};
 
-/// What `setpriv` needs to become a user (`setuid(2)`) and to leave the bounding set (`capabilities(7)`).
-pub const TO_CHANGE: [&str; 2] = ["SETPCAP", "SETUID"];
+/// The capabilities that [`user`] takes: to leave the bounding set, and to become another user
+/// (`capabilities(7)`).
+pub fn to_change(subject: &Subject<'_>) -> &'static [&'static str] {
+    match subject.spec.service.start_as_root {
+        true => &["SETPCAP"],
+        false => &["SETPCAP", "SETUID"],
+    }
+}
+
+/// What the loader does for `setpriv` and `env` (glibc 2.36). What else it tries may fail.
+pub const OF_LOADER: [&str; 12] = [
+    "arch_prctl",
+    "brk",
+    "close",
+    "fstat",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "newfstatat",
+    "openat",
+    "pread64",
+    "prlimit64",
+    "read",
+];
+
+/// What `setpriv` itself does (util-linux 2.38), but for `prctl(2)` and what changes an id.
+pub const OF_SETPRIV: [&str; 4] = ["capget", "capset", "getresgid", "getresuid"];
 
 /// The options of `setpriv(1)` for the user and the exact capabilities. Its group and groups are the
 /// caller's to say.
 pub fn user(subject: &Subject<'_>) -> Vec<String> {
     let kept = capability_names(subject);
-    let sets = ["inh-caps", "ambient-caps", "bounding-set"].map(|option| {
-        let kept: String = kept.iter().map(|name| format!(",+{name}")).collect();
-        format!("--{option}=-all{kept}")
-    });
-    [format!("--reuid={}", subject.uid)]
-        .into_iter()
-        .chain(sets)
-        .collect()
+    let kept: String = kept.iter().map(|name| format!(",+{name}")).collect();
+    let (user, own) = match subject.spec.service.start_as_root {
+        // What the bounding set leaves of all is root's.
+        true => (None, ""),
+        false => (Some(format!("--reuid={}", subject.uid)), kept.as_str()),
+    };
+    let sets = [
+        ("inh-caps", own),
+        ("ambient-caps", own),
+        ("bounding-set", &kept),
+    ];
+    let sets = sets.map(|(option, kept)| format!("--{option}=-all{kept}"));
+    user.into_iter().chain(sets).collect()
 }
 
 /// The options of `setpriv(1)` for the group and the groups, exactly.

@@ -4,6 +4,7 @@
 
 pub mod apparmor;
 pub mod bubblewrap;
+pub mod firejail;
 mod item;
 mod launched;
 mod ledger;

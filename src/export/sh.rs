@@ -32,6 +32,20 @@ pub fn word(text: &str) -> Result<String> {
     })
 }
 
+/// A variable and its value, for `env(1)`.
+///
+/// # Errors
+/// It has no name, or one that ends elsewhere.
+pub fn assignment(name: &str, value: &str) -> Result<String> {
+    if name.is_empty() || name.contains('=') {
+        return Err(Error::usage(
+            format!("give the service the variable {name:?}"),
+            "a variable has a name, without = in it",
+        ));
+    }
+    word(&format!("{name}={value}"))
+}
+
 /// Words, with spaces between them.
 ///
 /// # Errors
@@ -92,6 +106,8 @@ mod tests {
         }
         assert!(word("a\0b").is_err());
         assert!(path(Path::new("relative")).is_err());
+        assert!(assignment("a=b", "c").is_err() && assignment("", "c").is_err());
+        assert_eq!(assignment("a b", "c").unwrap(), "'a b=c'");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub use policy::{
     Descriptors, FIRST_PASSED, argument_that_decides, cgroup_directories, native_architecture,
     unheard,
 };
+pub use restrict::resolve;
 pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
 pub use step::{Content, Phase, PlannedStep, Socket, Step};
 pub use testing::is_in_tree;

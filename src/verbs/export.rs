@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Event, Places, Report, jail, may_jail};
 use crate::build::{self, Account};
-use crate::export::{Exported, Root, Subject, apparmor, bubblewrap, systemd};
+use crate::export::{Exported, Root, Subject, apparmor, bubblewrap, firejail, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -23,6 +23,8 @@ pub enum Enforcer {
     },
     /// bubblewrap, as a script.
     Bubblewrap,
+    /// firejail, as a profile and a script.
+    Firejail,
     /// systemd, as a unit.
     Systemd {
         /// Its version; `None`: the host's.
@@ -90,6 +92,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             apparmor::export(subject, &apparmor::Options { version, root })
         }
         Enforcer::Bubblewrap => bubblewrap::export(subject),
+        Enforcer::Firejail => firejail::export(subject),
         Enforcer::Systemd {
             version,
             on_host,

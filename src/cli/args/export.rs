@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// Shown below the help.
 pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o units\n  \
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
-    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n\n\
+    gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
+    gaoler export named --to bubblewrap -o /usr/local/lib/gaoler\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
     written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
 
@@ -55,6 +56,8 @@ pub enum To {
     Apparmor,
     /// A script that runs it under bwrap.
     Bubblewrap,
+    /// A profile, and a script that runs it with that.
+    Firejail,
     /// A unit, or a drop-in for one.
     Systemd,
 }
@@ -71,7 +74,7 @@ impl Export {
                 ("--drop-in", self.drop_in.is_some()),
                 ("--open-ports", self.open_ports),
             ],
-            To::Bubblewrap => &[
+            To::Bubblewrap | To::Firejail => &[
                 ("--systemd-version", self.systemd_version.is_some()),
                 ("--apparmor-version", self.apparmor_version.is_some()),
                 ("--drop-in", self.drop_in.is_some()),
@@ -92,6 +95,7 @@ impl Export {
                 on_host: self.host_files,
             },
             To::Bubblewrap => Enforcer::Bubblewrap,
+            To::Firejail => Enforcer::Firejail,
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
                 on_host: self.host_files,

@@ -15,27 +15,6 @@ const DESCRIPTOR: u32 = 9;
 /// ended, the other executes it.
 const OF_BUBBLEWRAP: [&str; 3] = ["execve", "wait4", "write"];
 
-/// What the loader does for setpriv, and what setpriv does (util-linux 2.38, glibc 2.36). What else they
-/// try may fail.
-const OF_SETPRIV: [&str; 16] = [
-    "arch_prctl",
-    "brk",
-    "capget",
-    "capset",
-    "close",
-    "fstat",
-    "getresgid",
-    "getresuid",
-    "mmap",
-    "mprotect",
-    "munmap",
-    "newfstatat",
-    "openat",
-    "pread64",
-    "prlimit64",
-    "read",
-];
-
 /// What setpriv asks of prctl(2): `PR_SET_KEEPCAPS`, `PR_CAPBSET_READ`, `PR_CAPBSET_DROP`,
 /// `PR_GET_SECUREBITS`, `PR_GET_NO_NEW_PRIVS`, `PR_CAP_AMBIENT` (`linux/prctl.h`).
 const OF_PRCTL: [u32; 6] = [8, 23, 24, 27, 39, 47];
@@ -44,10 +23,11 @@ const OF_PRCTL: [u32; 6] = [8, 23, 24, 27, 39, 47];
 pub fn besides(subject: &Subject<'_>) -> Vec<Besides<'static>> {
     let whole = |name: &&'static str| (*name, Vec::new());
     let mut all: Vec<Besides<'_>> = OF_BUBBLEWRAP.iter().map(whole).collect();
+    all.extend(launched::OF_LOADER.iter().map(whole));
+    all.extend(launched::OF_SETPRIV.iter().map(whole));
+    let options = OF_PRCTL.iter();
+    all.push(("prctl", options.map(|option| vec![(0, *option)]).collect()));
     if !subject.spec.service.start_as_root {
-        all.extend(OF_SETPRIV.iter().map(whole));
-        let options = OF_PRCTL.iter();
-        all.push(("prctl", options.map(|option| vec![(0, *option)]).collect()));
         let same = (0..3).map(|id| (id, subject.uid)).collect();
         all.push(("setresuid", vec![same]));
     }

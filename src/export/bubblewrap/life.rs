@@ -22,11 +22,18 @@ pub fn start(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>) ->
     let (seccomp, filter) = calls::arguments(subject);
     script.because("what it creates is as closed as the spec says");
     script.line(&format!("umask {:04o}", service.umask));
+    script.because("told to end before it is known whom to tell");
+    script.line("early= early_reload=");
+    script.line("trap 'early=yes' INT TERM");
+    script.line("trap 'early_reload=yes' HUP");
+    script.line(": >\"$stage/info\"");
     script.because("its limits, its group and groups, and no signal that is ignored");
     script.line(&format!(
         "prlimit {limits} setpriv {groups} env --default-signal \\"
     ));
-    script.line(&format!("    bwrap {seccomp}\"$@\"{filter} &"));
+    script.line(&format!(
+        "    bwrap --info-fd 8 {seccomp}\"$@\" 8>\"$stage/info\"{filter} &"
+    ));
     script.line("bwrap=$!");
     script.blank();
     ledger.said(&Item::Umask);
@@ -42,10 +49,18 @@ pub fn supervise(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>
     let own_pids = subject.spec.protections.pid_namespace != Demand::Off;
     script.because("the pids of the children of a process");
     script.line("children() { cat \"/proc/$1/task/$1/children\" 2>/dev/null || :; }");
-    script.because("the first process that bubblewrap starts");
-    script.line("first=");
-    script.line("while [ -z \"$first\" ] && kill -0 \"$bwrap\" 2>/dev/null; do first=$(children \"$bwrap\"); done");
-    script.line("first=${first%% *}");
+    script
+        .because("the first process that bubblewrap starts, as it says itself before that goes on");
+    for line in [
+        "first=",
+        "alive=yes",
+        "while [ -z \"$first\" ] && [ -n \"$alive\" ]; do",
+        "    kill -0 \"$bwrap\" 2>/dev/null || alive=",
+        "    first=$(sed -n 's/.*\"child-pid\": *\\([0-9][0-9]*\\).*/\\1/p' \"$stage/info\")",
+        "done",
+    ] {
+        script.line(line);
+    }
     match own_pids {
         true => {
             script
@@ -61,6 +76,7 @@ pub fn supervise(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>
         .line("tell() { for pid in $(service); do kill \"-$1\" \"$pid\" 2>/dev/null || :; done; }");
     stop(script, ledger, subject, own_pids)?;
     reload(script, ledger, subject)?;
+    script.line("[ -z \"$early\" ] || stop");
     wait(script, ledger, subject);
     Ok(())
 }
@@ -105,6 +121,10 @@ fn stop(
     script.line("stop() {");
     script.line("    told=yes");
     script.line("    trap '' HUP INT TERM");
+    script.line("    # it may be on its way still");
+    script.line(
+        "    while [ -z \"$(service)\" ] && kill -0 \"$bwrap\" 2>/dev/null; do sleep 0.01; done",
+    );
     if !service.stop.is_empty() {
         script.line("    pid=$(service)");
         script.line("    pid=${pid%% *}");
@@ -128,30 +148,40 @@ fn stop(
 }
 
 fn reload(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>) -> Result<()> {
-    match &subject.spec.service.reload {
-        Some(Reload::Command(words)) => {
-            script.because("a command of the host's, outside of the jail");
-            script.line("reload() {");
-            script.line("    told=yes");
-            script.line("    pid=$(service)");
-            script.line("    pid=${pid%% *}");
-            script.line(&format!("    {} || :", command(words)?));
-            script.line("}");
-            script.line("trap reload HUP");
-        }
-        Some(Reload::Signal(number)) => script.line(&format!("trap 'told=yes; tell {number}' HUP")),
-        None => {}
-    }
     ledger.said(&Item::Reload);
+    let (because, lines) = match &subject.spec.service.reload {
+        None => return Ok(()),
+        Some(Reload::Signal(number)) => ("its own signal", vec![format!("    tell {number}")]),
+        Some(Reload::Command(words)) => (
+            "a command of the host's, outside of the jail",
+            vec![
+                "    pid=$(service)".to_owned(),
+                "    pid=${pid%% *}".to_owned(),
+                format!("    {} || :", command(words)?),
+            ],
+        ),
+    };
+    script.because(because);
+    script.line("reload() {");
+    script.line("    told=yes");
+    for line in lines {
+        script.line(&line);
+    }
+    script.line("}");
+    script.line("trap reload HUP");
+    script.line("[ -z \"$early_reload\" ] || reload");
     Ok(())
 }
 
 fn wait(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>) {
-    script.because("a signal ends a wait, too");
+    script.because("a signal ends a wait, too; 127: it had been waited for");
     for line in [
+        "code=",
         "while :; do",
-        "    told= code=0",
-        "    wait \"$bwrap\" || code=$?",
+        "    told= next=0",
+        "    wait \"$bwrap\" || next=$?",
+        "    [ -z \"$code\" ] || [ \"$next\" -ne 127 ] || break",
+        "    code=$next",
         "    [ -n \"$told\" ] || break",
         "done",
     ] {

@@ -35,9 +35,7 @@ pub fn prepare(script: &mut Script, subject: &Subject<'_>) -> Result<()> {
     script.line("mount -t tmpfs -o mode=0755,nosuid,nodev gaoler \"$stage\"");
     script.line("mkdir \"$stage/own\"");
     messages(script);
-    if !spec.service.start_as_root {
-        change_of_user(script);
-    }
+    change_of_user(script);
     scratch(script, subject)?;
     binds(script, subject)?;
     script.blank();
@@ -53,7 +51,7 @@ fn messages(script: &mut Script) {
 }
 
 fn change_of_user(script: &mut Script) {
-    script.because("the program that makes it the user's, with its loader and libraries");
+    script.because("the program that leaves it its rights alone, with its loader and libraries");
     script.line("setpriv=$(command -v setpriv)");
     script.line("libraries=$(ldd \"$setpriv\" | sed -n 's|^[^/]*\\(/[^ ]*\\) (0x.*|\\1|p')");
     script.line("for file in $libraries; do");
@@ -189,15 +187,14 @@ pub fn arguments(script: &mut Script, ledger: &mut Ledger, subject: &Subject<'_>
         "what the script has besides the tree, and nothing else of what it has prepared",
         &format!("--ro-bind \"$stage/own\" {OWN}"),
     );
-    match spec.service.start_as_root {
-        true => ledger.said(&Item::NothingElse),
-        false => ledger.gap(
-            [Item::NothingElse],
-            Loss::Loosened,
-            Severity::Info,
-            format!("{OWN} has setpriv of the host, which makes it its user, with its libraries"),
+    ledger.gap(
+        [Item::NothingElse],
+        Loss::Loosened,
+        Severity::Info,
+        format!(
+            "{OWN} has setpriv of the host, which leaves it its rights alone, with its libraries"
         ),
-    }
+    );
     Ok(())
 }
 
