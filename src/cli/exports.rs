@@ -34,8 +34,8 @@ fn as_json(exported: &Exported, image: Option<&str>) -> serde_json::Value {
         json!({
             "path": file.path,
             "install": file.install,
-            "executable": file.executable,
             "text": file.text,
+            "executable": file.executable,
         })
     });
     json!({

@@ -8,11 +8,12 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
+use super::sh::{comment, path};
 use super::{Exported, ExportedFile, Item, Ledger, Loss, Subject};
 use crate::Result;
 use crate::audit::Severity;
 use crate::spec::{Listen, LogTo};
-use text::{bare, comment, path};
+use text::bare;
 
 /// Whose script it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

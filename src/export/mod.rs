@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod apparmor;
+pub mod bubblewrap;
+pub mod firejail;
 pub mod init;
 mod item;
+mod launched;
 mod ledger;
 pub mod oci;
+mod sh;
 pub mod systemd;
 #[cfg(test)]
 mod tests;

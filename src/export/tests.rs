@@ -2,6 +2,8 @@
 //! other code than what wrote it.
 
 mod apparmor;
+mod bubblewrap;
+mod firejail;
 mod init;
 mod oci;
 mod systemd;
@@ -15,14 +17,19 @@ use crate::build::{Entry, EntryKind, Manifest};
 use crate::spec::{FileKind, Listen, Spec, parse};
 
 /// The same with paths and names that a unit file can hold.
-fn tame(mut spec: Spec) -> Spec {
+fn tame(spec: Spec) -> Spec {
+    tamed(spec, '%')
+}
+
+/// The same, with this at the end of each path.
+fn tamed(mut spec: Spec, end: char) -> Spec {
     let plain = |path: &Path, at: usize| {
         let keep = |c: char| match c {
             c if c.is_ascii_alphanumeric() || c == '/' => c,
             _ => '_',
         };
         let text: String = path.to_string_lossy().chars().map(keep).collect();
-        PathBuf::from(format!("{text}{at}%"))
+        PathBuf::from(format!("{text}{at}{end}"))
     };
     let rules = spec.binds.iter_mut().map(|rule| &mut rule.path);
     let rules = rules.chain(spec.files.iter_mut().map(|rule| &mut rule.path));

@@ -5,6 +5,7 @@ mod assemble;
 mod confine;
 mod describe;
 mod managed;
+mod others;
 mod packed;
 mod policy;
 mod restrict;
@@ -25,10 +26,12 @@ pub use crate::spec::{
 };
 pub use assemble::{Inputs, Mode, assemble};
 pub use managed::Managed;
+pub use others::{Besides, filter_for_others, rules_for_others};
 pub use policy::{
     Descriptors, FIRST_PASSED, argument_that_decides, cgroup_directories, native_architecture,
-    rules, unheard,
+    unheard,
 };
+pub use restrict::resolve;
 pub use rootless::{GROUPS, NEIGHBOURS, OWNER};
 pub use step::{Content, Phase, PlannedStep, Socket, Step};
 pub use testing::is_in_tree;

@@ -72,7 +72,7 @@ mod libc_constants {
     pub const TIOCLINUX: u64 = 0x541c;
 }
 
-const EPERM: u16 = 1;
+pub(super) const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
 const EAFNOSUPPORT: u16 = 97;
 
@@ -133,7 +133,7 @@ pub fn listens(spec: &Spec, mode: Mode) -> bool {
 ///
 /// # Errors
 /// gaoler has no table for this architecture.
-pub fn rules(spec: &Spec) -> Result<Vec<Rule>> {
+pub(super) fn rules(spec: &Spec) -> Result<Vec<Rule>> {
     let mut rules: Vec<Rule> = spec
         .calls
         .iter()
@@ -266,11 +266,11 @@ pub fn first_process_filter() -> Result<Vec<Instruction>> {
 
 /// What becomes of calls without a rule: those that are `denied`, those that are newer than this
 /// program, and those of other architectures.
-fn enforcing(denied: Action) -> [Action; 3] {
+pub(super) fn enforcing(denied: Action) -> [Action; 3] {
     [denied, Action::Errno(ENOSYS), Action::KillProcess]
 }
 
-fn compile(rules: Vec<Rule>, without_rule: [Action; 3]) -> Result<Vec<Instruction>> {
+pub(super) fn compile(rules: Vec<Rule>, without_rule: [Action; 3]) -> Result<Vec<Instruction>> {
     let [denied, unknown, foreign] = without_rule;
     filter::compile(&filter::Policy {
         architecture: architecture()?,
@@ -319,7 +319,7 @@ fn permit(rules: &mut Vec<Rule>, call: u32, descriptor: u32, action: Action) {
     }
 }
 
-fn rule_for(call: u32, spec: &Spec) -> Rule {
+pub(super) fn rule_for(call: u32, spec: &Spec) -> Rule {
     let low = |argument, comparison| Condition {
         argument,
         low_half_only: true,

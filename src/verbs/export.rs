@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Event, Places, Report, SbomFormat, is_ordinary, jail, may_jail};
 use crate::build::{self, Account, Manifest};
 use crate::export::oci::image::{self, Descriptor, media};
-use crate::export::{Exported, Root, Subject, apparmor, init, oci, systemd};
+use crate::export::{Exported, Root, Subject, apparmor, bubblewrap, firejail, init, oci, systemd};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -25,6 +25,10 @@ pub enum Enforcer {
         /// On the host's files instead of the jail's tree.
         on_host: bool,
     },
+    /// bubblewrap, as a script.
+    Bubblewrap,
+    /// firejail, as a profile and a script.
+    Firejail,
     /// An init that runs scripts.
     Init(init::System),
     /// A runtime or registry of the Open Container Initiative, as a bundle and an image.
@@ -115,7 +119,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             tree,
             manifest,
         }),
-        Enforcer::AppArmor { .. } | Enforcer::Init(_) | Enforcer::Systemd { .. } => None,
+        _ => None,
     };
     Ok(Export { exported, content })
 }
@@ -131,6 +135,8 @@ fn say(places: &Places, subject: Subject<'_>, to: &Enforcer) -> Result<Exported>
             let root = root(*on_host);
             apparmor::export(subject, &apparmor::Options { version, root })
         }
+        Enforcer::Bubblewrap => bubblewrap::export(subject),
+        Enforcer::Firejail => firejail::export(subject),
         Enforcer::Init(system) => {
             init::export(subject, &init_options(places, &subject.spec.name, *system)?)
         }

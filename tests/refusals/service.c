@@ -146,6 +146,14 @@ static void print_limits(void)
     umask(mask);
 }
 
+/* Whether a file can be opened. */
+static void try_file(const char *how, const char *path, int flags)
+{
+    int file = open(path, flags, 0600);
+    printf("%s %s: %s\n", how, path, file < 0 ? strerror(errno) : "done");
+    close(file);
+}
+
 /* A grandchild whose parent ends before it does. */
 static void orphan(void)
 {
@@ -198,7 +206,14 @@ int main(int count, char **words)
             raise(atoi(words[++i]));
         else if (!strcmp(word, "call"))
             syscall(atol(words[++i]), 0, 0, 0, 0, 0, 0);
-        else if (!strcmp(word, "pause"))
+        else if (!strcmp(word, "read"))
+            try_file(word, words[++i], O_RDONLY);
+        else if (!strcmp(word, "make"))
+            try_file(word, words[++i], O_WRONLY | O_CREAT);
+        else if (!strcmp(word, "try")) {
+            long number = atol(words[++i]);
+            printf("call %ld: %s\n", number, syscall(number, 0, 0, 0, 0, 0, 0) < 0 ? strerror(errno) : "done");
+        } else if (!strcmp(word, "pause"))
             for (;;)
                 pause();
         else if (!strcmp(word, "signals"))

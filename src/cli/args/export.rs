@@ -13,7 +13,8 @@ pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o uni
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
     gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
     gaoler export named --to oci -o out && runc run --bundle out/named named\n  \
-    gaoler export named --to sysv -o scripts\n\n\
+    gaoler export named --to sysv -o scripts\n  \
+    gaoler export named --to bubblewrap -o /usr/local/lib/gaoler\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
     written beside the files as NAME.gaps.json. Exit code 3: there are gaps, and --fail-on-gap.";
 
@@ -56,6 +57,10 @@ pub struct Export {
 pub enum To {
     /// A profile.
     Apparmor,
+    /// A script that runs it under bwrap.
+    Bubblewrap,
+    /// A profile, and a script that runs it with that.
+    Firejail,
     /// A bundle and an image of containers; with --output.
     Oci,
     /// A script for OpenRC, which has gaoler keep the jail.
@@ -106,6 +111,8 @@ impl Export {
                 version: self.apparmor_version,
                 on_host: self.host_files,
             },
+            To::Bubblewrap => Enforcer::Bubblewrap,
+            To::Firejail => Enforcer::Firejail,
             To::Oci => Enforcer::Oci,
             To::Openrc => Enforcer::Init(System::OpenRc),
             To::RcD => Enforcer::Init(System::RcD),

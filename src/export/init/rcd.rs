@@ -7,7 +7,8 @@
 mod gaps;
 
 use super::heading;
-use super::text::{bare, fill, path, quote, words};
+use super::text::{bare, fill};
+use crate::export::sh::{assignment, path, word, words};
 use crate::export::{Item, Ledger, Subject};
 use crate::spec::{Reload, Service, signal_name};
 use crate::{Error, Result};
@@ -79,8 +80,8 @@ pub fn script(subject: Subject<'_>) -> Result<(String, Ledger)> {
         ("start", start(service, &id)),
         ("signal", signal(beginning, &id)),
         ("timeout", service.stop_timeout_s.to_string()),
-        ("stop", stop(service, &id)),
-        ("reload_command", reload_command(service, &id)),
+        ("stop", stop(service, &id)?),
+        ("reload_command", reload_command(service, &id)?),
     ];
     ledger.said(&Item::Command);
     ledger.said(&Item::Umask);
@@ -115,23 +116,22 @@ fn defaults(subject: &Subject<'_>, beginning: Beginning, id: &str) -> Result<Str
     .map(str::to_owned)
     .into_iter()
     .collect();
-    let mut set = |variable: &str, value: &str| {
-        lines.push(match value.is_empty() || quote(value) == value {
+    let mut set = |variable: &str, value: &str| -> Result<()> {
+        let quoted = word(value)?;
+        lines.push(match value.is_empty() || quoted == value {
             true => format!(": \"${{{id}_{variable}:={value}}}\""),
-            false => format!(
-                "[ -n \"${{{id}_{variable}+set}}\" ] || {id}_{variable}={}",
-                quote(value)
-            ),
+            false => format!("[ -n \"${{{id}_{variable}+set}}\" ] || {id}_{variable}={quoted}"),
         });
+        Ok(())
     };
     // Where packages are installed is another place there.
     let program = service.command.first().map_or("", String::as_str);
-    set("program", bare(program)?);
+    set("program", bare(program)?)?;
     if beginning == Beginning::AsUser {
         let groups: Result<Vec<&str>> = service.groups.iter().map(|it| account(it)).collect();
-        set("user", account(&service.user)?);
-        set("group", account(&service.group)?);
-        set("groups", &groups?.join(","));
+        set("user", account(&service.user)?)?;
+        set("group", account(&service.group)?)?;
+        set("groups", &groups?.join(","))?;
     }
     let command = match beginning {
         Beginning::AsUser => subject.command_as_user(),
@@ -139,8 +139,8 @@ fn defaults(subject: &Subject<'_>, beginning: Beginning, id: &str) -> Result<Str
             service.command.iter().map(String::as_str).collect()
         }
     };
-    set("flags", &words(command.into_iter().skip(1)));
-    set("umask", &format!("{:04o}", service.umask));
+    set("flags", &words(command.into_iter().skip(1))?)?;
+    set("umask", &format!("{:04o}", service.umask))?;
     Ok(lines.join("\n"))
 }
 
@@ -182,43 +182,38 @@ fn reload(service: &Service, id: &str) -> String {
 }
 
 /// Words of a command on the host; `$PID` is the service.
-fn command(line: &[String]) -> String {
-    let word = |word: &String| match word.as_str() {
-        "$PID" => "\"$rc_pid\"".to_owned(),
-        word => quote(word),
+fn command(line: &[String]) -> Result<String> {
+    let quoted = |text: &String| match text.as_str() {
+        "$PID" => Ok("\"$rc_pid\"".to_owned()),
+        text => word(text),
     };
-    line.iter().map(word).collect::<Vec<_>>().join(" ")
+    let words: Result<Vec<String>> = line.iter().map(quoted).collect();
+    Ok(words?.join(" "))
 }
 
-fn reload_command(service: &Service, id: &str) -> String {
-    match &service.reload {
+fn reload_command(service: &Service, id: &str) -> Result<String> {
+    Ok(match &service.reload {
         Some(Reload::Command(line)) => format!(
             "\n{id}_reload()\n{{\n\tif [ -z \"$rc_pid\" ]; then\n\t\techo \"$name is not running?\" >&2\n\t\t\
              return 1\n\tfi\n\t{}\n}}\n",
-            command(line)
+            command(line)?
         ),
         _ => String::new(),
-    }
+    })
 }
 
 /// Its own way, which has as long as TERM has after it.
-fn stop(service: &Service, id: &str) -> String {
-    match service.stop.is_empty() {
+fn stop(service: &Service, id: &str) -> Result<String> {
+    Ok(match service.stop.is_empty() {
         true => String::new(),
-        false => format!("\t{} &\n\t{id}_ends && return 0\n", command(&service.stop)),
-    }
+        false => format!("\t{} &\n\t{id}_ends && return 0\n", command(&service.stop)?),
+    })
 }
 
 fn environment(service: &Service) -> Result<String> {
     let mut text = String::new();
     for (name, value) in &service.environment {
-        if name.is_empty() || name.contains('=') {
-            return Err(Error::usage(
-                format!("give the service the variable {name:?}"),
-                "that is no name of a variable",
-            ));
-        }
-        text += &format!(" {}", quote(&format!("{name}={value}")));
+        text += &format!(" {}", assignment(name, value)?);
     }
     Ok(text)
 }

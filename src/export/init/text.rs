@@ -1,47 +1,6 @@
-//! How the shell reads what stands in a script: quoting and comments (POSIX, "Shell Command
-//! Language").
-
-use std::path::Path;
+//! What stands in a script without quotes, and templates.
 
 use crate::{Error, Result};
-
-/// A comment of one line.
-pub fn comment(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("# {}", plain.trim_end()).trim_end().to_owned()
-}
-
-/// One word that means itself: nothing is expanded in single quotes.
-pub fn quote(text: &str) -> String {
-    match !text.is_empty() && text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
-}
-
-/// Words, each of which means itself.
-pub fn words<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
-    let quoted: Vec<String> = words.into_iter().map(|it| quote(it.as_ref())).collect();
-    quoted.join(" ")
-}
-
-/// A path as one word.
-///
-/// # Errors
-/// It is not absolute, or no Unicode.
-pub fn path(path: &Path) -> Result<String> {
-    match path.to_str() {
-        Some(text) if text.starts_with('/') => Ok(quote(text)),
-        _ => Err(Error::usage(
-            format!("write {path:?} into an init script"),
-            "it is no absolute path, or not in UTF-8",
-        )
-        .hint("give it another path")),
-    }
-}
 
 /// A text that rc.subr(8) uses without quotes, so that it has to do without.
 ///
@@ -84,30 +43,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_a_meaning_is_quoted() {
-        for (text, expected) in [
-            ("-f", "-f"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("$(reboot)", "'$(reboot)'"),
-            ("it's", "'it'\\''s'"),
-            ("two\nlines", "'two\nlines'"),
-            ("~root", "'~root'"),
-            ("a=b", "'a=b'"),
-            ("é", "'é'"),
-        ] {
-            assert_eq!(quote(text), expected, "{text:?}");
-        }
-        assert_eq!(words(["-c", "a b"]), "-c 'a b'");
-    }
-
-    #[test]
-    fn nothing_leaves_a_comment() {
-        assert_eq!(comment("a\nreboot"), "# a reboot");
-        assert_eq!(comment(""), "#");
-    }
-
-    #[test]
     fn what_would_be_split_is_refused() {
         for text in [
             "", "-a", "/a b", "/a*", "/$x", "/a\nb", "/a'b", "/a;b", "/a=b",
@@ -115,9 +50,6 @@ mod tests {
             assert!(bare(text).is_err(), "{text:?}");
         }
         assert_eq!(bare("/run/a%b.pid").unwrap(), "/run/a%b.pid");
-        for text in ["", "relative"] {
-            assert!(path(Path::new(text)).is_err(), "{text:?}");
-        }
     }
 
     #[test]

@@ -290,8 +290,8 @@ fn filter(subject: &Subject<'_>, ledger: &mut Ledger) -> Result<super::runtime::
         .filter(|rule| subject.is_for_the_option(rule))
         .map(|rule| rule.number)
         .collect();
-    let mut rules = plan::rules(spec)?;
-    rules.retain(|rule| !left_out.contains(&rule.call));
+    let besides = seccomp::OF_THE_RUNTIME.map(|name| (name, Vec::new()));
+    let rules = plan::rules_for_others(spec, &left_out, &besides)?;
     for rule in &spec.calls {
         ledger.said(&Item::Call(rule.number));
         if left_out.contains(&rule.number) {
@@ -311,9 +311,9 @@ fn filter(subject: &Subject<'_>, ledger: &mut Ledger) -> Result<super::runtime::
     for rule in &spec.families {
         ledger.said(&Item::Family(rule.family));
     }
-    let more = seccomp::besides(&rules);
-    let names: Vec<String> = more.iter().map(|rule| call(rule.call)).collect();
-    rules.extend(more);
+    let own = plan::rules_for_others(spec, &left_out, &[])?;
+    let more = rules.iter().filter(|rule| !own.contains(rule));
+    let names: Vec<String> = more.map(|rule| call(rule.call)).collect();
     match names.is_empty() {
         true => ledger.said(&Item::NoOtherCall),
         false => ledger.gap(

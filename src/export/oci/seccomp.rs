@@ -4,7 +4,6 @@ use super::runtime::{Argument, Calls, Seccomp};
 use crate::export::item::call;
 use crate::filter::allowed::allowed;
 use crate::filter::{Action, Architecture, Rule};
-use crate::sys::calls;
 use crate::{Error, Result};
 
 /// What is not listed fails with this: EPERM.
@@ -46,7 +45,7 @@ pub fn filter(rules: &[Rule]) -> Result<Seccomp> {
 
 /// What a runtime itself calls between the filter and the program (runc 1.1: it says that it is ready,
 /// closes what is open, and executes; what its language does beside that comes with it).
-const OF_THE_RUNTIME: [&str; 10] = [
+pub const OF_THE_RUNTIME: [&str; 10] = [
     "close",
     "execve",
     "fcntl",
@@ -58,18 +57,6 @@ const OF_THE_RUNTIME: [&str; 10] = [
     "openat",
     "write",
 ];
-
-/// Those of its calls that these rules do not allow.
-pub fn besides(rules: &[Rule]) -> Vec<Rule> {
-    let numbers = OF_THE_RUNTIME.iter().filter_map(|name| calls::number(name));
-    let missing = numbers.filter(|number| !rules.iter().any(|rule| rule.call == *number));
-    let allow = |call| Rule {
-        call,
-        alternatives: Vec::new(),
-        otherwise: Action::Allow,
-    };
-    missing.map(allow).collect()
-}
 
 fn cases(rule: &Rule) -> impl Iterator<Item = Calls> {
     let name = call(rule.call);

@@ -1,0 +1,18 @@
+//! What `export` writes for other launchers, run by them: as root, with a real service in a network of
+//! its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a helper of a test fails the test"
+)]
+
+mod bubblewrap;
+mod firejail;
+mod started;
+#[path = "../refusals"]
+#[allow(dead_code, reason = "other tests need more of it")]
+mod refusals {
+    pub mod common;
+}
+
+use refusals::common;
