@@ -93,9 +93,7 @@ pub fn say(profile: &mut Profile, ledger: &mut Ledger, subject: &Subject<'_>) ->
     binds(profile, ledger, subject, &mut shown)?;
     scratch(profile, ledger, subject, &mut shown)?;
     hide(profile, subject, &shown);
-    for rule in &subject.spec.files {
-        ledger.said(&Item::File(rule.path.clone()));
-    }
+    files(ledger, subject);
     let mut why = "it sees /proc of its own processes, setpriv and env, what firejail keeps in /run/firejail, \
                    a directory at the top that Debian does not have, and the host's own in place of the files \
                    that gaoler writes (/etc/passwd, /etc/group)"
@@ -144,6 +142,27 @@ fn tree(
         shown.insert(top);
     }
     Ok(wide)
+}
+
+/// What a place in memory hides, or the whitelist of `/dev`, is not there.
+fn files(ledger: &mut Ledger, subject: &Subject<'_>) {
+    let spec = subject.spec;
+    let hidden = |path: &Path| {
+        let below = |place: &Path| path.starts_with(place);
+        let bound = spec.binds.iter().any(|bind| below(&bind.path));
+        let in_memory = spec.scratch.iter().any(|rule| below(&rule.path));
+        !bound && (in_memory || below(Path::new("/dev")))
+    };
+    let (lost, there): (Vec<_>, Vec<_>) = spec.files.iter().partition(|rule| hidden(&rule.path));
+    for rule in there {
+        ledger.said(&Item::File(rule.path.clone()));
+    }
+    ledger.gap(
+        lost.into_iter().map(|rule| Item::File(rule.path.clone())),
+        Loss::Lost,
+        Severity::Info,
+        "it is in a place in memory, which the script leaves empty, or in /dev: it is not there",
+    );
 }
 
 /// Whether a directory is there for its own sake, and not just on the way to something.

@@ -128,11 +128,17 @@ impl Read<'_> {
             Item::Forks => !self.line("deterministic-shutdown"),
             Item::Stop => service.stop.is_empty() && service.stop_timeout_s == 10,
             Item::NoWritableExecutable => self.line("memory-deny-write-execute"),
+            // Hidden, and so a gap.
+            Item::File(path)
+                if spec.scratch.iter().any(|rule| path.starts_with(&rule.path))
+                    && !spec.binds.iter().any(|bind| path.starts_with(&bind.path)) =>
+            {
+                false
+            }
             Item::File(path) => {
                 self.line(&format!("whitelist-ro {}", path.display()))
                     || path.components().count() < 3
                     || (path.starts_with("/usr") && path.components().count() < 4)
-                    || path.starts_with("/dev")
                     || spec.binds.iter().any(|bind| path.starts_with(&bind.path))
             }
             Item::Bind(path, writable) => {
