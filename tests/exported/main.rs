@@ -8,6 +8,7 @@
 
 mod bubblewrap;
 mod firejail;
+mod oci;
 mod started;
 #[path = "../refusals"]
 #[allow(dead_code, reason = "other tests need more of it")]

@@ -86,8 +86,8 @@ pub fn of_root() -> Place {
     place
 }
 
-/// Builds the jail, exports it, and starts what was written.
-pub fn start(place: &Place, enforcer: &str, script: &str) -> Started {
+/// Builds the jail and exports it; answers where to.
+pub fn export(place: &Place, enforcer: &str) -> PathBuf {
     place.write();
     place.verb("build").is(DONE, &[]);
     let directory = place.path("exported");
@@ -100,12 +100,28 @@ pub fn start(place: &Place, enforcer: &str, script: &str) -> Started {
         directory.to_str().unwrap(),
     ];
     place.gaoler(&words).is(DONE, &["wrote", "gaps"]);
+    directory
+}
+
+/// Exports it, and starts the script that was written.
+pub fn start(place: &Place, enforcer: &str, script: &str) -> Started {
+    let directory = export(place, enforcer);
+    let script = directory.join(format!("{}.{script}.sh", place.name));
+    launch(place, &[script.to_str().unwrap()])
+}
+
+/// Starts it by this command, in a network of its own.
+pub fn launch(place: &Place, command: &[&str]) -> Started {
     let output = place.path("output");
     let written = File::create(&output).unwrap();
-    let script = directory.join(format!("{}.{script}.sh", place.name));
     let child = Command::new("unshare")
-        .args(["--net", "sh", "-c", "ip link set lo up && exec \"$0\""])
-        .arg(script)
+        .args([
+            "--net",
+            "sh",
+            "-c",
+            "ip link set lo up && exec \"$0\" \"$@\"",
+        ])
+        .args(command)
         .stdin(Stdio::null())
         .stdout(written.try_clone().unwrap())
         .stderr(written)

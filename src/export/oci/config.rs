@@ -122,7 +122,8 @@ fn limits(subject: &Subject<'_>, ledger: &mut Ledger) -> Vec<Limit> {
     let limits = &subject.spec.limits;
     let mut said = Vec::new();
     for (name, kind, value) in [
-        ("core", "RLIMIT_CORE", limits.core),
+        // None, also where the spec does not say: as in the jail.
+        ("core", "RLIMIT_CORE", Some(limits.core.unwrap_or(0))),
         ("descriptors", "RLIMIT_NOFILE", limits.descriptors),
         ("file_size", "RLIMIT_FSIZE", limits.file_size),
     ] {

@@ -319,7 +319,8 @@ fn limits(unit: &mut Unit<'_>) {
     let limits = unit.subject.spec.limits.clone();
     let because = "as [limits] of the spec";
     for (name, key, value) in [
-        ("core", "LimitCORE", limits.core),
+        // None, also where the spec does not say: as in the jail.
+        ("core", "LimitCORE", Some(limits.core.unwrap_or(0))),
         ("descriptors", "LimitNOFILE", limits.descriptors),
         ("file_size", "LimitFSIZE", limits.file_size),
         ("memory_bytes", "MemoryMax", limits.memory),
