@@ -4,6 +4,7 @@
 mod config;
 mod gaps;
 pub mod image;
+mod podman;
 mod runtime;
 mod seccomp;
 
@@ -18,7 +19,7 @@ use crate::{Error, Result};
 pub const ROOT: &str = "rootfs";
 
 /// Writes a bundle without its tree: `config.json`, and beside it the filter alone, for those who
-/// take one.
+/// take one, and a script that has podman run the image with both.
 ///
 /// # Errors
 /// The spec says something that these files cannot hold.
@@ -32,6 +33,13 @@ pub fn export(subject: Subject<'_>) -> Result<Exported> {
     if let Some(filter) = &config.linux.seccomp {
         files.push(file(bundle.join("seccomp.json"), filter)?);
     }
+    let path = bundle.join("podman.sh");
+    files.push(ExportedFile {
+        install: path.clone(),
+        path,
+        text: podman::script(&subject)?,
+        executable: true,
+    });
     Ok(Exported {
         files,
         gaps: ledger.close(),

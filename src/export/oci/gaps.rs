@@ -109,7 +109,8 @@ fn files(subject: &Subject<'_>, ledger: &mut Ledger) {
         [Item::NothingElse],
         Loss::Loosened,
         Severity::Info,
-        "a runtime mounts /proc, with the processes of the container alone, and a /dev of its own",
+        "a runtime mounts /proc, with the processes of the container alone, and a /dev of its own; podman \
+         /sys besides, and files of its own in /etc and /run",
     );
     let devices = subject.spec.devices.iter();
     ledger.gap(

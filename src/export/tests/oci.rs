@@ -117,9 +117,9 @@ fn same_filter(
 }
 
 fn mounted<'a>(config: &'a Value, path: &std::path::Path) -> Option<&'a Value> {
-    let mounts = config["mounts"].as_array().unwrap().iter();
+    let mut mounts = config["mounts"].as_array().unwrap().iter();
     let at = |mount: &&Value| mount["destination"] == path.to_str().unwrap();
-    mounts.filter(at).next_back()
+    mounts.rfind(at)
 }
 
 fn says(subject: &Subject<'_>, config: &Value, item: &Item) -> bool {
@@ -237,6 +237,7 @@ proptest! {
         let exported = oci::export(subject).unwrap();
         let config: Value = serde_json::from_str(&exported.files[0].text).unwrap();
         accounted(&spec, &exported, |item| says(&subject, &config, item))?;
+        same_in_podman(&subject, &config, &exported.files.last().unwrap().text)?;
         let filter = &config["linux"]["seccomp"];
         match spec.protections.seccomp {
             Demand::Off => prop_assert!(filter.is_null()),
@@ -247,6 +248,76 @@ proptest! {
             }
         }
     }
+}
+
+/// The options that podman is run with, as sh reads the script; each is one word or two.
+fn options(script: &str) -> Vec<String> {
+    let stub = "podman() { case $1 in pull) echo image ;; *) printf '%s\\0' \"$@\" ;; esac; }\n";
+    let script = script.replace("exec podman", "podman");
+    let told = std::process::Command::new("sh")
+        .args(["-c", &format!("{stub}{script}"), "/dev/null"])
+        .output()
+        .unwrap();
+    assert!(
+        told.status.success() && told.stderr.is_empty(),
+        "{told:?}\n{script}"
+    );
+    let text = String::from_utf8(told.stdout).unwrap();
+    text.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// What podman is told is what the bundle says.
+fn same_in_podman(
+    subject: &Subject<'_>,
+    config: &Value,
+    script: &str,
+) -> Result<(), TestCaseError> {
+    let options = options(script);
+    let values = |name: &str| -> Vec<&str> {
+        let pairs = options.windows(2).filter(|pair| pair[0] == name);
+        pairs.map(|pair| pair[1].as_str()).collect()
+    };
+    let process = &config["process"];
+    let user = format!("{}:{}", process["user"]["uid"], process["user"]["gid"]);
+    prop_assert_eq!(values("--user"), [user.as_str()]);
+    let bounding = process["capabilities"]["bounding"].as_array().unwrap();
+    let kept: Vec<&str> = bounding.iter().map(|name| name.as_str().unwrap()).collect();
+    let mut given = values("--cap-add");
+    given.reverse();
+    prop_assert_eq!(given, kept);
+    prop_assert_eq!(values("--cap-drop"), ["all"]);
+    let groups: Vec<String> = subject.groups.iter().map(ToString::to_string).collect();
+    let mut given = values("--group-add");
+    given.reverse();
+    prop_assert_eq!(given, groups);
+    prop_assert!(options.iter().any(|word| word == "--read-only"));
+    let confined = values("--security-opt");
+    prop_assert!(confined.contains(&"no-new-privileges"));
+    let unconfined = confined.contains(&"seccomp=unconfined");
+    prop_assert_eq!(unconfined, config["linux"]["seccomp"].is_null());
+    for mount in config["mounts"].as_array().unwrap() {
+        let place = mount["destination"].as_str().unwrap();
+        let access = if has(&mount["options"], "rw") {
+            "rw"
+        } else {
+            "ro"
+        };
+        let (name, start) = match mount["type"].as_str().unwrap() {
+            "bind" => (
+                "--volume",
+                format!("{place}:{place}:{access},nosuid,nodev,noexec"),
+            ),
+            "tmpfs" if place != "/dev" => ("--tmpfs", format!("{place}:size=")),
+            _ => continue,
+        };
+        prop_assert!(
+            values(name).iter().any(|value| value.starts_with(&start)),
+            "{}",
+            start
+        );
+    }
+    prop_assert_eq!(options.last().map(String::as_str), Some("image"));
+    Ok(())
 }
 
 /// What is refused of `ioctl` and executable memory, at its edges.
