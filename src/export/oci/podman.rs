@@ -25,7 +25,10 @@ pub fn script(subject: &Subject<'_>) -> Result<String> {
         sh::comment("Arguments are options of podman-run(1): --detach, --replace."),
     );
     let layout = sh::word(&format!("{name}.oci:{name}"))?;
-    script += &format!("image=$(podman pull --quiet \"oci:$here/../\"{layout})\n");
+    script += &format!(
+        "{}\nimage=$(cd \"$here/..\" && podman pull --quiet oci:{layout})\n",
+        sh::comment("podman makes a name of the path, which not every path can be")
+    );
     let mut reason = String::new();
     for (because, words) in options(subject)? {
         if because != reason {
@@ -121,8 +124,8 @@ fn limits(subject: &Subject<'_>, add: &mut impl FnMut(&str, String)) {
     let because = "as [limits] of the spec";
     for (name, value) in [
         ("core", Some(limits.core.unwrap_or(0))),
-        ("nofile", limits.descriptors),
         ("fsize", limits.file_size),
+        ("nofile", limits.descriptors),
     ] {
         if let Some(value) = value {
             add(because, format!("--ulimit {name}={value}:{value}"));
