@@ -19,6 +19,10 @@ pub(super) fn export(places: &Places, asked: &args::Export, output: &Output) -> 
         Some(directory) => verbs::export_write(places, directory, &asked.name, &export, &report)?,
         None => None,
     };
+    if asked.output.is_none() && asked.has_image() {
+        let words = "the tree and the image are written with --output alone";
+        report(Event::Note(words.to_owned()));
+    }
     let exported = &export.exported;
     let shown = as_json(exported, image.as_deref());
     output.show(asked.json, &shown, || match &asked.output {

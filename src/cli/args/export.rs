@@ -75,6 +75,11 @@ pub enum To {
 }
 
 impl Export {
+    /// Whether more than text comes of it: a tree and an image.
+    pub fn has_image(&self) -> bool {
+        matches!(self.to, To::Oci)
+    }
+
     /// To whom, and how.
     ///
     /// # Errors

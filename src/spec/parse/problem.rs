@@ -59,12 +59,9 @@ impl<'a> Problems<'a> {
 
     /// The line that a place in the text is on, from 1.
     pub fn line(&self, offset: usize) -> usize {
-        self.text
-            .bytes()
-            .take(offset)
-            .filter(|byte| *byte == b'\n')
-            .count()
-            + 1
+        let before = self.text.as_bytes().get(..offset);
+        let before = before.unwrap_or(self.text.as_bytes());
+        memchr::memchr_iter(b'\n', before).count() + 1
     }
 
     /// Reads the text as TOML of the shape `T`.
