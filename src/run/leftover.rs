@@ -3,6 +3,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -22,20 +23,45 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
+/// How long one may take that has removed everything but what only the kernel sees, or that looks.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether it is over.
+const POLL: Duration = Duration::from_millis(5);
+
 /// Takes the jail, as [`state::lock`] has it, refuses one that runs, and removes what one that
 /// has ended left. Under the lock, so that it is not the rest of a jail that another one starts
-/// or cleans up.
+/// or cleans up; who is at the end of that is waited for.
 ///
 /// # Errors
 /// Another one has it; it runs; something cannot be removed.
 pub fn lock_and_clear(directory: &Path) -> Result<OwnedFd> {
-    let lock = state::lock(directory)?;
-    match State::load(directory)? {
-        Some(state) if state.service.is_alive() => return Err(runs_already(&state)),
-        Some(state) => remove(directory, &state)?,
-        None => {}
-    }
+    let lock = lock_soon(directory)?;
+    clear(directory)?;
     Ok(lock)
+}
+
+fn lock_soon(directory: &Path) -> Result<OwnedFd> {
+    let deadline = Instant::now() + A_MOMENT;
+    loop {
+        if let Some(lock) = state::try_lock(directory)? {
+            return Ok(lock);
+        }
+        let runs = State::load(directory)?.is_some_and(|state| state.service.is_alive());
+        if runs || Instant::now() >= deadline {
+            return state::lock(directory);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// What is done under the lock.
+fn clear(directory: &Path) -> Result<()> {
+    match State::load(directory)? {
+        Some(state) if state.service.is_alive() => Err(runs_already(&state)),
+        Some(state) => remove(directory, &state),
+        None => Ok(()),
+    }
 }
 
 /// The same for who only looks: leaves alone what runs, what another one starts or cleans up,
@@ -48,8 +74,10 @@ pub fn clear_if_free(directory: &Path) {
     if !ended {
         return;
     }
-    if let Ok(lock) = lock_and_clear(directory) {
-        drop(lock);
+    if let Ok(Some(lock)) = state::try_lock(directory) {
+        match clear(directory) {
+            Ok(()) | Err(_) => drop(lock),
+        }
     }
 }
 

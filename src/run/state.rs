@@ -297,17 +297,27 @@ fn remove_file(path: &Path) -> Result<()> {
 /// # Errors
 /// Another one has it.
 pub fn lock(directory: &Path) -> Result<OwnedFd> {
+    let taken = || {
+        let doing = format!("lock {}", directory.join("lock").display());
+        Error::setup(doing, "another supervisor has this jail")
+            .hint("see what runs: gaoler status NAME; if it hangs in its start, stop that process")
+    };
+    try_lock(directory)?.ok_or_else(taken)
+}
+
+/// The same; `None` if another one has it.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn try_lock(directory: &Path) -> Result<Option<OwnedFd>> {
     let path = directory.join("lock");
     let doing = || format!("lock {}", path.display());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).doing(doing)?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         // Above the numbers that a launch gives, so that it lasts until execve.
-        Ok(()) => super::prepare::high(file),
-        Err(Errno::WOULDBLOCK) => Err(Error::setup(doing(), "another supervisor has this jail")
-            .hint(
-                "see what runs: gaoler status NAME; if it hangs in its start, stop that process",
-            )),
+        Ok(()) => super::prepare::high(file).map(Some),
+        Err(Errno::WOULDBLOCK) => Ok(None),
         Err(errno) => Err(errno).doing(doing),
     }
 }

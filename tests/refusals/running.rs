@@ -19,6 +19,32 @@ fn server(program: &str) -> (Place, u16) {
     (place, port)
 }
 
+/// The lock outlives what anybody can see of a jail that ends.
+#[test]
+fn a_start_waits_for_one_that_is_about_to_have_cleaned_up() {
+    let (place, _) = server("service");
+    place.start();
+    place.verb("stop").is(DONE, &["stopped"]);
+    let path = place.run().join(&place.name).join("lock");
+    let lock = std::fs::File::open(&path).unwrap();
+    lock.lock().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(300));
+            lock.unlock().unwrap();
+        });
+        place.verb("start").is(DONE, &["started: process"]);
+    });
+    place.verb("stop").is(DONE, &["stopped"]);
+    // One that stays is told of.
+    lock.lock().unwrap();
+    place
+        .verb("start")
+        .is(NOT_SET_UP, &["another supervisor has this jail"]);
+    lock.unlock().unwrap();
+    place.nothing_runs();
+}
+
 #[test]
 fn it_starts_answers_stops_and_leaves_nothing() {
     for program in ["service", "dynamic"] {
