@@ -3,16 +3,8 @@
 
 use std::path::Path;
 
+pub use crate::export::sh::comment;
 use crate::{Error, Result};
-
-/// A comment of one line.
-pub fn comment(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    format!("# {}", plain.trim())
-}
 
 /// A path that means itself alone: no pattern, no macro, no comment.
 ///
