@@ -243,6 +243,10 @@ pub fn export_write(
     report: &Report<'_>,
 ) -> Result<Option<String>> {
     let exported = &export.exported;
+    // First: what fails here leaves the configuration that goes with the tree before.
+    let content = export.content.as_ref();
+    let image = content.map(|content| write_image(places, directory, name, content, report));
+    let image = image.transpose()?;
     for file in &exported.files {
         let path = directory.join(&file.path);
         if let Some(above) = path.parent() {
@@ -259,9 +263,7 @@ pub fn export_write(
         .map_err(|error| Error::new("write the gaps", error))?;
     gaps.push('\n');
     jail::replace(&directory.join(format!("{name}.gaps.json")), &gaps)?;
-    let content = export.content.as_ref();
-    let written = content.map(|content| write_image(places, directory, name, content, report));
-    Ok(written.transpose()?.map(|image| image.digest()))
+    Ok(image.map(|image| image.digest()))
 }
 
 /// The tree of the bundle, and an image of it with its bill of materials.
