@@ -174,6 +174,21 @@ pub fn runnable_us(pid: i32) -> u64 {
     }
 }
 
+/// Whether a thread of a process runs, waits for a processor, or waits for a disk: states `R` and `D` of
+/// `proc_pid_stat(5)`.
+pub fn has_work(pid: i32) -> bool {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"));
+    let mut tasks = tasks.into_iter().flatten().flatten();
+    tasks.any(|task| {
+        let text = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        // The name before it can have anything in it.
+        let state = text
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next());
+        matches!(state, Some('R' | 'D'))
+    })
+}
+
 /// What a process has taken, from one read of `/proc/PID/stat` (`proc_pid_stat(5)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -398,6 +413,24 @@ pub fn descriptors(pid: i32) -> Result<Vec<(u32, String)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_has_no_work() {
+        assert!(has_work(std::process::id().cast_signed()));
+        let mut waits = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = waits.id().cast_signed();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while has_work(pid) || !command_line(pid).contains(&"60".to_owned()) {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        waits.kill().unwrap();
+        waits.wait().unwrap();
+        assert!(!has_work(pid));
+    }
 
     #[test]
     fn a_status_is_read_in_all_forms() {

@@ -17,6 +17,7 @@ use rustix::io::Result;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
+use crate::host::process;
 use crate::sys::reuseport;
 
 /// Descriptors of one process that are looked at.
@@ -88,8 +89,11 @@ impl Backlog {
             listeners,
         };
         // It answers what had come before.
-        let old = backlog.datagrams.iter().flat_map(|it| &it.old);
-        wait_until_read(&old.collect::<Vec<_>>());
+        let old: Vec<&Socket> = backlog.datagrams.iter().flat_map(|it| &it.old).collect();
+        if !old.is_empty() {
+            wait_until_read(&old);
+            wait_until_idle(pids);
+        }
         backlog
     }
 
@@ -201,17 +205,25 @@ impl Drop for Room<'_> {
     }
 }
 
-/// Waits until a service has read what waits at its sockets, and has had a moment to answer.
+/// Waits until a service has read what waits at its sockets.
 fn wait_until_read(sockets: &[&Socket]) {
-    if sockets.is_empty() {
-        return;
-    }
     let waits = |it: &&Socket| rustix::io::ioctl_fionread(&it.descriptor).is_ok_and(|n| n > 0);
     let deadline = Instant::now() + PATIENCE;
     while sockets.iter().any(waits) && Instant::now() < deadline {
         std::thread::sleep(POLL);
     }
-    std::thread::sleep(POLL);
+}
+
+/// Waits until none of a service's threads has anything left to do, twice in a row: what it has read
+/// it has answered then. On a busy host one may wait for a processor between the two.
+fn wait_until_idle(pids: &[i32]) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut idle = 0;
+    while idle < 2 && Instant::now() < deadline {
+        std::thread::sleep(POLL);
+        let works = pids.iter().any(|pid| process::has_work(*pid));
+        idle = if works { 0 } else { idle + 1 };
+    }
 }
 
 /// Sends what waits at a socket once more, as it came.
