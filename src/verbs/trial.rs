@@ -116,7 +116,8 @@ impl Outcome {
     }
 }
 
-/// As long as this, in ms, a service that has nothing to do may be busy while it is watched.
+/// As much longer than at first, in ms, a service that has nothing to do may be busy while it is
+/// watched: what never sleeps is busy three times as long.
 const BUSY_MS: u64 = 50;
 
 /// How long things may take. Before anything is known, as long as elsewhere.
@@ -124,7 +125,7 @@ const BUSY_MS: u64 = 50;
 pub(super) struct Patience {
     ready_ms: u64,
     exercise_ms: u64,
-    busy_ms: u64,
+    busy_ms: Option<u64>,
 }
 
 impl Default for Patience {
@@ -132,7 +133,7 @@ impl Default for Patience {
         Self {
             ready_ms: 60_000,
             exercise_ms: 30_000,
-            busy_ms: u64::MAX,
+            busy_ms: None,
         }
     }
 }
@@ -154,7 +155,7 @@ impl Patience {
                     .min(30_000),
                 // A call that is denied and made again at once, for ever, starts nothing and
                 // breaks no exercise.
-                busy_ms: busy_ms.saturating_mul(2).saturating_add(BUSY_MS),
+                busy_ms: Some(busy_ms.saturating_add(BUSY_MS)),
             },
         }
     }

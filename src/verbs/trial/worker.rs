@@ -37,7 +37,14 @@ const STOP_TIMEOUT_S: u32 = 3;
 const IDLE: Duration = Duration::from_millis(150);
 
 /// How often that is done before it counts as busy.
-const LOOKS: u32 = 3;
+const LOOKS: u32 = 6;
+
+/// How often before it is known how busy it is: what other work on the host adds shall not count,
+/// for it would hide later what computes for ever.
+const FIRST_LOOKS: u32 = 20;
+
+/// As little as this, in ms, is idle, and no further look is taken.
+const STILL_MS: u64 = 5;
 
 /// As little room as this on the trial's own disk is none.
 const FULL: u64 = 1 << 20;
@@ -73,8 +80,8 @@ pub(super) struct Job {
     pub exercise_ms: u64,
     /// Look what it does while nobody asks it anything.
     pub watch: bool,
-    /// How long it may be busy then, in ms.
-    pub busy_ms: u64,
+    /// How long it may be busy then, in ms; `None`: that is to be found out.
+    pub busy_ms: Option<u64>,
     /// Connections of before are timing out at its TCP ports, as when it was just stopped.
     pub restarted: bool,
 }
@@ -304,7 +311,7 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
         true => busy(&state, job.busy_ms),
         false => 0,
     };
-    if busy_ms > job.busy_ms {
+    if job.busy_ms.is_some_and(|most| busy_ms > most) {
         return Ok(Outcome::failed(
             "serve",
             "it computes where it was idle",
@@ -319,20 +326,24 @@ fn try_out(places: &Places, name: &str, spec: &Spec, job: &Job) -> Result<Outcom
 }
 
 /// How long the jail is busy within [`IDLE`], in ms, while it has nothing to do. What goes round for
-/// ever is busy whenever it is looked at, and the rest is not: more than `most` must be seen
-/// [`LOOKS`] times.
-fn busy(state: &State, most: u64) -> u64 {
+/// ever is busy whenever it is looked at, on a busy host too, and the rest is not: so the least of
+/// several looks counts. No more of them are taken than tell whether that is more than `most`.
+fn busy(state: &State, most: Option<u64>) -> u64 {
     let first = state.init.unwrap_or(state.service).pid;
     let runnable = || -> u64 {
         let jailed = process::companions(first).unwrap_or_default();
         jailed.into_iter().map(process::runnable_us).sum()
     };
+    let (looks, enough) = match most {
+        Some(most) => (LOOKS, most),
+        None => (FIRST_LOOKS, STILL_MS),
+    };
     let mut least = u64::MAX;
-    for _ in 0..LOOKS {
+    for _ in 0..looks {
         let before = runnable();
         std::thread::sleep(IDLE);
         least = least.min(runnable().saturating_sub(before) / 1000);
-        if least <= most {
+        if least <= enough {
             break;
         }
     }
