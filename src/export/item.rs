@@ -24,6 +24,8 @@ pub enum Item {
     Environment,
     /// `service.forks`
     Forks,
+    /// `service.host_pid_file`
+    HostPidFile,
     /// One of `service.ready`
     Ready(Ready),
     /// `service.reload_command` or `service.reload_signal`
@@ -98,6 +100,7 @@ impl fmt::Display for Item {
             Item::Umask => f.write_str("umask"),
             Item::Environment => f.write_str("environment"),
             Item::Forks => f.write_str("forks"),
+            Item::HostPidFile => f.write_str("pid file for the host's tools"),
             Item::Ready(sign) => write!(f, "ready {sign}"),
             Item::Reload => f.write_str("reload"),
             Item::Stop => f.write_str("stop"),
@@ -197,6 +200,9 @@ fn of_service(spec: &Spec, all: &mut Vec<Item>) {
     all.extend(service.ready.iter().cloned().map(Item::Ready));
     if service.forks {
         all.push(Item::Forks);
+    }
+    if service.host_pid_file.is_some() {
+        all.push(Item::HostPidFile);
     }
     if service.reload.is_some() {
         all.push(Item::Reload);

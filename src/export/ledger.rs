@@ -57,6 +57,16 @@ impl Ledger {
         }
     }
 
+    /// Nobody writes a pid for the host's tools but gaoler's supervisor.
+    pub fn without_host_pid_file(&mut self) {
+        self.gap(
+            [Item::HostPidFile],
+            Loss::Lost,
+            Severity::Info,
+            "nobody writes its pid where the host's own tools look for it: they do not find it",
+        );
+    }
+
     /// Whether nobody has accounted for it yet.
     pub fn is_open(&self, item: &Item) -> bool {
         self.open.contains(item)

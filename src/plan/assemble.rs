@@ -104,6 +104,7 @@ pub fn assemble(inputs: Inputs<'_>) -> Result<Plan> {
             liveness: inputs.spec.liveness.clone(),
             stop_timeout_s: inputs.spec.service.stop_timeout_s,
             restart: inputs.spec.restart,
+            host_pid_file: inputs.spec.service.host_pid_file.clone(),
         },
         log: inputs.spec.log.sink,
     })

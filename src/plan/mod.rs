@@ -81,6 +81,9 @@ pub struct Living {
     pub stop_timeout_s: u32,
     /// When it is started again.
     pub restart: Restart,
+    /// Where its pid is written for the host's own tools.
+    #[serde(default)]
+    pub host_pid_file: Option<PathBuf>,
 }
 
 impl Plan {

@@ -1,5 +1,5 @@
 //! The pid file of a daemon that goes to the background: it wrote the number that it has
-//! inside, and the host's tools need the one outside.
+//! inside, and the host's tools need the one outside. And one that is gaoler's own.
 
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
@@ -48,20 +48,76 @@ pub fn translate(path: &Path, state: &State) -> Result<()> {
     if text.trim() == pid {
         return Ok(());
     }
-    let beside = format!(".{}.gaoler", name.to_string_lossy());
-    match rustix::fs::unlinkat(&directory, beside.as_str(), AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(errno).doing(doing),
-    }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
-    let file = rustix::fs::openat(&directory, beside.as_str(), flags, mode).doing(doing)?;
-    rustix::io::write(file.as_fd(), format!("{pid}\n").as_bytes()).doing(doing)?;
     // It replaces the service's own, which the service must be able to write the next time.
     let status = process::status(state.service.pid)?;
     let ([uid, ..], [gid, ..]) = (status.uids, status.gids);
-    rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing(doing)?;
-    rustix::fs::renameat(&directory, beside.as_str(), &directory, name).doing(doing)
+    let owner = (Uid::from_raw(uid), Gid::from_raw(gid));
+    replace(&directory, Path::new(name), &pid, Some(owner)).doing(doing)
+}
+
+/// Writes a service's pid where the host's own tools look for it, and the service itself cannot
+/// write: it is its user from the start. The directory is made if it is not there.
+///
+/// # Errors
+/// Somebody else than root could put another number there; it cannot be written.
+pub fn publish(path: &Path, pid: i32) -> Result<()> {
+    let doing = || format!("write the pid file {}", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::new(doing(), "it is no path of a file"));
+    };
+    let directory = match open_directory(parent) {
+        Err(Errno::NOENT) => {
+            rustix::fs::mkdir(parent, Mode::from_raw_mode(0o755)).doing(doing)?;
+            open_directory(parent)
+        }
+        opened => opened,
+    };
+    let directory = directory.doing(doing)?;
+    let stat = rustix::fs::fstat(&directory).doing(doing)?;
+    if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
+        let why = format!("others than root can write in {}", parent.display());
+        return Err(Error::new(doing(), why).hint(
+            "what reads it signals as root whatever it names: give service.host_pid_file a \
+             directory of root's, or leave it out of the spec",
+        ));
+    }
+    replace(&directory, Path::new(name), &pid.to_string(), None).doing(doing)
+}
+
+/// Removes what [`publish`] wrote, unless another pid stands there by now.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn withdraw(path: &Path, pid: i32) -> Result<()> {
+    if number(path) != Some(pid) {
+        return Ok(());
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.doing(|| format!("remove the pid file {}", path.display())),
+    }
+}
+
+/// Puts a file with this number in the place of what is there, whatever it is.
+fn replace(
+    directory: &OwnedFd,
+    name: &Path,
+    number: &str,
+    owner: Option<(Uid, Gid)>,
+) -> rustix::io::Result<()> {
+    let beside = format!(".{}.gaoler", name.to_string_lossy());
+    match rustix::fs::unlinkat(directory, beside.as_str(), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+    let file = rustix::fs::openat(directory, beside.as_str(), flags, mode)?;
+    rustix::io::write(file.as_fd(), format!("{number}\n").as_bytes())?;
+    if let Some((uid, gid)) = owner {
+        rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+    }
+    rustix::fs::renameat(directory, beside.as_str(), directory, name)
 }
 
 /// The pid outside of the jail's process that has this one inside; `None` if there is none.

@@ -200,6 +200,7 @@ fn service(trace: &Trace, knowledge: Option<&Knowledge>, facts: &Facts) -> Servi
             .unwrap_or_default(),
         stop_timeout_s: stop_timeout_s(trace.certificate.ended_after_s),
         pid_file: None,
+        host_pid_file: knowledge.and_then(|known| known.host_pid_file.clone()),
         forks: trace.certificate.forked,
         writable_executable: trace.writable_executable,
     }

@@ -87,6 +87,7 @@ fn service(mine: &Service, first: &Service, new: Service) -> Service {
             new.stop_timeout_s,
         ),
         pid_file: pick(&mine.pid_file, &first.pid_file, new.pid_file),
+        host_pid_file: pick(&mine.host_pid_file, &first.host_pid_file, new.host_pid_file),
         forks: pick(&mine.forks, &first.forks, new.forks),
         writable_executable: pick(
             &mine.writable_executable,

@@ -131,6 +131,10 @@ impl Problems<'_> {
                 .pid_file
                 .as_ref()
                 .map(|path| self.path_below_root(path)),
+            host_pid_file: table
+                .host_pid_file
+                .as_ref()
+                .map(|path| self.path_below_root(path)),
             forks: table.forks,
             writable_executable: table.writable_executable,
         }

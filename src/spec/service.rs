@@ -113,6 +113,8 @@ pub struct Knowledge {
     pub stop: Vec<String>,
     /// Where it writes its pid.
     pub pid_file: Option<PathBuf>,
+    /// Where the host's own tools look for its pid.
+    pub host_pid_file: Option<PathBuf>,
     /// Directories and files that belong to the service whether or not a run touched them:
     /// path, writable, reason.
     pub places: Vec<Place>,

@@ -116,6 +116,8 @@ pub struct Service {
     pub stop_timeout_s: u32,
     /// Where the service writes its pid, if it does.
     pub pid_file: Option<PathBuf>,
+    /// Where the host's own tools look for its pid and the service cannot write: gaoler does.
+    pub host_pid_file: Option<PathBuf>,
     /// The service goes to the background by itself: its first process exits at once.
     pub forks: bool,
     /// It makes memory executable that it writes, or has written (a just-in-time compiler).

@@ -137,6 +137,9 @@ impl File {
         if let Some(pid_file) = &service.pid_file {
             self.key("pid_file", path(pid_file));
         }
+        if let Some(pid_file) = &service.host_pid_file {
+            self.key("host_pid_file", path(pid_file));
+        }
         self.flag_if_set("forks", service.forks);
         self.flag_if_set("writable_executable", service.writable_executable);
         self.section("[service.environment]", &["The whole environment."]);

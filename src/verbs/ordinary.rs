@@ -84,6 +84,8 @@ pub(super) fn settle(spec: &mut Spec) -> Option<String> {
     // It had none, so none was needed; an access list can make it look otherwise.
     spec.capabilities.clear();
     spec.protections.cgroup = Demand::Prefer;
+    // It lies where root alone can write.
+    spec.service.host_pid_file = None;
     Some(
         "the limits of memory and processes: they take a cgroup, which an ordinary user does not \
          have (protections.cgroup is \"prefer\"; check says so)"

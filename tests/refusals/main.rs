@@ -18,6 +18,7 @@ mod names;
 mod notified;
 mod perms;
 mod phases;
+mod pid_file;
 mod planted;
 mod programs;
 mod reload;

@@ -24,7 +24,7 @@ fn ready() -> String {
     "ready = [\"quiet:50\"]\n".to_owned()
 }
 
-fn state(place: &Place) -> Value {
+pub fn state(place: &Place) -> Value {
     let text = fs::read(place.run().join(&place.name).join("state.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }
@@ -43,7 +43,7 @@ fn names(events: &[(String, String)]) -> Vec<&str> {
     events.iter().map(|(event, _)| event.as_str()).collect()
 }
 
-fn kill(pid: i32) {
+pub fn kill(pid: i32) {
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status();
     assert!(killed.unwrap().success());
 }

@@ -55,6 +55,7 @@ fn life(subject: &Subject<'_>, ledger: &mut Ledger) {
         Severity::Medium,
         "a runtime passes on what it has been given itself: runc run --preserve-fds",
     );
+    ledger.without_host_pid_file();
     ledger.gap(
         [Item::Restart, Item::Liveness],
         lost,

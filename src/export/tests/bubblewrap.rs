@@ -214,6 +214,7 @@ impl Read<'_> {
             Item::Forks => self.line("while [ -n \"$(service)\" ]; do sleep 1; done"),
             Item::Ready(_) | Item::Socket(_) | Item::Restart | Item::Liveness => false,
             Item::Check | Item::Incidents | Item::Log | Item::Logged => false,
+            Item::HostPidFile => false,
             Item::Reload => {
                 let mut traps = self.lines.iter().filter(|line| line.starts_with("trap "));
                 traps.any(|line| line.ends_with(" HUP"))

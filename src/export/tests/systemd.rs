@@ -279,7 +279,7 @@ impl Read<'_> {
                 liveness.watchdog_ms.is_some() == self.keys.contains_key("WatchdogSec")
                     && liveness.command.is_empty()
             }),
-            Item::Check | Item::Incidents => false,
+            Item::Check | Item::Incidents | Item::HostPidFile => false,
             Item::Log => self.is("StandardOutput", "journal"),
             // A gap.
             Item::NoAbstractSocket => false,

@@ -222,8 +222,10 @@ impl Jail<'_> {
     /// The last messages, then the end of whatever is left in the jail, whatever became of them.
     pub(super) fn finish(mut self, ended: Result<Ended>) -> Result<Ended> {
         let told = self.take_leave(&ended);
+        let withdrawn = self.publish(None);
         self.launched.finish()?;
         told?;
+        withdrawn?;
         ended
     }
 

@@ -12,6 +12,7 @@ use super::super::complaints::Complaints;
 use super::super::launch::{Ended, Launched};
 use super::super::liveness::Liveness;
 use super::super::output::Output;
+use super::super::pid_file;
 use super::super::readiness::is_ready;
 use super::super::restarts;
 use super::super::started;
@@ -94,6 +95,8 @@ pub(super) struct Jail<'a> {
     pub(super) stays_down: Option<String>,
     /// Compares it with what was started, now and then.
     pub(super) attest: Attest<'a>,
+    /// The pid that stands where the host's own tools look for it.
+    pub(super) published: Option<i32>,
 }
 
 impl<'a> Jail<'a> {
@@ -129,6 +132,7 @@ impl<'a> Jail<'a> {
             unnoticed: false,
             stays_down: None,
             attest: Attest::of(plan, supervision.attest),
+            published: None,
         }
     }
 
@@ -442,11 +446,12 @@ impl<'a> Jail<'a> {
         self.launched.signal(SIGTERM)
     }
 
-    pub(super) fn record(&self) -> Result<()> {
+    pub(super) fn record(&mut self) -> Result<()> {
         self.record_as(false)
     }
 
-    pub(super) fn record_as(&self, restarting: bool) -> Result<()> {
+    pub(super) fn record_as(&mut self, restarting: bool) -> Result<()> {
+        self.publish((!restarting).then(|| self.main()))?;
         let progress = Progress {
             serving: self.serving,
             notified: self.beside.notified.is_ready(),
@@ -461,6 +466,24 @@ impl<'a> Jail<'a> {
             &self.beside.held,
             progress,
         )
+    }
+
+    /// Writes the pid where the host's own tools look for it, and takes it away with `None`. A run
+    /// that is none of the jail's usual ones is not what they are to find.
+    pub(super) fn publish(&mut self, pid: Option<i32>) -> Result<()> {
+        let living = &self.supervision.plan.living;
+        let path = living.host_pid_file.as_deref();
+        let usual = self.supervision.history.is_some();
+        let Some(path) = path.filter(|_| usual && pid != self.published) else {
+            return Ok(());
+        };
+        match (pid, self.published) {
+            (Some(pid), _) => pid_file::publish(path, pid)?,
+            (None, Some(before)) => pid_file::withdraw(path, before)?,
+            (None, None) => {}
+        }
+        self.published = pid;
+        Ok(())
     }
 
     /// Keeps the counts of complaints now and then, while somebody complains.

@@ -118,6 +118,7 @@ impl Items {
             stop,
             stop_timeout_s,
             pid_file,
+            host_pid_file,
             forks,
             writable_executable,
         } = service;
@@ -151,6 +152,8 @@ impl Items {
         self.set(Cost::Service, "service.stop_timeout_s", stop_timeout_s);
         let pid_file = pid_file.as_ref().map(|path| path.display());
         self.set_if(Cost::Service, "service.pid_file", pid_file);
+        let pid_file = host_pid_file.as_ref().map(|path| path.display());
+        self.set_if(Cost::Service, "service.host_pid_file", pid_file);
         self.set(Cost::Service, "service.forks", forks);
     }
 

@@ -125,6 +125,7 @@ pub(super) struct ServiceTable {
     pub stop: Option<Words>,
     pub stop_timeout_s: Option<u32>,
     pub pid_file: Option<Text>,
+    pub host_pid_file: Option<Text>,
     #[serde(default)]
     pub forks: bool,
     #[serde(default)]

@@ -49,6 +49,7 @@ struct KnowledgeTable {
     reload_signal: Option<Text>,
     stop: Option<Words>,
     pid_file: Option<Text>,
+    host_pid_file: Option<Text>,
     #[serde(default)]
     places: Vec<BindTable>,
     config_paths: Option<ConfigPathsTable>,
@@ -145,6 +146,7 @@ impl Problems<'_> {
             reload,
             stop: self.optional_command(table.stop.as_ref()),
             pid_file: table.pid_file.as_ref().map(|path| self.path(path)),
+            host_pid_file: table.host_pid_file.as_ref().map(|path| self.path(path)),
             places: table.places.iter().map(|place| self.place(place)).collect(),
             config_paths: table.config_paths.map(|paths| self.config_paths(paths)),
             config_ports: table.config_ports.map(|ports| ConfigPorts {

@@ -81,6 +81,7 @@ impl Knowledge {
             reload: None,
             stop: Vec::new(),
             pid_file: None,
+            host_pid_file: None,
             places: Vec::new(),
             ..self.clone()
         };

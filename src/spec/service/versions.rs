@@ -25,6 +25,7 @@ impl Knowledge {
                 .collect(),
             stop: words(&self.stop),
             pid_file: self.pid_file.as_deref().map(path),
+            host_pid_file: self.host_pid_file.as_deref().map(path),
             places: self
                 .places
                 .iter()

@@ -89,6 +89,7 @@ fn named_like() -> Spec {
             ])),
             stop_timeout_s: 10,
             pid_file: Some("/run/named/named.pid".into()),
+            host_pid_file: Some("/run/named.pid".into()),
             ..Service::default()
         },
         exercises: vec![Exercise {

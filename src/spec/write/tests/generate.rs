@@ -82,6 +82,7 @@ fn service() -> impl Strategy<Value = Service> {
         optional_command(),
         any::<u32>(),
         option::of(path()),
+        option::of(path()),
     );
     let flags = any::<[bool; 4]>();
     (who, life, end, flags).prop_map(|(who, life, end, [forks, jit, refuses_root, unaided])| {
@@ -103,6 +104,7 @@ fn service() -> impl Strategy<Value = Service> {
             stop: end.2,
             stop_timeout_s: end.3,
             pid_file: end.4,
+            host_pid_file: end.5,
             forks,
             writable_executable: jit,
         }
