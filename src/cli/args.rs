@@ -1,5 +1,6 @@
 //! The command line: one definition for parsing, help, man pages and completions.
 
+mod apparmor;
 mod attack;
 mod export;
 mod generations;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::plan::Mode;
 use crate::verbs::Places;
+pub use apparmor::{AppArmor, AppArmorVerb, Load};
 pub use attack::Attack;
 pub use export::Export;
 pub use generations::{Generations, Rollback};
@@ -128,6 +130,9 @@ pub enum Verb {
     /// Say the jail's policy in the words of another enforcer, and what it has no words for.
     #[command(after_help = export::EXAMPLES)]
     Export(Export),
+    /// Load the profile of a jail into AppArmor, and show what has none.
+    #[command(name = "apparmor", after_help = apparmor::EXAMPLES)]
+    AppArmor(AppArmor),
     /// Show every jail: whether it runs, as whom, its generation and its score.
     #[command(after_help = watch::LIST_EXAMPLES)]
     List(List),

@@ -1,6 +1,7 @@
 //! Arguments, output and exit codes: the only place that reads one and writes the other.
 #![forbid(unsafe_code)]
 
+mod apparmors;
 mod args;
 mod asking;
 mod attacks;
@@ -225,6 +226,7 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         }
         Verb::Sbom(asked) => sbom(&places, asked, &output),
         Verb::Export(asked) => exports::export(&places, &asked, &output),
+        Verb::AppArmor(asked) => apparmors::apparmor(&places, &asked, &output),
         Verb::List(asked) => {
             let found = verbs::list(&places, asked.running)?;
             output.show(asked.json, &found, || {

@@ -18,6 +18,8 @@ pub struct Options {
     pub version: (u32, u32),
     /// Whose files the service sees.
     pub root: Root,
+    /// What it does not allow is written down, and not denied.
+    pub complain: bool,
 }
 
 /// The first parser that pins what a profile may count on (`abi`) and includes what may be missing.
@@ -61,8 +63,12 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
         Root::Tree => "in the tree of its jail",
         Root::Host => "on the host's files",
     };
+    let flags = match options.complain {
+        true => "attach_disconnected, complain",
+        false => "attach_disconnected",
+    };
     let text = format!(
-        "{}\n{}\n{abi}profile {} {} flags=(attach_disconnected) {{\n{}\n  {}\n  {include}\n}}\n",
+        "{}\n{}\n{abi}profile {} {} flags=({flags}) {{\n{}\n  {}\n  {include}\n}}\n",
         text::comment(&format!(
             "{name} {where_}: for AppArmor {}.{}.",
             options.version.0, options.version.1
@@ -107,6 +113,7 @@ fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
         Item::Umask,
         Item::Environment,
         Item::Forks,
+        Item::HostPidFile,
         Item::Reload,
         Item::Stop,
         Item::Restart,

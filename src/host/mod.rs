@@ -1,6 +1,7 @@
 //! The host, probed once, as plain data. Decides nothing.
 #![forbid(unsafe_code)]
 
+pub mod apparmor;
 pub mod audit_records;
 pub mod begun;
 pub mod cgroup;

@@ -24,6 +24,8 @@ pub enum Enforcer {
         version: Option<(u32, u32)>,
         /// On the host's files instead of the jail's tree.
         on_host: bool,
+        /// What it does not allow is written down, and not denied.
+        complain: bool,
     },
     /// bubblewrap, as a script.
     Bubblewrap,
@@ -130,10 +132,17 @@ fn say(places: &Places, subject: Subject<'_>, to: &Enforcer) -> Result<Exported>
         false => Root::Tree,
     };
     match to {
-        Enforcer::AppArmor { version, on_host } => {
-            let version = version.map_or_else(host_apparmor, Ok)?;
-            let root = root(*on_host);
-            apparmor::export(subject, &apparmor::Options { version, root })
+        Enforcer::AppArmor {
+            version,
+            on_host,
+            complain,
+        } => {
+            let options = apparmor::Options {
+                version: version.map_or_else(host_apparmor, Ok)?,
+                root: root(*on_host),
+                complain: *complain,
+            };
+            apparmor::export(subject, &options)
         }
         Enforcer::Bubblewrap => bubblewrap::export(subject),
         Enforcer::Firejail => firejail::export(subject),

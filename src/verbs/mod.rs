@@ -2,6 +2,7 @@
 //! them and shows what they answer.
 #![forbid(unsafe_code)]
 
+mod apparmor;
 mod attack;
 mod attest;
 mod bisect;
@@ -55,6 +56,10 @@ mod worker;
 
 use std::path::Path;
 
+pub use apparmor::{
+    AppArmorStatus, Confined, ProfileMode, Profiled, Unconfined, apparmor_disable, apparmor_load,
+    apparmor_status,
+};
 pub use attack::{AttackOptions, Attacked, Phase, Tried, attack, attack_worker};
 pub use attest::attest;
 pub use bisect::{BisectOptions, Bisected, Culprit, Verdict, bisect};

@@ -5,6 +5,7 @@ mod exported;
 mod guarded;
 mod logged;
 mod managed;
+mod profiled;
 mod units;
 
 use std::fs;

@@ -108,6 +108,7 @@ fn the_documented_keys_are_those_that_are_printed() {
         "--json",
     ];
     see("export", &jail.json(&export));
+    see("apparmor", &apparmor());
     see("list", &jail.json(&["list", "--json"]));
     see("tree", &jail.json(&["tree", "nap", "--json"]));
     let sockets = jail.json(&["netstats", "--json"]);
@@ -163,6 +164,40 @@ fn the_documented_keys_are_those_that_are_printed() {
         assert_eq!(documented.get(*section), Some(keys), "section {section}");
     }
     assert_eq!(documented.len(), seen.len());
+}
+
+/// Something in every place of it: this host may have no AppArmor.
+fn apparmor() -> Value {
+    use gaoler::audit::scan::Socket;
+    use gaoler::verbs::{AppArmorStatus, Confined, Profiled, Unconfined};
+    let (name, path) = (String::new, PathBuf::new);
+    let found = AppArmorStatus {
+        jails: vec![Profiled {
+            name: name(),
+            file: None,
+            mode: None,
+            program: path(),
+            processes: vec![Confined {
+                pid: 0,
+                name: name(),
+                apparmor: None,
+            }],
+            problems: Vec::new(),
+            changed: Vec::new(),
+        }],
+        unconfined: vec![Unconfined {
+            pid: 0,
+            name: name(),
+            executable: None,
+            sockets: vec![Socket {
+                protocol: name(),
+                address: name(),
+                port: None,
+            }],
+            instead: None,
+        }],
+    };
+    serde_json::to_value(found).unwrap()
 }
 
 /// What is known when a signal has ended it.

@@ -115,6 +115,7 @@ impl Export {
             To::Apparmor => Enforcer::AppArmor {
                 version: self.apparmor_version,
                 on_host: self.host_files,
+                complain: false,
             },
             To::Bubblewrap => Enforcer::Bubblewrap,
             To::Firejail => Enforcer::Firejail,

@@ -87,11 +87,16 @@ proptest! {
         spec in generate::spec(),
         version in prop_oneof![Just((2, 13)), Just((3, 0)), Just((4, 1))],
         on_host in any::<bool>(),
+        complain in any::<bool>(),
     ) {
         let spec = tame(spec);
         let manifest = built(&spec);
         let root = if on_host { Root::Host } else { Root::Tree };
-        let options = Options { version, root };
+        let options = Options {
+            version,
+            root,
+            complain,
+        };
         let exported = apparmor::export(subject(&spec, &manifest), &options).unwrap();
         let rules = rules(&exported.files[0].text);
         accounted(&spec, &exported, |item| says(&rules, &spec, item))?;
@@ -104,6 +109,7 @@ fn the_profile_of_an_example() {
     let options = Options {
         version: (3, 0),
         root: Root::Tree,
+        complain: false,
     };
     let exported = apparmor::export(subject(&spec, &manifest), &options).unwrap();
     insta::assert_snapshot!(super::shown(&exported));
