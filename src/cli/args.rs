@@ -7,6 +7,7 @@ mod guard;
 mod incidents;
 mod metrics;
 mod perms;
+mod registry;
 mod sbom;
 mod upgrade;
 mod watch;
@@ -24,6 +25,7 @@ pub use guard::Guard;
 pub use incidents::{Incidents, IncidentsVerb};
 pub use metrics::Metrics;
 pub use perms::Perms;
+pub use registry::{Pull, Push};
 pub use sbom::Sbom;
 pub use upgrade::Upgrade;
 pub use watch::{List, Observed, Top};
@@ -128,6 +130,12 @@ pub enum Verb {
     /// Say the jail's policy in the words of another enforcer, and what it has no words for.
     #[command(after_help = export::EXAMPLES)]
     Export(Export),
+    /// Send a jail's image, with its bill of materials, to a registry.
+    #[command(after_help = registry::PUSH_EXAMPLES)]
+    Push(Push),
+    /// Fetch an image, with its bill of materials, from a registry into an image layout.
+    #[command(after_help = registry::PULL_EXAMPLES)]
+    Pull(Pull),
     /// Show every jail: whether it runs, as whom, its generation and its score.
     #[command(after_help = watch::LIST_EXAMPLES)]
     List(List),
