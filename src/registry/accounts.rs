@@ -118,7 +118,7 @@ pub fn account(reference: &Reference, named: Option<&Path>) -> Result<Account> {
                 });
             }
             Found::Unused(why) => {
-                unused.get_or_insert_with(|| format!("{} has {why}, ", file.display()));
+                unused.get_or_insert_with(|| format!("{} has {why}; ", file.display()));
             }
             Found::Nothing => {}
         }
@@ -262,7 +262,7 @@ mod tests {
     fn what_is_no_such_file_is_an_error() {
         for file in [
             "",
-            "[]",
+            "1",
             "{\"auths\": 1}",
             "{\"auths\": {\"r.example:5000\": {\"auth\": \"***\"}}}",
             "{\"auths\": {\"r.example:5000\": {\"auth\": \"bm9jb2xvbg==\"}}}",

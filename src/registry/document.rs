@@ -81,6 +81,10 @@ pub struct Platform {
 pub fn parse(bytes: &[u8], told: Option<&str>) -> Result<Document, String> {
     let wrong = |error: serde_json::Error| format!("it cannot be read: {error}");
     let value: Value = serde_json::from_slice(bytes).map_err(wrong)?;
+    // A struct can be read from a list, too, which no other client takes for a document.
+    if !value.is_object() {
+        return Err("it is no object of JSON".to_owned());
+    }
     let own = value["mediaType"].as_str();
     let told = told.map(|told| told.split(';').next().unwrap_or_default().trim());
     // Two clients must not see two images in one document (CVE-2021-41190).
@@ -257,7 +261,8 @@ mod tests {
             assert!(read(&odd, None).is_err(), "{key} {value}");
         }
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        for text in ["", "[]", "null", "{}", &deep] {
+        let listed = json!([manifest()["config"], manifest()["layers"]]).to_string();
+        for text in ["", "[]", "null", "{}", &deep, &listed] {
             assert!(parse(text.as_bytes(), Some(media::MANIFEST)).is_err());
         }
     }

@@ -28,13 +28,17 @@ impl Url {
         let known = scheme == "https" || scheme == "http";
         // A user before the host would be sent there, and makes one host look like another.
         let plain = !authority.as_str().contains('@') && !authority.host().is_empty();
-        let port_is_fine = authority.port().is_none() || authority.port_u16().is_some();
+        // One that is no number would be taken for the usual one, and for another origin.
+        let port = authority.as_str().strip_prefix(authority.host())?;
+        let port_is_fine = port.is_empty() || authority.port_u16().is_some();
         (known && plain && port_is_fine).then_some(Self(uri))
     }
 
     /// Where the header `Location` of an answer from here leads (RFC 9110, 10.2.2).
     pub fn join(&self, location: &str) -> Option<Self> {
-        if location.contains("://") && !location.starts_with(['/', '?', '.']) {
+        let names_scheme =
+            |(before, _): (&str, &str)| before.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if location.split_once("://").is_some_and(names_scheme) {
             return Self::parse(location);
         }
         let (scheme, authority) = (self.0.scheme_str()?, self.0.authority()?);
@@ -112,6 +116,10 @@ mod tests {
                 "https://r.example:5000/v2/u?to=http://x",
             ),
             ("7?s=1", "https://r.example:5000/v2/a/blobs/uploads/7?s=1"),
+            (
+                "7?to=http://x",
+                "https://r.example:5000/v2/a/blobs/uploads/7?to=http://x",
+            ),
             ("?s=1", "https://r.example:5000/v2/a/blobs/uploads/?s=1"),
         ] {
             assert_eq!(joined(location).as_deref(), Some(expected), "{location}");
@@ -126,6 +134,8 @@ mod tests {
             "ftp://x/",
             "https://user@r.example/",
             "https://r.example:99999/",
+            "https://r.example:/",
+            "https://[::1]:x/",
             "https://",
             "/with space",
             "/line\r\nHost: x",

@@ -17,13 +17,13 @@ const BILL: &str = "application/vnd.cyclonedx+json";
 const BASIC: &str = "Basic bWU6c2VjcmV0";
 
 /// A directory for layouts and accounts.
-struct Bench {
+pub struct Bench {
     directory: tempfile::TempDir,
 }
 
 impl Bench {
     /// With an image and its bill of materials in a layout.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bench = Self {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -46,11 +46,11 @@ impl Bench {
         bench
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn layout(&self) -> PathBuf {
+    pub fn layout(&self) -> PathBuf {
         self.path("layout")
     }
 

@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, DONE, FAILED, Place, eventually, port};
+use crate::common::{Answer, DONE, FAILED, GAOLER, Place, eventually, port};
+use crate::misbehaving::Bench;
 use crate::started::{curious, export};
 
 /// `me` with the password `secret`, as `htpasswd -nbB -C 4 me secret` prints it.
@@ -47,9 +48,9 @@ impl Registry {
         Self { child, port, log }
     }
 
-    /// The image of a place, at this host.
-    fn image(&self, host: &str, place: &Place) -> String {
-        format!("{host}:{}/team/web:{}", self.port, place.name)
+    /// What an image is called there.
+    fn image(&self, host: &str, tag: &str) -> String {
+        format!("{host}:{}/team/web:{tag}", self.port)
     }
 
     /// How many requests have changed something, by its own log.
@@ -71,13 +72,24 @@ impl Drop for Registry {
 }
 
 /// Without accounts of whoever runs the test.
-fn gaoler(place: &Place, words: &[&str]) -> Answer {
-    let mut command = place.command(words);
+fn without_accounts(mut command: Command, home: &Path) -> Answer {
     command
-        .env("HOME", place.directory.path())
+        .env("HOME", home)
         .env_remove("XDG_RUNTIME_DIR")
         .env_remove("REGISTRY_AUTH_FILE");
     Answer::of(command.output().unwrap())
+}
+
+fn gaoler(place: &Place, words: &[&str]) -> Answer {
+    without_accounts(place.command(words), place.directory.path())
+}
+
+/// Pushes the image in the layout of a bench.
+fn push(bench: &Bench, image: &str, more: &[&str]) -> Answer {
+    let mut command = Command::new(GAOLER);
+    command.args(["push", "web", image, "--layout"]);
+    command.arg(bench.layout()).args(more);
+    without_accounts(command, &bench.path(""))
 }
 
 fn json_of(answer: &Answer) -> Value {
@@ -112,7 +124,7 @@ fn an_image_goes_there_once_is_read_by_others_and_comes_back_the_same() {
     let place = curious();
     let exported = export(&place, "oci").join(format!("{}.oci", place.name));
     let registry = Registry::start(&place.path("registry"), "");
-    let image = registry.image("localhost", &place);
+    let image = registry.image("localhost", &place.name);
     let words = ["push", &place.name, &image, "--plain-http", "--json"];
     let pushed = json_of(&gaoler(&place, &words));
     assert_eq!(pushed["uploaded"]["blobs"], 4, "{pushed:#}");
@@ -192,45 +204,33 @@ fn digest(value: &Value) -> &str {
 
 #[test]
 fn a_registry_with_passwords_gets_the_right_one() {
-    let place = curious();
-    let layout = export(&place, "oci").join(format!("{}.oci", place.name));
-    let accounts = place.path("htpasswd");
+    let bench = Bench::new();
+    let accounts = bench.path("htpasswd");
     fs::write(&accounts, ACCOUNT).unwrap();
     let auth = format!(
         "auth:\n  htpasswd: {{realm: a test, path: {}}}\n",
         accounts.display()
     );
-    let registry = Registry::start(&place.path("registry"), &auth);
-    let image = registry.image("127.0.0.1", &place);
-    let file = place.path("auth.json");
-    let push = |encoded: Option<&str>| {
-        let layout = layout.to_str().unwrap();
-        let mut words = vec![
-            "push",
-            &place.name,
-            &image,
-            "--plain-http",
-            "--layout",
-            layout,
-        ];
-        if let Some(encoded) = encoded {
-            let name = format!("127.0.0.1:{}", registry.port);
-            let text = json!({"auths": {name: {"auth": encoded}}}).to_string();
-            fs::write(&file, text).unwrap();
-            words.extend(["--auth-file", file.to_str().unwrap()]);
-        }
-        gaoler(&place, &words)
+    let registry = Registry::start(&bench.path("registry"), &auth);
+    let image = registry.image("127.0.0.1", "1");
+    push(&bench, &image, &["--plain-http"]).is(FAILED, &["none are known for it", "podman login"]);
+    let file = bench.path("auth.json");
+    let push = |encoded: &str| {
+        let name = format!("127.0.0.1:{}", registry.port);
+        let text = json!({"auths": {name: {"auth": encoded}}}).to_string();
+        fs::write(&file, text).unwrap();
+        let named = ["--plain-http", "--auth-file", file.to_str().unwrap()];
+        push(&bench, &image, &named)
     };
-    push(None).is(FAILED, &["none are known for it", "podman login"]);
     // me:wrong
-    let wrong = push(Some("bWU6d3Jvbmc="));
+    let wrong = push("bWU6d3Jvbmc=");
     wrong.is(
         FAILED,
         &["does not take this user and password", "auth.json"],
     );
     assert!(!wrong.error.contains("again in"), "{wrong:#?}");
     // me:secret
-    push(Some("bWU6c2VjcmV0")).is(DONE, &["uploaded     4 blobs"]);
+    push("bWU6c2VjcmV0").is(DONE, &["uploaded     4 blobs"]);
 }
 
 /// An authority, and a certificate of its for this machine's loopback.
@@ -261,28 +261,27 @@ fn certificates(directory: &Path) {
 
 #[test]
 fn a_certificate_is_asked_for_and_compared() {
-    let place = curious();
-    let layout = export(&place, "oci").join(format!("{}.oci", place.name));
-    certificates(place.directory.path());
-    let file = |name: &str| place.path(name).display().to_string();
+    let bench = Bench::new();
+    certificates(&bench.path(""));
+    let file = |name: &str| bench.path(name).display().to_string();
     let tls = format!(
         "  tls: {{certificate: {}, key: {}}}\n",
         file("server.pem"),
         file("server.key")
     );
-    let registry = Registry::start(&place.path("registry"), &tls);
+    let registry = Registry::start(&bench.path("registry"), &tls);
     let push = |registry: &Registry, host: &str, more: &[&str]| {
-        let image = registry.image(host, &place);
-        let layout = layout.to_str().unwrap();
-        let words = ["push", &place.name, &image, "--layout", layout];
-        gaoler(&place, &[&words, more].concat())
+        push(&bench, &registry.image(host, "1"), more)
     };
     let ca = file("ca.pem");
-    push(&registry, "127.0.0.1", &[]).is(FAILED, &["TLS: ", "UnknownIssuer", "--ca FILE"]);
-    push(&registry, "localhost", &["--ca", &ca]).is(FAILED, &["not one for this name"]);
-    push(&registry, "127.0.0.1", &["--plain-http"]).is(FAILED, &["it answers 400 Bad Request"]);
+    let unknown = push(&registry, "127.0.0.1", &[]);
+    unknown.is(FAILED, &["TLS: ", "UnknownIssuer", "--ca FILE"]);
+    let other = push(&registry, "localhost", &["--ca", &ca]);
+    other.is(FAILED, &["not one for this name"]);
+    let in_the_clear = push(&registry, "127.0.0.1", &["--plain-http"]);
+    in_the_clear.is(FAILED, &["it answers 400 Bad Request"]);
     push(&registry, "127.0.0.1", &["--ca", &ca]).is(DONE, &["uploaded     4 blobs"]);
-    let plain = Registry::start(&place.path("plain"), "");
+    let plain = Registry::start(&bench.path("plain"), "");
     push(&plain, "127.0.0.1", &[]).is(FAILED, &["TLS: ", "--plain-http"]);
     assert_eq!(plain.changes(), 0);
 }
