@@ -14,6 +14,7 @@ pub mod host;
 pub mod incidents;
 pub mod learn;
 pub mod plan;
+pub mod registry;
 pub mod run;
 pub mod spec;
 pub mod sys;

@@ -8,13 +8,13 @@ mod texts;
 
 pub use files::{elf, library_cache, manifest, trace};
 pub use messages::{http, journal, log, notify};
-pub use texts::{accounts, audit, spec};
+pub use texts::{accounts, audit, registry, spec};
 
 /// A function that takes any bytes.
 pub type Parser = fn(&[u8]);
 
 /// All of them, by the name of their fuzz target and of their directory in `fuzz/corpus`.
-pub const PARSERS: [(&str, Parser); 11] = [
+pub const PARSERS: [(&str, Parser); 12] = [
     ("accounts", accounts),
     ("audit", audit),
     ("elf", elf),
@@ -24,6 +24,7 @@ pub const PARSERS: [(&str, Parser); 11] = [
     ("log", log),
     ("manifest", manifest),
     ("notify", notify),
+    ("registry", registry),
     ("spec", spec),
     ("trace", trace),
 ];

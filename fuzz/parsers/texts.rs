@@ -1,7 +1,11 @@
-//! Lines of text: specs, accounts, audit records.
+//! Lines of text: specs, accounts, audit records, what a registry says.
 
 use gaoler::build::Manifest;
 use gaoler::host::users::{Group, User, parse_groups, parse_users};
+use gaoler::registry::challenge::{Challenge, challenges};
+use gaoler::registry::document::{self, Descriptor, Document, Index};
+use gaoler::registry::url::Url;
+use gaoler::registry::{Digest, Reference};
 use gaoler::spec::{self, Spec};
 use gaoler::why::audit::{self, Origin};
 use gaoler::why::{Scope, explained};
@@ -83,4 +87,59 @@ pub fn audit(bytes: &[u8]) {
         let found = explained(&[("any".to_owned(), log)], &scope);
         assert!(found.denials.len() as u64 <= records);
     }
+}
+
+/// What a registry says. A digest is digits and nothing else; a list keeps what others have attached;
+/// a path leads to who sent it; a name is read as it is written.
+pub fn registry(bytes: &[u8]) {
+    match document::parse(bytes, None) {
+        Ok(Document::Manifest(manifest)) => manifest.blobs().for_each(assert_digits),
+        Ok(Document::Index(index)) => {
+            index.manifests.iter().for_each(assert_digits);
+            assert_grows(bytes, &index);
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
+    for challenge in challenges(text) {
+        if let Challenge::Bearer { realm, .. } = challenge {
+            assert!(realm.len() <= text.len());
+        }
+    }
+    let base = "https://r.example:5000/v2/a/blobs/uploads/";
+    if let Some(base) = Url::parse(base)
+        && let Some(url) = base.join(text)
+    {
+        let own = url.origin() == base.origin();
+        assert!(own || text.contains("//"), "{url}");
+        assert!(!url.origin().host.contains(['@', '/']), "{url}");
+    }
+    if let Ok(reference) = text.parse::<Reference>() {
+        assert_eq!(reference.to_string(), text);
+    }
+}
+
+fn assert_digits(descriptor: &Descriptor) {
+    let digits = descriptor.digest.hexadecimal();
+    assert!(digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+}
+
+/// One more is one more, once.
+fn assert_grows(bytes: &[u8], index: &Index) {
+    let manifest = b"{\"config\":{\"mediaType\":\"x\"}}";
+    let entry = document::referrer(manifest).expect("it is JSON");
+    let Ok(Some(grown)) = document::with_referrer(Some(bytes), &entry) else {
+        return;
+    };
+    let Ok(Document::Index(more)) = document::parse(&grown, None) else {
+        panic!("{}", String::from_utf8_lossy(&grown));
+    };
+    let (last, rest) = more.manifests.split_last().expect("one was added");
+    assert_eq!(
+        (rest, &last.digest),
+        (&index.manifests[..], &Digest::of(manifest))
+    );
+    assert_eq!(document::with_referrer(Some(&grown), &entry), Ok(None));
 }

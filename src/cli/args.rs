@@ -8,6 +8,7 @@ mod guard;
 mod incidents;
 mod metrics;
 mod perms;
+mod registry;
 mod sbom;
 mod upgrade;
 mod watch;
@@ -26,6 +27,7 @@ pub use guard::Guard;
 pub use incidents::{Incidents, IncidentsVerb};
 pub use metrics::Metrics;
 pub use perms::Perms;
+pub use registry::{Pull, Push};
 pub use sbom::Sbom;
 pub use upgrade::Upgrade;
 pub use watch::{List, Observed, Top};
@@ -133,6 +135,12 @@ pub enum Verb {
     /// Load the profile of a jail into AppArmor, and show what has none.
     #[command(name = "apparmor", after_help = apparmor::EXAMPLES)]
     AppArmor(AppArmor),
+    /// Send a jail's image, with its bill of materials, to a registry.
+    #[command(after_help = registry::PUSH_EXAMPLES)]
+    Push(Push),
+    /// Fetch an image, with its bill of materials, from a registry into an image layout.
+    #[command(after_help = registry::PULL_EXAMPLES)]
+    Pull(Pull),
     /// Show every jail: whether it runs, as whom, its generation and its score.
     #[command(after_help = watch::LIST_EXAMPLES)]
     List(List),

@@ -15,6 +15,7 @@ mod incidents;
 mod metrics;
 mod output;
 mod perms;
+mod registries;
 mod sarif;
 mod screen;
 mod specs;
@@ -227,6 +228,16 @@ fn perform(arguments: Arguments, manager: Result<Manager>) -> Result<u8> {
         Verb::Sbom(asked) => sbom(&places, asked, &output),
         Verb::Export(asked) => exports::export(&places, &asked, &output),
         Verb::AppArmor(asked) => apparmors::apparmor(&places, &asked, &output),
+        Verb::Push(asked) => {
+            let pushed = verbs::push(&places, &asked.options(), &report)?;
+            output.show(asked.registry.json, &pushed, || registries::pushed(&pushed))
+        }
+        Verb::Pull(asked) => {
+            let pulled = verbs::pull(&asked.options(), &report)?;
+            output.show(asked.registry.json, &pulled, || {
+                registries::pulled(&pulled, &asked.output)
+            })
+        }
         Verb::List(asked) => {
             let found = verbs::list(&places, asked.running)?;
             output.show(asked.json, &found, || {

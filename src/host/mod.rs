@@ -10,6 +10,7 @@ pub mod confinement;
 pub mod exercise;
 pub mod kernel_log;
 pub mod memory;
+pub mod names;
 pub mod netlink;
 pub mod notifications;
 pub mod packages;

@@ -20,7 +20,7 @@ const LARGEST: u64 = 32 * 1024 * 1024;
 /// How long a name service may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// `getent(1)`, by its absolute path: a PATH is not to be trusted here.
-const GETENT: &str = "/usr/bin/getent";
+pub(super) const GETENT: &str = "/usr/bin/getent";
 /// The longest name (`useradd(8)` allows 256).
 const LONGEST_NAME: usize = 256;
 

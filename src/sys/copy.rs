@@ -133,7 +133,7 @@ pub fn hash_bytes(bytes: &[u8]) -> String {
 }
 
 /// Lower-case hexadecimal.
-fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,7 +1,7 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
 mod bundle;
-mod layout;
+pub(super) mod layout;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -300,7 +300,7 @@ fn write_image(
     let empty = layout.add(media::EMPTY, image::EMPTY)?;
     let attached = image::attached(&bill, &empty, &image);
     let attached = layout.add_value(media::MANIFEST, &attached)?;
-    layout.finish(&image::index(name, &image, &attached))?;
+    layout.finish(&image::index(name, &image, &[attached]))?;
     Ok(image)
 }
 

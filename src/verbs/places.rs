@@ -1,7 +1,11 @@
 //! Where everything is: the one place that decides it.
 
 use std::env;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::is_ordinary;
 use crate::host::users;
@@ -11,6 +15,20 @@ pub(super) const TRIAL: &str = ".trial-";
 
 /// Running jails of a user without a runtime directory: no jail's name begins so.
 const RUN: &str = ".run";
+
+/// Takes a directory for this process; `None`: another one has it.
+///
+/// # Errors
+/// It is not there, or no directory.
+pub(super) fn lock(directory: &Path) -> rustix::io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty())?;
+    match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(opened)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
 
 /// Where everything is.
 #[derive(Clone, Debug, PartialEq)]

@@ -109,6 +109,7 @@ fn the_documented_keys_are_those_that_are_printed() {
     ];
     see("export", &jail.json(&export));
     see("apparmor", &apparmor());
+    registry(&mut see);
     see("list", &jail.json(&["list", "--json"]));
     see("tree", &jail.json(&["tree", "nap", "--json"]));
     let sockets = jail.json(&["netstats", "--json"]);
@@ -198,6 +199,28 @@ fn apparmor() -> Value {
         }],
     };
     serde_json::to_value(found).unwrap()
+}
+
+/// There is none here: `tests/exported` has one.
+fn registry(see: &mut dyn FnMut(&'static str, &Value)) {
+    use gaoler::verbs::{Moved, Pulled, Pushed};
+    let pushed = Pushed {
+        reference: String::new(),
+        digest: String::new(),
+        attached: vec![String::new()],
+        uploaded: Moved::default(),
+        skipped: Moved::default(),
+    };
+    see("push", &serde_json::to_value(pushed).unwrap());
+    let pulled = Pulled {
+        reference: String::new(),
+        digest: String::new(),
+        name: String::new(),
+        attached: vec![String::new()],
+        downloaded: Moved::default(),
+        skipped: Moved::default(),
+    };
+    see("pull", &serde_json::to_value(pulled).unwrap());
 }
 
 /// What is known when a signal has ended it.

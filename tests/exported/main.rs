@@ -1,5 +1,5 @@
 //! What `export` writes for other launchers, run by them: as root, with a real service in a network of
-//! its own.
+//! its own; and images on their way to a registry and back.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,7 +8,10 @@
 
 mod bubblewrap;
 mod firejail;
+mod misbehaving;
 mod oci;
+mod odd;
+mod registry;
 mod started;
 #[path = "../refusals"]
 #[allow(dead_code, reason = "other tests need more of it")]

@@ -78,6 +78,11 @@ fn notify() {
 }
 
 #[test]
+fn registry() {
+    holds("registry");
+}
+
+#[test]
 fn spec() {
     holds("spec");
 }

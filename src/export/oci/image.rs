@@ -28,6 +28,9 @@ pub mod media {
 /// The file `oci-layout`.
 pub const LAYOUT: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 
+/// What an image in a layout is called (`annotations.md`).
+pub const NAME: &str = "org.opencontainers.image.ref.name";
+
 /// The configuration of what is none.
 pub const EMPTY: &str = "{}";
 
@@ -143,21 +146,27 @@ pub fn attached(sbom: &Descriptor, empty: &Descriptor, image: &Descriptor) -> Va
     })
 }
 
-/// The index of the layout: the image by the jail's name, and what is attached to it.
-pub fn index(name: &str, image: &Descriptor, attached: &Descriptor) -> Value {
+/// The index of the layout: the image by its name, and the bills of materials that are attached to it.
+pub fn index(name: &str, image: &Descriptor, attached: &[Descriptor]) -> Value {
     let mut first = image.value();
-    first["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
-    let mut second = attached.value();
-    second["artifactType"] = json!(media::SBOM);
+    first["annotations"] = json!({ NAME: name });
+    let attached = attached.iter().map(|attached| {
+        let mut entry = attached.value();
+        entry["artifactType"] = json!(media::SBOM);
+        entry
+    });
     json!({
         "schemaVersion": 2,
         "mediaType": media::INDEX,
-        "manifests": [first, second],
+        "manifests": std::iter::once(first).chain(attached).collect::<Vec<_>>(),
     })
 }
 
-/// As Go names it.
-fn architecture() -> Result<&'static str> {
+/// This machine's architecture, as Go names it.
+///
+/// # Errors
+/// gaoler has no name for it.
+pub fn architecture() -> Result<&'static str> {
     match Architecture::native() {
         Some(Architecture::Aarch64) => Ok("arm64"),
         Some(Architecture::X86_64) => Ok("amd64"),

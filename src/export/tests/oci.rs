@@ -369,7 +369,7 @@ fn the_image_of_an_example() {
     let index = image::index(
         "web",
         &blob(media::MANIFEST, '5'),
-        &blob(media::MANIFEST, '6'),
+        &[blob(media::MANIFEST, '6')],
     );
     let all = [config, image::manifest(&written, &layer), attached, index];
     let texts = all.map(|value| serde_json::to_string_pretty(&value).unwrap());

@@ -1,9 +1,10 @@
-//! An image layout: blobs by their digest, and an index.
+//! An image layout in the making: blobs by their digest, and an index.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde_json::Value;
 use tar::{Builder, EntryType, Header};
 
@@ -90,6 +91,45 @@ impl Layout {
         described
     }
 
+    /// Adds a blob that somebody else has, and that `fetch` writes into an empty file, unless it is
+    /// there. Whether it had to be fetched.
+    ///
+    /// # Errors
+    /// It cannot be fetched or written; then there is nothing of it.
+    pub fn receive(
+        &self,
+        sha256: &str,
+        size: u64,
+        fetch: impl FnOnce(&mut File) -> Result<()>,
+    ) -> Result<bool> {
+        let doing = || format!("write {}", self.blobs().join(sha256).display());
+        // Its directory may be one that others write to: nothing in it leads elsewhere.
+        let blobs = Beneath::open(&self.blobs()).doing(doing)?;
+        if has(&blobs, sha256, size) {
+            return Ok(false);
+        }
+        let half = PathBuf::from(format!("{sha256}.new"));
+        match blobs.unlink(&half) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno).doing(doing),
+        }
+        let mut file = File::from(blobs.create(&half, 0o644).doing(doing)?);
+        let fetched = fetch(&mut file).and_then(|()| {
+            file.sync_all().doing(doing)?;
+            blobs.rename(&half, Path::new(sha256)).doing(doing)
+        });
+        if fetched.is_err() {
+            // What went wrong first is what the user needs to know.
+            blobs.unlink(&half).unwrap_or_default();
+        }
+        fetched.map(|()| true)
+    }
+
+    /// Whether a blob is there, and whole.
+    pub fn has(&self, sha256: &str, size: u64) -> bool {
+        Beneath::open(&self.blobs()).is_ok_and(|blobs| has(&blobs, sha256, size))
+    }
+
     /// Writes the index, last: then everything that it names is there.
     ///
     /// # Errors
@@ -97,6 +137,15 @@ impl Layout {
     pub fn finish(&self, index: &Value) -> Result<()> {
         jail::replace(&self.directory.join("index.json"), &index.to_string())
     }
+}
+
+fn has(blobs: &Beneath, sha256: &str, size: u64) -> bool {
+    let Ok(opened) = blobs.file(Path::new(sha256)) else {
+        return false;
+    };
+    let mut file = File::from(opened);
+    let is_that_long = |metadata: fs::Metadata| metadata.is_file() && metadata.len() == size;
+    file.metadata().is_ok_and(is_that_long) && copy::hash(&mut file).is_ok_and(|it| it == sha256)
 }
 
 /// An archive of the root: by path, without times and names of users, so that the same tree gives the

@@ -6,9 +6,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use super::super::places::lock;
 use super::super::{Places, TRIAL, must_be_ours, valid_name};
 use crate::build;
 use crate::host::cgroup::Cgroups;
@@ -119,17 +120,6 @@ fn at(places: &Places, name: &str, number: usize) -> (String, PathBuf) {
     let label = format!("{TRIAL}{name}-{number}");
     let directory = places.state.join(&label);
     (label, directory)
-}
-
-/// `None`: another process has it.
-fn lock(directory: &Path) -> rustix::io::Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(directory, flags, Mode::empty())?;
-    match rustix::fs::flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(opened)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(errno),
-    }
 }
 
 fn forget(mark: &Path) -> std::io::Result<()> {
