@@ -1,0 +1,39 @@
+//! The filter as an object of the security-profiles-operator, which puts it on every node
+//! (`api/seccompprofile/v1beta1`; since its version 0.9 one for the whole cluster).
+
+use serde::Serialize;
+
+use super::labels;
+use super::types::{Metadata, Object};
+use crate::export::oci::runtime::{Calls, Seccomp};
+
+/// A filter. What is not listed fails with EPERM, as a runtime has it where nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeccompProfileSpec {
+    default_action: String,
+    architectures: Vec<String>,
+    syscalls: Vec<Calls>,
+}
+
+/// Where a kubelet looks for it, below its directory of profiles: where the operator puts it.
+pub fn place(name: &str) -> String {
+    format!("operator/{name}.json")
+}
+
+/// The object of a filter.
+pub fn object(name: &str, filter: &Seccomp) -> Object<SeccompProfileSpec> {
+    Object {
+        api_version: "security-profiles-operator.x-k8s.io/v1beta1",
+        kind: "SeccompProfile",
+        metadata: Metadata {
+            name: name.to_owned(),
+            labels: labels(name),
+        },
+        spec: SeccompProfileSpec {
+            default_action: filter.default_action.clone(),
+            architectures: filter.architectures.clone(),
+            syscalls: filter.syscalls.clone(),
+        },
+    }
+}

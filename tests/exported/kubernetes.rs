@@ -1,0 +1,125 @@
+//! Objects for a cluster: held against the published schemas, and played by podman.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use gaoler::build::Manifest;
+use gaoler::export::Subject;
+use gaoler::export::kubernetes::{self, Configuration, Content, Held, Options};
+use gaoler::spec::parse;
+
+/// The schemas of every version up to its own, as the project publishes them.
+const VALIDATOR: &str = "kubernetes-validate==1.37.0";
+
+/// The three that the project keeps up, and one without all fields.
+const VERSIONS: [(u32, u32); 4] = [(1, 30), (1, 35), (1, 36), (1, 37)];
+
+/// The program that validates, installed if it was not before; why not, if it cannot be.
+fn validator() -> Result<PathBuf, String> {
+    let cache = std::env::var_os("GAOLER_TEST_CACHE");
+    let cache = cache.map_or_else(|| PathBuf::from("/var/cache/gaoler-tests"), PathBuf::from);
+    fs::create_dir_all(&cache).unwrap();
+    let directory = cache.join(VALIDATOR);
+    let program = directory.join("bin/kubernetes-validate");
+    // Of two at once, one waits.
+    let lock = File::create(cache.join("validator.lock")).unwrap();
+    lock.lock().unwrap();
+    if program.exists() {
+        return Ok(program);
+    }
+    let done = |command: &mut Command| {
+        let told = command.output().map_err(|error| error.to_string())?;
+        let last = String::from_utf8_lossy(&told.stderr)
+            .lines()
+            .last()
+            .map(str::to_owned);
+        told.status
+            .success()
+            .then_some(())
+            .ok_or(last.unwrap_or_default())
+    };
+    done(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
+    let pip = directory.join("bin/pip");
+    let installed = done(Command::new(pip).args([
+        "install",
+        "--quiet",
+        "--no-cache-dir",
+        "--no-compile",
+        VALIDATOR,
+    ]));
+    installed.inspect_err(|_| fs::remove_dir_all(&directory).unwrap())?;
+    Ok(program)
+}
+
+/// `--strict`: a field that is not in the schema is a mistake.
+fn validate(program: &Path, version: (u32, u32), file: &Path) -> Output {
+    let version = format!("{}.{}", version.0, version.1);
+    Command::new(program)
+        .args(["--strict", "--kubernetes-version", &version])
+        .arg(file)
+        .output()
+        .unwrap()
+}
+
+/// A service with state, configuration, a key, low ports and a place in memory.
+fn objects(version: (u32, u32)) -> String {
+    let spec = parse(include_str!("../docs/example.toml"), "example.toml").unwrap();
+    let manifest = Manifest::default();
+    let subject = Subject {
+        spec: &spec,
+        manifest: &manifest,
+        tree: Path::new("/var/lib/gaoler/example/current/root"),
+        uid: 995,
+        gid: 995,
+        groups: &[44],
+        user_option: None,
+        other_groups: &[],
+    };
+    let place = PathBuf::from("/etc/example");
+    let files = BTreeMap::from([
+        (
+            place.join("conf"),
+            Content::Text("yes: no\n# 1e3\n".to_owned()),
+        ),
+        (place.join("key"), Content::Secret),
+    ]);
+    let options = Options {
+        version: Some(version),
+        configuration: Configuration {
+            binds: BTreeMap::from([(place, Held::Files(files))]),
+            ..Configuration::default()
+        },
+        ..Options::default()
+    };
+    let exported = kubernetes::export(subject, &options).unwrap();
+    exported.files[0].text.clone()
+}
+
+#[test]
+fn the_schemas_of_each_version_take_the_objects() {
+    let program = match validator() {
+        Ok(program) => program,
+        Err(why) => {
+            println!("skipped: {VALIDATOR} cannot be installed: {why}");
+            return;
+        }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("objects.yaml");
+    for version in VERSIONS {
+        let text = objects(version);
+        for kind in ["ConfigMap", "NetworkPolicy", "Service", "StatefulSet"] {
+            assert!(text.contains(&format!("kind: {kind}\n")), "{text}");
+        }
+        fs::write(&file, &text).unwrap();
+        let told = validate(&program, version, &file);
+        assert!(told.status.success(), "{version:?} {told:?}\n{text}");
+    }
+    // What is there is of the last, and the first does not have all of its fields.
+    let told = validate(&program, VERSIONS[0], &file);
+    assert!(!told.status.success(), "{told:?}");
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("supplementalGroupsPolicy"), "{told}");
+}
