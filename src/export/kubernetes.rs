@@ -103,10 +103,7 @@ fn workload(name: &str, pod: PodSpec, ready_seconds: Option<u32>, storage: &Stor
     Document::Workload(Box::new(Object {
         api_version: "apps/v1",
         kind: if keeps { "StatefulSet" } else { "Deployment" },
-        metadata: Metadata {
-            name: name.to_owned(),
-            labels: labels(name),
-        },
+        metadata: Metadata::of(name.to_owned(), labels(name)),
         spec: WorkloadSpec {
             replicas: 1,
             service_name: keeps.then(|| name.to_owned()),
@@ -116,8 +113,8 @@ fn workload(name: &str, pod: PodSpec, ready_seconds: Option<u32>, storage: &Stor
             min_ready_seconds: ready_seconds,
             template: Template {
                 metadata: Metadata {
-                    name: String::new(),
-                    labels: labels(name),
+                    annotations: profiles::annotations(name, &pod),
+                    ..Metadata::of("", labels(name))
                 },
                 spec: pod,
             },

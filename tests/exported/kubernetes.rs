@@ -10,6 +10,9 @@ use gaoler::export::Subject;
 use gaoler::export::kubernetes::{self, Configuration, Content, Held, Options};
 use gaoler::spec::parse;
 
+use crate::common::{GID, Place, UID};
+use crate::started::export;
+
 /// The schemas of every version up to its own, as the project publishes them.
 const VALIDATOR: &str = "kubernetes-validate==1.37.0";
 
@@ -122,4 +125,91 @@ fn the_schemas_of_each_version_take_the_objects() {
     assert!(!told.status.success(), "{told:?}");
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains("supplementalGroupsPolicy"), "{told}");
+}
+
+/// A high one: podman 4.3 leaves out the sysctl that opens a low one.
+const PORT: u16 = 8080;
+
+/// Plays the objects in a network of its own, asks the service in its pod, and takes everything down.
+/// Prints the service's status, its answer, and what it has printed.
+const PLAY: &str = r#"
+set -eu
+export CONTAINERS_CONF=$1/containers.conf
+podman() {
+    command podman --root "$DIR/store" --runroot "$DIR/run" --tmpdir "$DIR/tmp" --storage-driver vfs \
+        --runtime runc --cgroup-manager cgroupfs --events-backend file "$@"
+}
+DIR=$1 NAME=$2
+mkdir -p "$DIR"
+# A limit that the host does not have cannot be raised.
+printf '[containers]\ndefault_ulimits = []\n' >"$CONTAINERS_CONF"
+ip link set lo up
+podman tag "$(cd "$DIR/.." && podman pull --quiet "oci:exported/$NAME.oci:$NAME")" "localhost/$NAME"
+objects=$DIR/../exported/$NAME/$NAME.yaml
+podman kube play --seccomp-profile-root "$DIR/../exported/$NAME/seccomp/operator" "$objects" >/dev/null
+pod=$(podman pod inspect --format '{{.ID}}' "$NAME-pod-0")
+end() {
+    podman kube down "$objects" >/dev/null
+    # podman leaves the pod's, empty, and its own.
+    find /sys/fs/cgroup -depth -path "*/libpod_parent/$pod*" -type d -exec rmdir {} +
+    rmdir /sys/fs/cgroup/libpod_parent /sys/fs/cgroup/*/libpod_parent 2>/dev/null || true
+}
+trap end EXIT
+service=$NAME-pod-0-$NAME
+pid=$(podman inspect --format '{{.State.Pid}}' "$service")
+cat "/proc/$pid/status" || {
+    podman logs "$service" >&2
+    exit 1
+}
+tries=0
+until nsenter --target "$pid" --net bash -c 'exec 3<>/dev/tcp/127.0.0.1/$0; cat <&3' "$3" 2>/dev/null; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || break
+    sleep 0.1
+done
+podman logs "$service"
+"#;
+
+#[test]
+fn podman_plays_the_objects() {
+    let mut place = Place::new(&["ids", "try", "24", "make", "/made"]);
+    let configuration = place.bind("configuration", false);
+    fs::write(configuration.join("conf"), "a line\n").unwrap();
+    // It is the first process of its container: TERM does nothing.
+    place.text.service = "stop_timeout_s = 1\n".into();
+    place.text.tables += &format!(
+        "[[allow.ports]]\ndirection = \"bind\"\nprotocol = \"tcp\"\nport = {PORT}\nbecause = \"a test\"\n"
+    );
+    let file = configuration.join("conf").to_str().unwrap().to_owned();
+    let port = PORT.to_string();
+    let words = ["read", &file, "serve", &port].map(str::to_owned);
+    place.text.command.extend(words);
+    export(&place, "oci");
+    let directory = export(&place, "kubernetes");
+    assert_eq!(directory, place.path("exported"));
+    let podman = place.path("podman");
+    let played = Command::new("unshare")
+        // Of mounts too: podman leaves one on /run/netns.
+        .args(["--net", "--mount", "sh", "-c", PLAY, "sh"])
+        .args([podman.to_str().unwrap(), &place.name, &port])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&played.stdout);
+    assert!(played.status.success(), "{played:?}");
+    for line in [
+        &format!("Uid:\t{UID}\t{UID}\t{UID}\t{UID}"),
+        &format!("Gid:\t{GID}\t{GID}\t{GID}\t{GID}"),
+        "CapEff:\t0000000000000000",
+        "CapBnd:\t0000000000000000",
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "hello",
+        // sched_yield(2), which podman's own filter allows.
+        "call 24: Operation not permitted",
+        "make /made: Read-only file system",
+        &format!("read {file}: done"),
+    ] {
+        assert!(told.lines().any(|it| it == line), "{line}\n{played:?}");
+    }
+    place.nothing_runs();
 }

@@ -129,10 +129,7 @@ fn hold<'f>(
         making.made.objects.push(Document::ConfigMap(ConfigMap {
             api_version: "v1",
             kind: "ConfigMap",
-            metadata: Metadata {
-                name: name.clone(),
-                labels: labels(making.name),
-            },
+            metadata: Metadata::of(name.clone(), labels(making.name)),
             data,
         }));
     }

@@ -4,8 +4,8 @@
 /// Major and minor.
 pub type Version = (u32, u32);
 
-/// The oldest that objects are written for: the first whose Pod Security admission is stable.
-pub const OLDEST: Version = (1, 25);
+/// The oldest that objects are written for: the first to which the annotation of a filter means nothing.
+pub const OLDEST: Version = (1, 27);
 
 /// The one that is meant if nobody says: the oldest that the project keeps up.
 pub const USUAL: Version = (1, 35);

@@ -63,10 +63,7 @@ pub fn service(spec: &Spec, name_of_all: &str) -> Option<Document> {
     let service = Object {
         api_version: "v1",
         kind: "Service",
-        metadata: Metadata {
-            name: name_of_all.to_owned(),
-            labels: labels(name_of_all),
-        },
+        metadata: Metadata::of(name_of_all.to_owned(), labels(name_of_all)),
         spec: ServiceSpec {
             selector: labels(name_of_all),
             ports,
@@ -82,6 +79,15 @@ pub fn policy(subject: &Subject<'_>, name_of_all: &str, ledger: &mut Ledger) -> 
         ledger.said(&Item::Port(rule.direction, rule.protocol, rule.port));
     }
     ledger.said(&Item::NoAbstractSocket);
+    if is_local(spec) {
+        ledger.gap(
+            bound(spec).map(|rule| Item::Port(rule.direction, rule.protocol, rule.port)),
+            Loss::Lost,
+            Severity::Medium,
+            "its command has it wait at loopback, where neither the Service nor the kubelet reaches it in a pod: it \
+             never counts as ready; give it the address 0.0.0.0 or ::",
+        );
+    }
     ledger.gap(
         [
             Item::NoOtherPort(Direction::Bind, Protocol::Tcp),
@@ -95,10 +101,7 @@ pub fn policy(subject: &Subject<'_>, name_of_all: &str, ledger: &mut Ledger) -> 
     Document::NetworkPolicy(Object {
         api_version: "networking.k8s.io/v1",
         kind: "NetworkPolicy",
-        metadata: Metadata {
-            name: name_of_all.to_owned(),
-            labels: labels(name_of_all),
-        },
+        metadata: Metadata::of(name_of_all.to_owned(), labels(name_of_all)),
         spec: PolicySpec {
             pod_selector: Selector {
                 match_labels: labels(name_of_all),
@@ -108,6 +111,16 @@ pub fn policy(subject: &Subject<'_>, name_of_all: &str, ledger: &mut Ledger) -> 
             egress: peers(of(spec, Direction::Connect)),
         },
     })
+}
+
+/// Whether its command names a loopback address.
+fn is_local(spec: &Spec) -> bool {
+    let local = |word: &String| {
+        ["127.0.0.1", "localhost", "::1"]
+            .iter()
+            .any(|it| word.contains(it))
+    };
+    spec.service.command.iter().skip(1).any(local)
 }
 
 /// One entry for all; without ports none, for one without would mean every port.

@@ -79,7 +79,6 @@ fn security(
         // Volumes are root's: that it can use them goes by its group.
         fs_group: shares.then_some(subject.gid),
         fs_group_change_policy: shares.then_some("OnRootMismatch"),
-        seccomp_profile: seccomp(subject, parts.name),
         sysctls,
     }
 }
@@ -162,6 +161,7 @@ fn container(subject: &Subject<'_>, parts: Parts<'_>, ledger: &mut Ledger) -> Re
                 drop: vec!["ALL"],
                 add: added(subject, ledger),
             },
+            seccomp_profile: seccomp(subject, parts.name),
         },
         startup_probe: parts.probes.startup,
         readiness_probe: parts.probes.readiness,

@@ -85,10 +85,7 @@ impl Making<'_, '_> {
                 kept.push(item(bind));
                 let volume = self.names.name(&bind.path);
                 self.made.templates.push(ClaimTemplate {
-                    metadata: Metadata {
-                        name: volume.clone(),
-                        labels: labels(self.name),
-                    },
+                    metadata: Metadata::of(volume.clone(), labels(self.name)),
                     spec: claim(),
                 });
                 self.mount(volume, &bind.path, None, false)?;
@@ -193,10 +190,7 @@ impl Making<'_, '_> {
         self.made.objects.push(Document::Claim(Object {
             api_version: "v1",
             kind: "PersistentVolumeClaim",
-            metadata: Metadata {
-                name: name.clone(),
-                labels: labels(self.name),
-            },
+            metadata: Metadata::of(name.clone(), labels(self.name)),
             spec: claim(),
         }));
         self.made.volumes.push(Volume {

@@ -35,6 +35,19 @@ pub struct Metadata {
     pub name: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: Labels,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// What everything of a service has.
+    pub fn of(name: impl Into<String>, labels: Labels) -> Self {
+        Self {
+            name: name.into(),
+            labels,
+            annotations: BTreeMap::new(),
+        }
+    }
 }
 
 /// Files as text.
@@ -109,7 +122,6 @@ pub struct PodSecurity {
     pub fs_group: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fs_group_change_policy: Option<&'static str>,
-    pub seccomp_profile: Profile,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sysctls: Vec<Pair>,
 }
@@ -182,6 +194,7 @@ pub struct ContainerSecurity {
     pub allow_privilege_escalation: bool,
     pub read_only_root_filesystem: bool,
     pub capabilities: Capabilities,
+    pub seccomp_profile: Profile,
 }
 
 /// By names as `NET_BIND_SERVICE`.

@@ -196,3 +196,141 @@ impl Looking<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::host::users::{Group, User};
+
+    fn account() -> Account {
+        let user = User {
+            name: "u".into(),
+            uid: 7,
+            gid: 8,
+            gecos: String::new(),
+            home: "/".into(),
+            shell: String::new(),
+        };
+        let group = Group {
+            name: "g".into(),
+            gid: 8,
+            members: Vec::new(),
+        };
+        Account {
+            user,
+            group,
+            groups: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
+    fn place() -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        mode(place.path(), 0o755);
+        place
+    }
+
+    fn mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn write(path: &Path, bytes: &[u8], bits: u32) {
+        fs::write(path, bytes).unwrap();
+        mode(path, bits);
+    }
+
+    fn look(place: &Path) -> Held {
+        held(&HostTree::open(Path::new("/")).unwrap(), &account(), place)
+    }
+
+    #[test]
+    fn what_not_everybody_may_read_is_not_taken() {
+        let place = place();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir(path("closed")).unwrap();
+        write(&path("conf"), b"text\n", 0o644);
+        write(&path("key"), b"secret\n", 0o640);
+        write(&path("closed/key"), b"secret\n", 0o644);
+        mode(&path("closed"), 0o750);
+        symlink("closed/key", path("link")).unwrap();
+        symlink("conf", path("other")).unwrap();
+        let text = Content::Text("text\n".to_owned());
+        let expected = BTreeMap::from([
+            (path("conf"), text.clone()),
+            (path("other"), text.clone()),
+            (path("key"), Content::Secret),
+            (path("closed/key"), Content::Secret),
+            (path("link"), Content::Secret),
+        ]);
+        assert_eq!(look(place.path()), Held::Files(expected));
+        let one = Held::Files(BTreeMap::from([(path("conf"), text)]));
+        assert_eq!(look(&path("conf")), one);
+    }
+
+    #[test]
+    fn what_no_config_map_can_hold_is_told() {
+        let place = place();
+        let path = |name: &str| place.path().join(name);
+        let why = || match look(place.path()) {
+            Held::Unfit(why) => why,
+            Held::Files(files) => panic!("{files:?}"),
+        };
+        for bytes in [&b"\xff"[..], &[b'x'; MOST_TEXT + 1]] {
+            write(&path("conf"), bytes, 0o644);
+            assert!(why().contains("too much, or no text"), "{}", why());
+        }
+        fs::remove_file(path("conf")).unwrap();
+        symlink("nowhere", path("link")).unwrap();
+        assert!(why().contains("there is none"), "{}", why());
+        fs::remove_file(path("link")).unwrap();
+        for number in 0..=MOST_FILES {
+            write(&path(&number.to_string()), b"", 0o644);
+        }
+        assert!(!why().is_empty());
+        assert!(matches!(look(&path("nothing")), Held::Unfit(_)));
+    }
+
+    /// A tree with one file, as a manifest has it.
+    fn tree(source: &Path) -> (tempfile::TempDir, Manifest) {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("etc")).unwrap();
+        fs::write(tree.path().join("etc/conf"), "text\n").unwrap();
+        let entry = Entry {
+            path: "/etc/conf".into(),
+            kind: EntryKind::File,
+            source: Some(source.to_owned()),
+            sha256: Some(copy::hash_bytes(b"text\n")),
+            uid: 0,
+            gid: 0,
+            mode: "0644".into(),
+            target: None,
+            device: None,
+            size: Some(5),
+            reason: "a test".into(),
+        };
+        let entries = vec![entry];
+        (tree, Manifest { entries })
+    }
+
+    #[test]
+    fn the_tree_has_what_its_manifest_says() {
+        let place = place();
+        let source = place.path().join("conf");
+        write(&source, b"changed since\n", 0o644);
+        let (tree, manifest) = tree(&source);
+        let of = || {
+            let host = HostTree::open(Path::new("/")).unwrap();
+            of_tree(&host, &account(), &manifest, tree.path())
+        };
+        let only = |content| BTreeMap::from([(PathBuf::from("/etc/conf"), content)]);
+        assert_eq!(of().unwrap(), only(Content::Text("text\n".to_owned())));
+        mode(&source, 0o600);
+        assert_eq!(of().unwrap(), only(Content::Secret));
+        mode(&source, 0o644);
+        fs::write(tree.path().join("etc/conf"), "other\n").unwrap();
+        assert!(of().unwrap_err().why().contains("not as it was built"));
+    }
+}
