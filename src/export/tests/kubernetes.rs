@@ -2,17 +2,17 @@
 
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::oci::{argument, same_filter};
 use super::{accounted, built, subject, tame};
 use crate::build::{EntryKind, Manifest};
 use crate::export::kubernetes::{self, Configuration, Content, Held, Options};
-use crate::spec::{Demand, Exercise, Spec, generate};
+use crate::spec::{Demand, Direction, Exercise, Protocol, Spec, generate};
 use read::{Read, kubernetes_name, read};
 
 /// What a person may have configured: of each kind some.
@@ -51,6 +51,30 @@ fn configured(spec: &Spec, manifest: &Manifest) -> Configuration {
     }
 }
 
+/// The policy lets through the ports of the spec and no others.
+fn has_no_other_port(spec: &Spec, policy: &Value) -> Result<(), TestCaseError> {
+    for (direction, rules) in [
+        (Direction::Bind, &policy["ingress"]),
+        (Direction::Connect, &policy["egress"]),
+    ] {
+        let rules = rules.as_array().unwrap().iter();
+        let ports = rules.flat_map(|rule| rule["ports"].as_array().unwrap());
+        let port = |it: &Value| (it["protocol"] == "TCP", it["port"].as_u64());
+        let said: BTreeSet<_> = ports.map(port).collect();
+        let wanted = spec.ports.iter().filter(|rule| {
+            // Which one that is free it will bind nobody knows.
+            rule.direction == direction && (rule.port != 0 || direction == Direction::Connect)
+        });
+        let wanted = wanted.map(|rule| {
+            let port = (rule.port != 0).then_some(u64::from(rule.port));
+            (rule.protocol == Protocol::Tcp, port)
+        });
+        prop_assert_eq!(said, wanted.collect());
+    }
+    prop_assert_eq!(&policy["policyTypes"], &json!(["Ingress", "Egress"]));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -80,6 +104,7 @@ proptest! {
         accounted(&spec, &exported, |item| written.says(item))?;
         written.has_places()?;
         written.is_valid()?;
+        has_no_other_port(&spec, written.policy())?;
         let label = format!("pod-security.kubernetes.io/enforce: {}\n", written.level());
         prop_assert!(exported.files[0].text.contains(&label), "{}", label);
         if spec.protections.seccomp == Demand::Off {

@@ -83,7 +83,7 @@ impl<'a> Read<'a> {
         all.next().unwrap_or(&Value::Null)
     }
 
-    fn policy(&self) -> &Value {
+    pub fn policy(&self) -> &Value {
         let is = |it: &&Value| it["kind"] == "NetworkPolicy";
         &self.documents.iter().find(is).unwrap()["spec"]
     }
