@@ -43,15 +43,14 @@ fn validator() -> Result<PathBuf, String> {
             .then_some(())
             .ok_or(last.unwrap_or_default())
     };
-    done(Command::new("python3").args(["-m", "venv"]).arg(&directory))?;
-    let pip = directory.join("bin/pip");
-    let installed = done(Command::new(pip).args([
-        "install",
-        "--quiet",
-        "--no-cache-dir",
-        "--no-compile",
-        VALIDATOR,
-    ]));
+    // Without a pip of its own: that would take ten seconds more.
+    let environment = ["-m", "venv", "--without-pip"];
+    done(Command::new("python3").args(environment).arg(&directory))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"])
+        .arg(directory.join("bin/python"));
+    let quickly = ["--quiet", "--no-cache-dir", "--no-compile"];
+    let installed = done(pip.arg("install").args(quickly).arg(VALIDATOR));
     installed.inspect_err(|_| fs::remove_dir_all(&directory).unwrap())?;
     Ok(program)
 }
