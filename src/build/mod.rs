@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 pub use changes::{Alteration, Altered, altered};
 pub use drift::{Difference, Drift, drift, drift_since};
 pub use generation::{GENERATIONS, KEPT, Lock, State, state_of};
+pub use host_tree::{HostTree, Reach, file_type, reach};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use parallel::in_parallel;
 pub use standalone::{Standalone, standalone};
@@ -33,7 +34,6 @@ pub use users::Account;
 use crate::error::Result;
 use crate::spec::Spec;
 use generation::New;
-use host_tree::HostTree;
 use inventory::{Inventory, Layout};
 
 /// Where the directory with the log socket is mounted in a jail; `/dev/log` leads there.

@@ -7,6 +7,7 @@ pub mod bubblewrap;
 pub mod firejail;
 pub mod init;
 mod item;
+pub mod kubernetes;
 mod launched;
 mod ledger;
 pub mod oci;

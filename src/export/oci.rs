@@ -5,8 +5,8 @@ mod config;
 mod gaps;
 pub mod image;
 mod podman;
-mod runtime;
-mod seccomp;
+pub(super) mod runtime;
+pub(super) mod seccomp;
 
 use std::path::PathBuf;
 

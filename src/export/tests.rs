@@ -5,6 +5,7 @@ mod apparmor;
 mod bubblewrap;
 mod firejail;
 mod init;
+mod kubernetes;
 mod oci;
 mod systemd;
 

@@ -1,6 +1,7 @@
 //! `export`: the policy of a jail in the words of another enforcer.
 
 mod bundle;
+mod configuration;
 pub(super) mod layout;
 
 use std::fs;
@@ -11,7 +12,9 @@ use std::time::Duration;
 use super::{Event, Places, Report, SbomFormat, is_ordinary, jail, may_jail};
 use crate::build::{self, Account, Manifest};
 use crate::export::oci::image::{self, Descriptor, media};
-use crate::export::{Exported, Root, Subject, apparmor, bubblewrap, firejail, init, oci, systemd};
+use crate::export::{
+    Exported, Root, Subject, apparmor, bubblewrap, firejail, init, kubernetes, oci, systemd,
+};
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
 
@@ -33,6 +36,13 @@ pub enum Enforcer {
     Firejail,
     /// An init that runs scripts.
     Init(init::System),
+    /// A cluster of Kubernetes, as objects.
+    Kubernetes {
+        /// Its version, major and minor; `None`: [`kubernetes::USUAL`].
+        version: Option<kubernetes::Version>,
+        /// What its nodes pull; `None`: an image of the jail's name.
+        image: Option<String>,
+    },
     /// A runtime or registry of the Open Container Initiative, as a bundle and an image.
     Oci,
     /// systemd, as a unit.
@@ -113,7 +123,7 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
             .and_then(|known| known.user_option.as_deref()),
         other_groups: &other_groups,
     };
-    let exported = say(places, subject, to)?;
+    let exported = say(places, subject, (&account, &tree), to)?;
     let content = match to {
         Enforcer::Oci => Some(Content {
             config: image::config(&subject, &manifest.digest()?)?,
@@ -126,7 +136,12 @@ pub fn export(places: &Places, name: &str, to: &Enforcer, report: &Report<'_>) -
     Ok(Export { exported, content })
 }
 
-fn say(places: &Places, subject: Subject<'_>, to: &Enforcer) -> Result<Exported> {
+fn say(
+    places: &Places,
+    subject: Subject<'_>,
+    (account, tree): (&Account, &Path),
+    to: &Enforcer,
+) -> Result<Exported> {
     let root = |on_host: bool| match on_host {
         true => Root::Host,
         false => Root::Tree,
@@ -148,6 +163,15 @@ fn say(places: &Places, subject: Subject<'_>, to: &Enforcer) -> Result<Exported>
         Enforcer::Firejail => firejail::export(subject),
         Enforcer::Init(system) => {
             init::export(subject, &init_options(places, &subject.spec.name, *system)?)
+        }
+        Enforcer::Kubernetes { version, image } => {
+            let configuration = configuration::of(subject.spec, account, subject.manifest, tree)?;
+            let options = kubernetes::Options {
+                version: *version,
+                image: image.clone(),
+                configuration,
+            };
+            kubernetes::export(subject, &options)
         }
         Enforcer::Oci => oci::export(subject),
         Enforcer::Systemd {

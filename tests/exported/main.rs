@@ -3,11 +3,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a helper of a test fails the test"
 )]
 
 mod bubblewrap;
 mod firejail;
+mod kubernetes;
 mod misbehaving;
 mod oci;
 mod odd;

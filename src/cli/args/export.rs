@@ -13,6 +13,7 @@ pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o uni
     gaoler export named --to systemd --drop-in named.service --host-files\n  \
     gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
     gaoler export named --to oci -o out && runc run --bundle out/named named\n  \
+    gaoler export named --to kubernetes --image registry.example/named -o out\n  \
     gaoler export named --to sysv -o scripts\n  \
     gaoler export named --to bubblewrap -o /usr/local/lib/gaoler\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
@@ -35,6 +36,12 @@ pub struct Export {
     /// The version of AppArmor's parser that will read the profile, in place of the host's.
     #[arg(long, value_name = "N.N", value_parser = version)]
     pub apparmor_version: Option<(u32, u32)>,
+    /// The version of Kubernetes that will take the objects; 1.35 if none is named.
+    #[arg(long, value_name = "N.N", value_parser = version)]
+    pub kubernetes_version: Option<(u32, u32)>,
+    /// The image that the nodes of Kubernetes pull; if none is named, one of the jail's name.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
     /// Change this unit of the host's instead of writing one.
     #[arg(long, value_name = "UNIT")]
     pub drop_in: Option<String>,
@@ -61,6 +68,8 @@ pub enum To {
     Bubblewrap,
     /// A profile, and a script that runs it with that.
     Firejail,
+    /// Objects for a cluster, which runs the image of "oci".
+    Kubernetes,
     /// A bundle and an image of containers; with --output.
     Oci,
     /// A script for OpenRC, which has gaoler keep the jail.
@@ -85,8 +94,9 @@ impl Export {
     /// # Errors
     /// An option that means nothing to that enforcer.
     pub fn enforcer(&self) -> Result<Enforcer> {
-        let (to_apparmor, to_systemd) = (
+        let (to_apparmor, to_kubernetes, to_systemd) = (
             matches!(self.to, To::Apparmor),
+            matches!(self.to, To::Kubernetes),
             matches!(self.to, To::Systemd),
         );
         let foreign = [
@@ -98,6 +108,11 @@ impl Export {
                 "--systemd-version",
                 self.systemd_version.is_some() && !to_systemd,
             ),
+            (
+                "--kubernetes-version",
+                self.kubernetes_version.is_some() && !to_kubernetes,
+            ),
+            ("--image", self.image.is_some() && !to_kubernetes),
             ("--drop-in", self.drop_in.is_some() && !to_systemd),
             ("--open-ports", self.open_ports && !to_systemd),
             (
@@ -119,6 +134,10 @@ impl Export {
             },
             To::Bubblewrap => Enforcer::Bubblewrap,
             To::Firejail => Enforcer::Firejail,
+            To::Kubernetes => Enforcer::Kubernetes {
+                version: self.kubernetes_version,
+                image: self.image.clone(),
+            },
             To::Oci => Enforcer::Oci,
             To::Openrc => Enforcer::Init(System::OpenRc),
             To::RcD => Enforcer::Init(System::RcD),

@@ -8,10 +8,8 @@ use super::runtime::{
 };
 use super::{ROOT, seccomp, text};
 use crate::Result;
-use crate::audit::Severity;
-use crate::export::item::{call, capability};
-use crate::export::{Item, Ledger, Loss, Subject};
-use crate::plan;
+use crate::export::item::capability;
+use crate::export::{Item, Ledger, Subject};
 use crate::spec::Demand;
 
 /// What nobody in a container has a use for (as `docker` and `podman` have it).
@@ -213,7 +211,7 @@ fn linux(subject: &Subject<'_>, ledger: &mut Ledger) -> Result<Linux> {
         resources: resources(subject, ledger),
         seccomp: match spec.protections.seccomp {
             Demand::Off => None,
-            Demand::Prefer | Demand::Require => Some(filter(subject, ledger)?),
+            Demand::Prefer | Demand::Require => Some(seccomp::of(subject, ledger)?),
         },
         masked_paths: MASKED.map(str::to_owned).to_vec(),
         readonly_paths: READ_ONLY.map(str::to_owned).to_vec(),
@@ -281,51 +279,4 @@ fn resources(subject: &Subject<'_>, ledger: &mut Ledger) -> Resources {
         memory: most("memory_bytes", limits.memory),
         pids: most("processes", limits.processes),
     }
-}
-
-fn filter(subject: &Subject<'_>, ledger: &mut Ledger) -> Result<super::runtime::Seccomp> {
-    let spec = subject.spec;
-    let left_out: Vec<u32> = spec
-        .calls
-        .iter()
-        .filter(|rule| subject.is_for_the_option(rule))
-        .map(|rule| rule.number)
-        .collect();
-    let besides = seccomp::OF_THE_RUNTIME.map(|name| (name, Vec::new()));
-    let rules = plan::rules_for_others(spec, &left_out, &besides)?;
-    for rule in &spec.calls {
-        ledger.said(&Item::Call(rule.number));
-        if left_out.contains(&rule.number) {
-            ledger.said(&Item::StartOnly(rule.number));
-        }
-    }
-    for item in [
-        Item::NoOtherArchitecture,
-        Item::NoWritableExecutable,
-        Item::Arguments("clone"),
-        Item::Arguments("ioctl"),
-        Item::Arguments("setgroups"),
-        Item::NoOtherFamily,
-    ] {
-        ledger.said(&item);
-    }
-    for rule in &spec.families {
-        ledger.said(&Item::Family(rule.family));
-    }
-    let own = plan::rules_for_others(spec, &left_out, &[])?;
-    let more = rules.iter().filter(|rule| !own.contains(rule));
-    let names: Vec<String> = more.map(|rule| call(rule.call)).collect();
-    match names.is_empty() {
-        true => ledger.said(&Item::NoOtherCall),
-        false => ledger.gap(
-            [Item::NoOtherCall],
-            Loss::Loosened,
-            Severity::Low,
-            format!(
-                "a runtime executes the service under its filter, which allows what that takes: {}",
-                names.join(", ")
-            ),
-        ),
-    }
-    seccomp::filter(&rules)
 }

@@ -1,17 +1,71 @@
 //! gaoler's filter in the words of the runtimes, which all hand it to `libseccomp`.
 
 use super::runtime::{Argument, Calls, Seccomp};
+use crate::audit::Severity;
 use crate::export::item::call;
+use crate::export::{Item, Ledger, Loss, Subject};
 use crate::filter::allowed::allowed;
 use crate::filter::{Action, Architecture, Rule};
+use crate::plan;
 use crate::{Error, Result};
 
 /// What is not listed fails with this: EPERM.
 const REFUSED: u16 = 1;
 
+/// The filter of a spec, with what a runtime needs itself.
+///
+/// # Errors
+/// gaoler has no table for this architecture.
+pub fn of(subject: &Subject<'_>, ledger: &mut Ledger) -> Result<Seccomp> {
+    let spec = subject.spec;
+    let left_out: Vec<u32> = spec
+        .calls
+        .iter()
+        .filter(|rule| subject.is_for_the_option(rule))
+        .map(|rule| rule.number)
+        .collect();
+    let besides = OF_THE_RUNTIME.map(|name| (name, Vec::new()));
+    let rules = plan::rules_for_others(spec, &left_out, &besides)?;
+    for rule in &spec.calls {
+        ledger.said(&Item::Call(rule.number));
+        if left_out.contains(&rule.number) {
+            ledger.said(&Item::StartOnly(rule.number));
+        }
+    }
+    for item in [
+        Item::NoOtherArchitecture,
+        Item::NoWritableExecutable,
+        Item::Arguments("clone"),
+        Item::Arguments("ioctl"),
+        Item::Arguments("setgroups"),
+        Item::NoOtherFamily,
+    ] {
+        ledger.said(&item);
+    }
+    for rule in &spec.families {
+        ledger.said(&Item::Family(rule.family));
+    }
+    let own = plan::rules_for_others(spec, &left_out, &[])?;
+    let more = rules.iter().filter(|rule| !own.contains(rule));
+    let names: Vec<String> = more.map(|rule| call(rule.call)).collect();
+    match names.is_empty() {
+        true => ledger.said(&Item::NoOtherCall),
+        false => ledger.gap(
+            [Item::NoOtherCall],
+            Loss::Loosened,
+            Severity::Low,
+            format!(
+                "a runtime executes the service under its filter, which allows what that takes: {}",
+                names.join(", ")
+            ),
+        ),
+    }
+    filter(&rules)
+}
+
 /// The filter of these rules. No two rules for one call may overlap: of an allowing and a refusing
 /// one `libseccomp` keeps either, and each argument can be compared once in a rule.
-pub fn filter(rules: &[Rule]) -> Result<Seccomp> {
+fn filter(rules: &[Rule]) -> Result<Seccomp> {
     let mut plain = Vec::new();
     let mut looked_at = Vec::new();
     for rule in rules {
@@ -45,7 +99,7 @@ pub fn filter(rules: &[Rule]) -> Result<Seccomp> {
 
 /// What a runtime itself calls between the filter and the program (runc 1.1: it says that it is ready,
 /// closes what is open, and executes; what its language does beside that comes with it).
-pub const OF_THE_RUNTIME: [&str; 10] = [
+const OF_THE_RUNTIME: [&str; 10] = [
     "close",
     "execve",
     "fcntl",

@@ -84,7 +84,7 @@ fn own(rule: &Rule, arguments: [u64; 6]) -> Action {
 }
 
 /// The filter answers as gaoler's own, but for what the runtime needs and what the option needed.
-fn same_filter(
+pub(super) fn same_filter(
     subject: &Subject<'_>,
     filter: &Value,
     arguments: [u64; 6],
@@ -208,7 +208,7 @@ fn says(subject: &Subject<'_>, config: &Value, item: &Item) -> bool {
 }
 
 /// Few values, so that flags and families are met.
-fn argument() -> impl Strategy<Value = u64> {
+pub(super) fn argument() -> impl Strategy<Value = u64> {
     let codes = prop_oneof![
         0u64..50,
         Just(0x5412),
