@@ -4,12 +4,13 @@
 mod file;
 mod status;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Enforcer, Event, Places, Report, must_be_root, valid_name};
 use crate::host::{apparmor, command};
-use crate::{Error, Result};
+use crate::{Doing, Error, Result};
 use file::Installed;
 pub use status::{Confined, Profiled, Status as AppArmorStatus, Unconfined, apparmor_status};
 
@@ -60,7 +61,8 @@ pub fn apparmor_load(
         &words.chain([name, program.as_str()]).collect::<Vec<_>>(),
     )?);
     let mut changed = Vec::new();
-    for local in local.iter().filter(|it| !it.install.exists()) {
+    let missing: Vec<_> = local.iter().filter(|it| !it.install.exists()).collect();
+    for local in &missing {
         super::jail::replace(&local.install, &local.text)?;
         changed.push(format!("wrote {}", local.install.display()));
     }
@@ -72,6 +74,10 @@ pub fn apparmor_load(
         match &before {
             Some(before) => before.write()?,
             None => now.remove()?,
+        }
+        for local in &missing {
+            let path = &local.install;
+            fs::remove_file(path).doing(|| format!("remove {}", path.display()))?;
         }
         return Err(error);
     }
