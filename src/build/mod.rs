@@ -29,6 +29,7 @@ pub use host_tree::{HostTree, Reach, file_type, reach};
 pub use manifest::{Entry, EntryKind, Manifest};
 pub use parallel::in_parallel;
 pub use standalone::{Standalone, standalone};
+pub use trusted::make_directory;
 pub use users::Account;
 
 use crate::error::Result;

@@ -262,7 +262,7 @@ fn under_each_launcher() {
         if !bless() {
             return;
         }
-        for directory in ["/srv/root/usr", "/srv/bundle/rootfs", "/var/lib/gaoler"] {
+        for directory in ["/srv/root/usr", "/srv/bundle/rootfs"] {
             fs::create_dir_all(directory).unwrap();
         }
         m.write("/srv/runc.sh", include_str!("runc.sh"));

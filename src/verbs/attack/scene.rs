@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -23,7 +23,7 @@ use super::told::{above, host_root, in_directory, in_jail, limits};
 use crate::host::cgroup::Cgroups;
 use crate::run::cgroup;
 use crate::sys::beneath::Beneath;
-use crate::{Doing, Error, Result, plan};
+use crate::{Doing, Error, Result, build, plan};
 
 /// The owner of a set-user-ID file: nobody's number, so that it makes nobody anybody.
 const STRANGER: u32 = 4_242_424;
@@ -60,6 +60,8 @@ struct Place {
     shared: Option<PathBuf>,
     /// The places of the host that probes write to.
     written: Vec<PathBuf>,
+    /// The directory above, if there was none before: where no jail has been built yet.
+    made_above: Option<PathBuf>,
     /// Given up by whoever ends.
     _lock: OwnedFd,
 }
@@ -83,10 +85,19 @@ impl Place {
         }
         clear(&self.directory, &self.label)?;
         match fs::remove_dir(&self.directory) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).doing(|| format!("remove {}", self.directory.display()))
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).doing(|| format!("remove {}", self.directory.display()));
             }
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) | Err(_) => {}
+        }
+        match self.made_above.as_deref().map(fs::remove_dir) {
+            // Meanwhile somebody has built a jail there.
+            Some(Err(error)) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            Some(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Some(removed) => {
+                removed.doing(|| format!("remove what is above {}", self.directory.display()))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -114,12 +125,15 @@ impl Scene {
     pub(super) fn put_up(setting: &Setting) -> Result<Self> {
         let path = setting.directory();
         let owner = setting.owner;
+        let made_above = (!setting.state.exists()).then(|| setting.state.clone());
+        build::make_directory(&setting.state, 0o711)?;
         let place = Place {
             _lock: take(&path, &setting.name)?,
             directory: path,
             label: setting.label.clone(),
             shared: setting.shared.clone(),
             written: setting.bound.clone(),
+            made_above,
         };
         let Place {
             directory, label, ..
