@@ -209,12 +209,9 @@ pub struct Figures {
 /// # Errors
 /// The process has ended.
 pub fn figures(pid: i32) -> Result<Figures> {
-    let path = format!("/proc/{pid}/stat");
-    // The name may hold any bytes.
-    let bytes = fs::read(&path).doing(|| format!("read {path}"))?;
-    parse_figures(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
+    parse_figures(&text(pid, "stat")?).ok_or_else(|| {
         Error::new(
-            format!("read {path}"),
+            format!("read /proc/{pid}/stat"),
             "it is not as proc_pid_stat(5) has it",
         )
     })
@@ -275,8 +272,26 @@ pub fn boot_time() -> Option<u64> {
 /// The process has ended, or belongs to somebody else.
 pub fn namespace(pid: i32, kind: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/ns/{kind}");
+    let doing = || format!("look at {path}");
+    // As `pid:[4026531836]`: without opening it.
+    let link = fs::read_link(&path).doing(doing)?;
+    let number = link.to_str().and_then(|link| {
+        let (_, number) = link.strip_suffix(']')?.split_once(":[")?;
+        number.parse().ok()
+    });
+    number.ok_or_else(|| Error::new(doing(), "it is not as namespaces(7) has it"))
+}
+
+/// The effective user: who owns `/proc/PID`, the directory itself, whether the process can be dumped or
+/// not (`task_dump_owner` in the kernel's fs/proc/base.c). Much less work for the kernel than the whole
+/// status.
+///
+/// # Errors
+/// The process has ended.
+pub fn effective_user(pid: i32) -> Result<u32> {
+    let path = format!("/proc/{pid}");
     let stat = rustix::fs::stat(path.as_str()).doing(|| format!("look at {path}"))?;
-    Ok(stat.st_ino)
+    Ok(stat.st_uid)
 }
 
 /// Every process id in `/proc`.
@@ -319,6 +334,27 @@ pub fn companions(pid: i32) -> Result<Vec<i32>> {
         next += 1;
     }
     Ok(family)
+}
+
+/// `pid` and the processes that descend from it, without a look at those of the whole machine
+/// (`/proc/PID/task/TID/children`, `proc_tid_children(5)`). In a pid namespace with the first process
+/// `pid` those are all that were not put into it from outside. One may be missing while others end;
+/// a kernel without that file shows `pid` alone.
+pub fn descendants(pid: i32) -> Vec<i32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(&member) = family.get(next) {
+        let tasks = fs::read_dir(format!("/proc/{member}/task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            family.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|word| word.parse::<i32>().ok()),
+            );
+        }
+        next += 1;
+    }
+    family
 }
 
 /// What the kernel calls a thread (`comm` of proc(5)): its own choice, so nothing to rely on.
@@ -470,9 +506,39 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_process_has_started_descends_from_it_and_nobody_else_does() {
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & echo $!; exec sleep 60"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = shell.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).unwrap();
+        let (first, second) = (shell.id().cast_signed(), line.trim().parse().unwrap());
+        assert_eq!(descendants(first), [first, second]);
+        assert_eq!(descendants(second), [second]);
+        let second = Pid::from_raw(second).unwrap();
+        rustix::process::kill_process(second, rustix::process::Signal::KILL).unwrap();
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+    }
+
+    #[test]
+    fn namespace_and_user_are_as_the_files_say() {
+        let own = std::process::id().cast_signed();
+        let found = fs::metadata(format!("/proc/{own}/ns/pid")).unwrap();
+        let inode = std::os::unix::fs::MetadataExt::ino(&found);
+        assert_eq!(namespace(own, "pid").unwrap(), inode);
+        assert!(namespace(own, "none").is_err());
+        assert_eq!(effective_user(own).unwrap(), status(own).unwrap().uids[1]);
+    }
+
+    #[test]
     fn this_process_is_its_own_companion() {
         let own = std::process::id().cast_signed();
         assert!(companions(own).expect("proc is there").contains(&own));
+        assert_eq!(descendants(own).first(), Some(&own));
         assert!(start_time(own).expect("it runs") > 0);
     }
 }

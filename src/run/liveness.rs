@@ -196,7 +196,11 @@ mod tests {
         let file = place.path().join("file");
         // Every second look passes.
         let script = format!("rm {0} || {{ touch {0}; exit 1; }}", file.display());
-        assert_eq!(verdict(&wanted(&script), 100), None);
+        let patient = Wanted {
+            timeout_ms: 60_000,
+            ..wanted(&script)
+        };
+        assert_eq!(verdict(&patient, 100), None);
     }
 
     #[test]

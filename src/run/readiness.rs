@@ -36,14 +36,15 @@ impl Settling {
     }
 }
 
-/// The sockets at which the processes of the jail with this first process wait. A process that
-/// has just ended has none.
+/// The sockets at which the processes that descend from this one wait. A process that has just ended
+/// has none.
 pub fn listeners(first: i32) -> Vec<Listener> {
-    let held: BTreeSet<u64> = process::companions(first)
-        .unwrap_or_default()
-        .into_iter()
-        .flat_map(sockets::held_by)
-        .collect();
+    listeners_of(first, process::descendants(first))
+}
+
+/// The sockets at which `processes` wait, in the network namespace of `first`.
+fn listeners_of(first: i32, processes: Vec<i32>) -> Vec<Listener> {
+    let held: BTreeSet<u64> = processes.into_iter().flat_map(sockets::held_by).collect();
     let mut found = sockets::listeners(first).unwrap_or_default();
     found.retain(|listener| held.contains(&listener.inode));
     found
@@ -58,10 +59,16 @@ pub fn is_ready(signs: &[Sign], first: i32, begun: &Begun, heard: &dyn Fn(&Sign)
         Sign::Quiet(limit) => begun.elapsed() >= Duration::from_millis((*limit).into()),
         Sign::Tcp(_) | Sign::Udp(_) => true,
     });
-    // Whose a port is takes a look at all processes; that somebody has it, at one file.
-    shown
-        && have_ports(signs, &sockets::listeners(first).unwrap_or_default())
-        && have_ports(signs, &listeners(first))
+    if !shown || signs.iter().all(|sign| sign.port().is_none()) {
+        return shown;
+    }
+    // That somebody has a port takes a look at one file; whose it is, at the descriptors of the jail's
+    // processes. Only where that is nobody who descends from the first one, all processes are looked at.
+    let is_anybodys = || have_ports(signs, &sockets::listeners(first).unwrap_or_default());
+    let is_of = |processes| have_ports(signs, &listeners_of(first, processes));
+    is_anybodys()
+        && (is_of(process::descendants(first))
+            || is_of(process::companions(first).unwrap_or_default()))
 }
 
 fn have_ports(signs: &[Sign], listeners: &[Listener]) -> bool {

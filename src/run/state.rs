@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::Ended;
 use super::cgroup::Reached;
 use super::sockets::Held;
-use crate::host::process::{self, Status};
+use crate::host::process;
 use crate::plan::Managed;
 use crate::{Doing, Error, Result};
 
@@ -69,19 +69,10 @@ impl ProcessName {
 
     /// Whether it still runs.
     pub fn is_alive(self) -> bool {
-        self.status().is_some()
-    }
-
-    /// What the kernel says of it, if it still runs.
-    pub fn status(self) -> Option<Status> {
         let is_same = |number| process::handle_number(self.pid).is_ok_and(|now| now == number);
-        let is_it = process::start_time(self.pid).is_ok_and(|start| start == self.start_time)
-            && self.handle_number.is_none_or(is_same);
-        if !is_it {
-            return None;
-        }
-        let status = process::status(self.pid).ok()?;
-        (!['Z', 'X'].contains(&status.state)).then_some(status)
+        process::figures(self.pid)
+            .is_ok_and(|now| now.start_time == self.start_time && !['Z', 'X'].contains(&now.state))
+            && self.handle_number.is_none_or(is_same)
     }
 }
 

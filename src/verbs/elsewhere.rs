@@ -51,12 +51,14 @@ impl Elsewhere {
     /// # Errors
     /// That it waits elsewhere, with the ports.
     pub(super) fn look(&mut self, spec: &Spec, state: &State, heard: Instant) -> Result<()> {
-        if self.looked.elapsed() < LOOK {
+        let has_port = spec.service.ready.iter().any(|sign| port(sign).is_some());
+        if !has_port || self.looked.elapsed() < LOOK {
             return Ok(());
         }
         self.looked = Instant::now();
         let ports = other_ports(spec, &listeners(state));
-        let ticks = jailed(state).into_iter().map(process::cpu_ticks).sum();
+        let family = process::descendants(first(state));
+        let ticks = family.into_iter().map(process::cpu_ticks).sum();
         if ports != self.ports || ticks > self.ticks + IDLE_TICKS {
             (self.ports, self.ticks, self.since) = (ports, ticks, self.looked);
         }
@@ -152,7 +154,7 @@ fn first(state: &State) -> i32 {
     state.init.map_or(state.service.pid, |init| init.pid)
 }
 
-/// The sockets at which the jail's processes wait. A process that has just ended has none.
+/// The sockets at which its processes wait. A process that has just ended has none.
 fn listeners(state: &State) -> Vec<Listener> {
     readiness::listeners(first(state))
 }

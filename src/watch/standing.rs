@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::host::process;
 use crate::run::restarts::{self, Cause};
 use crate::run::state::{Last, State};
 
@@ -87,14 +88,13 @@ pub fn standing(directory: &Path) -> Standing {
     if state.as_ref().is_some_and(State::is_restarting) {
         return at_rest(Condition::Restarting);
     }
-    let running = state.and_then(|state| Some((state.service.status()?, state)));
-    match running {
-        Some((status, state)) => Standing {
+    match state.filter(|state| state.service.is_alive()) {
+        Some(state) => Standing {
             condition: match restarts::frozen(directory) {
                 Some(_) => Condition::Frozen,
                 None => condition_of(&state),
             },
-            uid: Some(status.uids[1]),
+            uid: process::effective_user(state.service.pid).ok(),
             state: Some(state),
             problem: None,
         },
