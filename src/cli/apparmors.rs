@@ -1,8 +1,9 @@
 //! What `apparmor` prints.
 
+use super::output::Output;
 use super::screen::line;
 use super::specs::shown;
-use super::{FINDINGS, Output, args};
+use super::{FINDINGS, args};
 use crate::Result;
 use crate::verbs::{self, AppArmorStatus, Event, Places, ProfileMode, Profiled};
 

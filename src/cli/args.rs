@@ -6,10 +6,13 @@ mod export;
 mod generations;
 mod guard;
 mod incidents;
+mod making;
 mod metrics;
 mod perms;
 mod registry;
+mod running;
 mod sbom;
+mod trials;
 mod upgrade;
 mod watch;
 
@@ -17,7 +20,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::plan::Mode;
 use crate::verbs::Places;
 pub use apparmor::{AppArmor, AppArmorVerb, Load};
 pub use attack::Attack;
@@ -25,10 +27,13 @@ pub use export::Export;
 pub use generations::{Generations, Rollback};
 pub use guard::Guard;
 pub use incidents::{Incidents, IncidentsVerb};
+pub use making::{Build, Diff, Learn, Spec, Trace, Up};
 pub use metrics::Metrics;
 pub use perms::Perms;
 pub use registry::{Pull, Push};
+pub use running::{Beside, Logs, Run, Start};
 pub use sbom::Sbom;
+pub use trials::{Bisect, Check, Minimize, TrialWorker, Why};
 pub use upgrade::Upgrade;
 pub use watch::{List, Observed, Top};
 
@@ -278,335 +283,4 @@ pub struct Named {
     /// Print JSON, for machines.
     #[arg(long)]
     pub json: bool,
-}
-
-/// What `logs` can be told.
-#[derive(Args, Debug)]
-pub struct Logs {
-    /// The jail's name.
-    pub name: String,
-    /// Show as many of the last lines.
-    #[arg(short = 'n', long, value_name = "LINES", default_value_t = 50)]
-    pub lines: usize,
-    /// Go on with what comes, also when the jail is restarted.
-    #[arg(short, long)]
-    pub follow: bool,
-    /// Print a JSON object on each line, for machines.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `up` can be told.
-#[derive(Args, Debug)]
-pub struct Up {
-    /// As `learn`.
-    #[command(flatten)]
-    pub learn: Learn,
-}
-
-/// What `learn` can be told.
-#[derive(Args, Clone, Debug)]
-pub struct Learn {
-    /// The jail's name; a service that gaoler knows needs no command.
-    pub name: String,
-    /// A command that shows that the service works; may be given more than once. The word $PID
-    /// stands for the service's process, as in 'kill -HUP $PID' for one that reloads. One that
-    /// fails is a warning: the service is learned without what it should have reached.
-    #[arg(long, value_name = "COMMAND")]
-    pub exercise: Vec<String>,
-    /// A command that belongs to its start: run in every start once it shows that it is ready, and
-    /// the start is not over before it has passed. What only this makes it do, as a first request
-    /// that fills a cache, counts as starting.
-    #[arg(long, value_name = "COMMAND")]
-    pub start_exercise: Vec<String>,
-    /// How long to watch after the exercises, in seconds.
-    #[arg(long = "for", value_name = "SECONDS", default_value_t = 1)]
-    pub serve_for: u64,
-    /// When it is ready: udp:PORT, tcp:PORT, file:PATH, log:REGEX (a line that it prints, and in
-    /// the jail also one that it logs), notify (it says so itself, as sd_notify(3)) or
-    /// quiet:MILLISECONDS.
-    #[arg(long, value_name = "SIGN")]
-    pub ready: Vec<String>,
-    /// The user it shall run as; needed if it does not change to one by itself.
-    #[arg(long)]
-    pub user: Option<String>,
-    /// Make the service's own system user, named as the jail, if it has none.
-    #[arg(long, conflicts_with = "start_as_root")]
-    pub create_user: bool,
-    /// Run it in its jail afterwards with its exercises, and take into the spec what is safe of
-    /// what it is denied there, until that changes nothing.
-    #[arg(long)]
-    pub heal: bool,
-    /// Run it as that user while it is learned, too, as it will in its jail: for a service that
-    /// refuses to be started by root. The spec remembers it: `refuses_root`.
-    #[arg(long, requires = "user")]
-    pub as_user: bool,
-    /// Learn it from its command alone, without what gaoler knows about the program.
-    #[arg(long, requires = "command")]
-    pub unaided: bool,
-    /// Leave the change of users to the service: for one that needs several, as a mail or login
-    /// server does. Its first process is root in the jail, and `check` says what follows from it.
-    #[arg(long, conflicts_with_all = ["as_user", "user", "group"])]
-    pub start_as_root: bool,
-    /// How often the service is run: 2 stops at every call, and then again at nearly full speed
-    /// at what is new, for as long as --for says; 1 stops at every call all the time, for a
-    /// service that cannot be started twice.
-    #[arg(long, value_name = "1|2", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=2))]
-    pub passes: u32,
-    /// The group it shall have, in place of that user's own: for a user whose group others share.
-    #[arg(long)]
-    pub group: Option<String>,
-    /// Learn again, in place of the spec that is there (kept as NAME.toml.old).
-    #[arg(long)]
-    pub again: bool,
-    /// Learn more: unite what is seen now with what was seen before. What you wrote, changed or
-    /// took out of the spec stays so (the old one is kept as NAME.toml.old).
-    #[arg(long, conflicts_with = "again")]
-    pub merge: bool,
-    /// Make a spec of an incomplete trace, too: something may be missing from it, and `check` says
-    /// so.
-    #[arg(long)]
-    pub accept_incomplete: bool,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-    /// The service's program and arguments.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
-
-/// What `build` can be told.
-#[derive(Args, Debug)]
-pub struct Build {
-    /// The jail's name.
-    pub name: String,
-    /// Make a tree that is complete in itself, for plain chroot, in this empty directory.
-    #[arg(long, value_name = "DIR")]
-    pub standalone: Option<PathBuf>,
-    /// Build a spec that was made from an incomplete trace, too.
-    #[arg(long)]
-    pub accept_incomplete: bool,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `run` can be told.
-#[derive(Args, Debug)]
-pub struct Run {
-    /// The jail's name.
-    pub name: String,
-    /// Become the service: no process stays in between, and there is no pid namespace.
-    #[arg(long)]
-    pub exec: bool,
-    /// Let run what the system call filter would refuse, and write it down for `why`.
-    #[arg(long, conflicts_with = "exec")]
-    pub complain: bool,
-}
-
-impl Run {
-    /// How the jail is run.
-    pub fn mode(&self) -> Mode {
-        match (self.exec, self.complain) {
-            (true, _) => Mode::Exec,
-            (false, true) => Mode::Complaining,
-            (false, false) => Mode::Supervised,
-        }
-    }
-}
-
-/// What `start` can be told.
-#[derive(Args, Debug)]
-pub struct Start {
-    /// The jail's name.
-    pub name: String,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-    /// Let run what the system call filter would refuse, and write it down for `why`.
-    #[arg(long)]
-    pub complain: bool,
-}
-
-/// How a supervisor is started.
-#[derive(Args, Debug)]
-pub struct Beside {
-    /// The jail's name.
-    pub name: String,
-    /// Let run what the system call filter would refuse.
-    #[arg(long)]
-    pub complain: bool,
-    /// Hold the service until a line is read.
-    #[arg(long, conflicts_with = "complain")]
-    pub traced: bool,
-    /// Stay beside a jail that runs already, and whose supervisor was killed.
-    #[arg(long, conflicts_with_all = ["complain", "traced", "sockets"])]
-    pub take_over: bool,
-    /// Take the sockets that come on standard input.
-    #[arg(long, conflicts_with = "traced")]
-    pub sockets: bool,
-}
-
-impl Beside {
-    /// How the jail is run.
-    pub fn mode(&self) -> Mode {
-        match (self.complain, self.traced) {
-            (true, _) => Mode::Complaining,
-            (false, true) => Mode::Traced,
-            (false, false) => Mode::Supervised,
-        }
-    }
-}
-
-/// What `why` can be told.
-#[derive(Args, Debug)]
-pub struct Why {
-    /// The jail's name.
-    pub name: String,
-    /// Change the spec by everything that is safe: never a capability, a device, a place to write,
-    /// a whole directory or a protection. The old spec stays beside it.
-    #[arg(long)]
-    pub apply: bool,
-    /// Change it by this too, named as it is shown; may be given more than once.
-    #[arg(long, value_name = "SUBJECT")]
-    pub allow: Vec<String>,
-    /// Explain the audit records of this file, which may be another machine's, without running
-    /// anything: auditd's, the kernel log in any dress, or the journal as text or JSON; - is standard
-    /// input; may be given more than once.
-    #[arg(long, value_name = "FILE")]
-    pub log: Vec<PathBuf>,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What `check` can be told.
-#[derive(Args, Debug)]
-pub struct Check {
-    /// The jail's name. Without it: every process of the machine that listens on TCP or UDP, and
-    /// what confines it, worst first.
-    pub name: Option<String>,
-    /// Look at the running processes too.
-    #[arg(long, requires = "name")]
-    pub live: bool,
-    /// Run the exercises of the spec against the running jail.
-    #[arg(long, requires = "name")]
-    pub exercise: bool,
-    /// Without a name: Unix sockets too.
-    #[arg(long, conflicts_with = "name")]
-    pub unix: bool,
-    /// Exit with 3 if the score is above this; without a name, the exposure of the worst.
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
-    pub fail_above: Option<f64>,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-    /// Print the findings as SARIF 2.1.0, for code scanning.
-    #[arg(long, conflicts_with = "json")]
-    pub sarif: bool,
-}
-
-/// What `bisect` can be told.
-#[derive(Args, Debug)]
-pub struct Bisect {
-    /// The jail's name.
-    pub name: String,
-    /// An exercise of the spec that is the test; may be given more than once.
-    #[arg(long, value_name = "NAME")]
-    pub exercise: Vec<String>,
-    /// Try it out on the service's own files and with the host's network; the jail is stopped
-    /// meanwhile.
-    #[arg(long)]
-    pub in_place: bool,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-    /// The test and its arguments.
-    #[arg(last = true, value_name = "TEST")]
-    pub test: Vec<String>,
-}
-
-/// What `minimize` can be told.
-#[derive(Args, Debug)]
-pub struct Minimize {
-    /// The jail's name.
-    pub name: String,
-    /// Remove what no exercise needs from the spec; without it, it is marked as unproven.
-    #[arg(long)]
-    pub remove: bool,
-    /// Only these kinds, as in capability or call; may be given more than once.
-    #[arg(long, value_name = "KIND")]
-    pub only: Vec<String>,
-    /// Start over, in place of going on where a run was interrupted.
-    #[arg(long)]
-    pub again: bool,
-    /// Try it out on the service's own files and with the host's network; the jail is stopped
-    /// meanwhile.
-    #[arg(long)]
-    pub in_place: bool,
-    /// How many trials go on at once; without it, one for each processor.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub jobs: Option<u16>,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What a worker is told.
-#[derive(Args, Debug)]
-pub struct TrialWorker {
-    /// The jail's name.
-    pub name: String,
-    /// With its own network, on copies.
-    #[arg(long)]
-    pub isolated: bool,
-    /// With the host's.
-    #[arg(long)]
-    pub in_place: bool,
-    /// In the namespaces already.
-    #[arg(long)]
-    pub inside: bool,
-}
-
-/// What can be done with specs.
-#[derive(Debug, Subcommand)]
-pub enum Spec {
-    /// Show what differs between two specs, by meaning: the most costly first. Exit code 0 if
-    /// nothing does, 1 if something does, 2 if that cannot be told, as of diff(1).
-    #[command(
-        after_help = "Examples:\n  gaoler spec diff named              what learning again has changed\n  \
-        gaoler spec diff named ./named.toml  a jail's spec and a file\n  \
-        gaoler spec diff --verbose a b       with the reasons"
-    )]
-    Diff(Diff),
-    /// Print a spec as it is understood.
-    Show {
-        /// The jail's name, or a file.
-        name: String,
-    },
-}
-
-/// What `spec diff` can be told.
-#[derive(Args, Debug)]
-pub struct Diff {
-    /// A jail's name or, with a slash or the ending .toml or .old, a file.
-    pub one: String,
-    /// Another; without it, the jail's spec from before it was learned again (NAME.toml.old) is
-    /// compared with the present one.
-    pub other: Option<String>,
-    /// Show the reasons, and how they are known.
-    #[arg(long)]
-    pub verbose: bool,
-    /// Print JSON, for machines.
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What can be done with traces.
-#[derive(Debug, Subcommand)]
-pub enum Trace {
-    /// Show what a trace has, and what its run did not reach.
-    #[command(after_help = "Examples:\n  gaoler trace show named\n  \
-        gaoler trace show named --json | jq '.calls[] | select(.phase == \"serve\").name'")]
-    Show(Named),
 }

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::output::Output;
 use super::screen::line;
 use super::specs::shown;
-use super::{FINDINGS, Output, args};
+use super::{FINDINGS, args};
 use crate::Result;
 use crate::export::{Exported, Gap};
 use crate::verbs::{self, Event, Places};

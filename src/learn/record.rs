@@ -1,14 +1,16 @@
 //! Adds up what is seen: `Event → Trace`. Pure; the tracer feeds it.
 
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::paths::Resolved;
 use super::trace::{
-    ArgumentsSeen, CallFailed, CallSeen, CapabilitySeen, IdsSeen, Known, PathKind, PathSeen, Phase,
-    Place, SocketSeen, SocketUse, Trace, Use, Witness,
+    CallFailed, CallSeen, IdsSeen, Known, PathSeen, Phase, Place, SocketSeen, SocketUse, Trace, Use,
 };
 use crate::sys::calls;
+use seen::{Numbered, arguments_seen, capability_seen, new_path, socket_seen};
 
 /// More different things of one kind than this are a gap, not a bigger trace: names that a
 /// service makes up without end must not fill the memory.
@@ -466,89 +468,6 @@ impl Recorder {
         let entry = self.sockets.entry(key);
         let (_, tally) = entry.or_insert_with(|| (when.phase, Tally::default()));
         tally.add(when);
-    }
-}
-
-fn new_path(host: &Path, phase: Phase) -> PathSeen {
-    PathSeen {
-        host: host.to_owned(),
-        asked: BTreeSet::new(),
-        links: Vec::new(),
-        kind: PathKind::Missing,
-        device: None,
-        uses: BTreeSet::new(),
-        failures: BTreeSet::new(),
-        phase,
-        count: 0,
-        witness: Witness::default(),
-    }
-}
-
-/// From the numbers of a tally to names.
-struct Numbered<'a> {
-    programs: &'a [String],
-    exercises: &'a [String],
-}
-
-impl Numbered<'_> {
-    fn witness(&self, tally: &Tally) -> Witness {
-        let program = |number: &u16| self.programs.get(usize::from(*number)).cloned();
-        let exercise = |number: &u16| {
-            let index = usize::from(*number).checked_sub(1)?;
-            self.exercises.get(index).cloned()
-        };
-        Witness {
-            programs: tally.programs.iter().filter_map(program).collect(),
-            exercises: tally.exercises.iter().filter_map(exercise).collect(),
-            start: tally.start,
-            serve: tally.serve,
-            ..Witness::default()
-        }
-    }
-}
-
-fn arguments_seen(
-    arguments: BTreeMap<(u32, Phase), BTreeMap<Vec<u64>, u64>>,
-    name: impl Fn(u32) -> String,
-) -> Vec<ArgumentsSeen> {
-    let mut all = Vec::new();
-    for ((number, phase), seen) in arguments {
-        all.extend(seen.into_iter().map(|(values, count)| ArgumentsSeen {
-            number,
-            name: name(number),
-            phase,
-            values,
-            count,
-        }));
-    }
-    all
-}
-
-fn capability_seen(key: CapabilityKey, tally: &Tally, names: &Numbered<'_>) -> CapabilitySeen {
-    let (capability, call, phase, known, refused, user) = key;
-    CapabilitySeen {
-        capability,
-        call,
-        phase,
-        count: tally.count(),
-        known,
-        refused,
-        user,
-        witness: names.witness(tally),
-    }
-}
-
-fn socket_seen(key: SocketKey, phase: Phase, witness: Witness) -> SocketSeen {
-    let (action, family, kind, protocol, address, port) = key;
-    SocketSeen {
-        action,
-        family,
-        kind,
-        protocol,
-        address,
-        port,
-        phase,
-        witness,
     }
 }
 

@@ -5,6 +5,7 @@ mod assemble;
 mod confine;
 mod describe;
 mod managed;
+mod mounts;
 mod others;
 mod packed;
 mod policy;

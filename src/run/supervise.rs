@@ -2,6 +2,7 @@
 
 mod beside;
 mod ends;
+mod heir;
 mod jail;
 mod managed;
 mod privilege;

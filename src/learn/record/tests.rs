@@ -1,5 +1,6 @@
 //! What was seen adds up.
 
+use super::super::trace::Witness;
 use super::*;
 
 fn when(phase: Phase) -> When {
