@@ -8,7 +8,7 @@ PACKAGES='bind9 bind9-dnsutils bind9-utils bubblewrap firejail gcc libc6-dev str
 redis-server lighttpd unbound apache2-bin haproxy python3 python3-pip runc podman catatonit netavark iptables skopeo dnsmasq-base nsd chrony
 openssh-server openssh-client postgresql mosquitto mosquitto-clients vsftpd opensmtpd curl iproute2
 util-linux bsdutils procps openssl openbsd-inetd snmpd snmp tinyproxy-bin apache2 dnsmasq
-prometheus docker-registry qemu-system-x86 debootstrap e2fsprogs'
+prometheus docker-registry qemu-system-x86 debootstrap e2fsprogs secilc bzip2'
 
 POLICY=/usr/sbin/policy-rc.d
 

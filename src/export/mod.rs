@@ -11,6 +11,7 @@ pub mod kubernetes;
 mod launched;
 mod ledger;
 pub mod oci;
+pub mod selinux;
 mod sh;
 pub mod systemd;
 #[cfg(test)]

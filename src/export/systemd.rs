@@ -17,6 +17,7 @@ use crate::{Error, Result};
 use unit::Unit;
 
 pub use keys::OLDEST;
+pub use tree::root;
 
 /// What is wanted of the export.
 #[derive(Clone, Debug, PartialEq, Eq)]

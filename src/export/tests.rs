@@ -7,6 +7,7 @@ mod firejail;
 mod init;
 mod kubernetes;
 mod oci;
+mod selinux;
 mod systemd;
 
 use std::path::{Path, PathBuf};

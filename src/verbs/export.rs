@@ -2,6 +2,7 @@
 
 mod bundle;
 mod configuration;
+mod labels;
 pub(super) mod layout;
 
 use std::fs;
@@ -13,7 +14,7 @@ use super::{Event, Places, Report, SbomFormat, is_ordinary, jail, may_jail};
 use crate::build::{self, Account, Manifest};
 use crate::export::oci::image::{self, Descriptor, media};
 use crate::export::{
-    Exported, Root, Subject, apparmor, bubblewrap, firejail, init, kubernetes, oci, systemd,
+    Exported, Root, Subject, apparmor, bubblewrap, firejail, init, kubernetes, oci, selinux, systemd,
 };
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
@@ -45,6 +46,11 @@ pub enum Enforcer {
     },
     /// A runtime or registry of the Open Container Initiative, as a bundle and an image.
     Oci,
+    /// SELinux, as a module.
+    Selinux {
+        /// On the host's files instead of the jail's tree.
+        on_host: bool,
+    },
     /// systemd, as a unit.
     Systemd {
         /// Its version; `None`: the host's.
@@ -174,6 +180,13 @@ fn say(
             kubernetes::export(subject, &options)
         }
         Enforcer::Oci => oci::export(subject),
+        Enforcer::Selinux { on_host } => {
+            let options = selinux::Options {
+                root: root(*on_host),
+                labels: labels::of(subject.spec)?,
+            };
+            selinux::export(subject, &options)
+        }
         Enforcer::Systemd {
             version,
             on_host,

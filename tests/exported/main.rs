@@ -14,6 +14,7 @@ mod misbehaving;
 mod oci;
 mod odd;
 mod registry;
+mod selinux;
 mod started;
 #[path = "../refusals"]
 #[allow(dead_code, reason = "other tests need more of it")]

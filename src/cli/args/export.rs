@@ -14,6 +14,7 @@ pub const EXAMPLES: &str = "Examples:\n  gaoler export named --to systemd -o uni
     gaoler export named --to systemd --open-ports --systemd-version 247 --fail-on-gap\n  \
     gaoler export named --to oci -o out && runc run --bundle out/named named\n  \
     gaoler export named --to kubernetes --image registry.example/named -o out\n  \
+    gaoler export named --to selinux -o out && semodule -i out/gaoler_named.cil\n  \
     gaoler export named --to sysv -o scripts\n  \
     gaoler export named --to bubblewrap -o /usr/local/lib/gaoler\n\n\
     What the enforcer cannot say is told as gaps, each with what it adds to the score of check, and\n\
@@ -77,6 +78,8 @@ pub enum To {
     /// A script for rc.subr of FreeBSD and NetBSD: a plain chroot, without gaoler.
     #[value(name = "rc.d")]
     RcD,
+    /// A module of a policy, and a drop-in for the unit of "systemd".
+    Selinux,
     /// A unit, or a drop-in for one.
     Systemd,
     /// A script for SysV's init, as LSB has them, which has gaoler keep the jail.
@@ -94,9 +97,10 @@ impl Export {
     /// # Errors
     /// An option that means nothing to that enforcer.
     pub fn enforcer(&self) -> Result<Enforcer> {
-        let (to_apparmor, to_kubernetes, to_systemd) = (
+        let (to_apparmor, to_kubernetes, to_selinux, to_systemd) = (
             matches!(self.to, To::Apparmor),
             matches!(self.to, To::Kubernetes),
+            matches!(self.to, To::Selinux),
             matches!(self.to, To::Systemd),
         );
         let foreign = [
@@ -117,7 +121,7 @@ impl Export {
             ("--open-ports", self.open_ports && !to_systemd),
             (
                 "--host-files",
-                self.host_files && !to_apparmor && !to_systemd,
+                self.host_files && !to_apparmor && !to_selinux && !to_systemd,
             ),
         ];
         if let Some((option, _)) = foreign.iter().find(|(_, given)| *given) {
@@ -141,6 +145,9 @@ impl Export {
             To::Oci => Enforcer::Oci,
             To::Openrc => Enforcer::Init(System::OpenRc),
             To::RcD => Enforcer::Init(System::RcD),
+            To::Selinux => Enforcer::Selinux {
+                on_host: self.host_files,
+            },
             To::Sysv => Enforcer::Init(System::Sysv),
             To::Systemd => Enforcer::Systemd {
                 version: self.systemd_version,
