@@ -8,6 +8,7 @@
 )]
 
 mod bubblewrap;
+mod equivalence;
 mod firejail;
 mod kubernetes;
 mod misbehaving;
@@ -15,6 +16,10 @@ mod oci;
 mod odd;
 mod registry;
 mod started;
+// The machine has more than these tests use.
+#[allow(dead_code, unused_imports)]
+#[path = "../jail/machine/mod.rs"]
+mod machine;
 #[path = "../refusals"]
 #[allow(dead_code, reason = "other tests need more of it")]
 mod refusals {
