@@ -2,6 +2,7 @@
 //! its own; and images on their way to a registry and back.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a helper of a test fails the test"

@@ -38,7 +38,7 @@ pub const NOT_RUN: &[(&str, &str, &str)] = &[
 ];
 
 const EMULATED: &str =
-    "the machine is emulated, and too slow on the host that this page was made on";
+    "the machine is emulated, and did not get through it in the time that there was";
 
 /// What came of one service under one launcher.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,8 +148,9 @@ pub fn page(rows: &[Row]) -> String {
         let cells = SERVICES.map(|service| cell(rows, launcher, service));
         page += &format!("| {launcher} | {} |\n", cells.join(" | "));
     }
+    page += "\nNot run:\n\n";
     for (launcher, service, why) in NOT_RUN {
-        page += &format!("\n{service} under {launcher} was not run: {why}.\n");
+        page += &format!("- {service} under {launcher}: {why}.\n");
     }
     page += "\n## What gets through, and the gap that says so\n";
     for launcher in LAUNCHERS {
