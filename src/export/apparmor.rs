@@ -188,4 +188,7 @@ fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
         Severity::Info,
         "what is refused is in the audit log; nobody notices what may be an attack",
     );
+    ledger.without_own_tools();
+    // A file that is opened from a directory has its path, whoever opened the directory.
+    ledger.said(&Item::NoPassedDirectory);
 }

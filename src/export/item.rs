@@ -72,6 +72,10 @@ pub enum Item {
     NoOtherPort(Direction, Protocol),
     /// No abstract Unix socket of others is connected to
     NoAbstractSocket,
+    /// No file is opened from a directory that another process passes it as a descriptor
+    NoPassedDirectory,
+    /// The host's tools neither follow nor believe what it leaves in the places that it writes to
+    NothingBelieved,
     /// A limit, by its name in the file
     Limit(&'static str),
     /// A namespace, by its name in the file
@@ -129,6 +133,8 @@ impl fmt::Display for Item {
                 write!(f, "no other port: {}", ports(*direction, *protocol))
             }
             Item::NoAbstractSocket => f.write_str("no abstract socket of others"),
+            Item::NoPassedDirectory => f.write_str("no file by a descriptor of others"),
+            Item::NothingBelieved => f.write_str("nothing that it leaves is believed"),
             Item::Limit(name) => write!(f, "limit {name}"),
             Item::Namespace(name) => write!(f, "protection {name}"),
             Item::NoNewPrivileges => f.write_str("no new privileges"),
@@ -268,7 +274,7 @@ fn of_network(spec: &Spec, all: &mut Vec<Item>) {
         // Where the family is not allowed, that says it.
         let unfiltered = spec.protections.seccomp == Demand::Off;
         if unfiltered || spec.families.iter().any(|rule| rule.family == UNIX) {
-            all.push(Item::NoAbstractSocket);
+            all.extend([Item::NoAbstractSocket, Item::NoPassedDirectory]);
         }
     }
 }
@@ -301,7 +307,7 @@ fn of_rights(spec: &Spec, all: &mut Vec<Item>) {
 }
 
 fn of_life(spec: &Spec, all: &mut Vec<Item>) {
-    all.extend([Item::Incidents, Item::Log]);
+    all.extend([Item::Incidents, Item::Log, Item::NothingBelieved]);
     if spec.restart != Restart::default() {
         all.push(Item::Restart);
     }

@@ -181,7 +181,7 @@ pub fn alone(ledger: &mut Ledger, subject: &Subject<'_>) {
         Severity::Info,
         "nobody waits for it: what comes after may ask a service that does not answer yet",
     );
-    ledger.without_host_pid_file();
+    ledger.without_gaoler();
     ledger.gap(
         [Item::Restart, Item::Liveness, Item::Check, Item::Incidents],
         Loss::Lost,

@@ -57,13 +57,32 @@ impl Ledger {
         }
     }
 
-    /// Nobody writes a pid for the host's tools but gaoler's supervisor.
-    pub fn without_host_pid_file(&mut self) {
+    /// What nobody does but gaoler's supervisor, its tools on the host, and Landlock in a jail.
+    pub fn without_gaoler(&mut self) {
         self.gap(
             [Item::HostPidFile],
             Loss::Lost,
             Severity::Info,
             "nobody writes its pid where the host's own tools look for it: they do not find it",
+        );
+        self.without_own_tools();
+        self.gap(
+            [Item::NoPassedDirectory],
+            Loss::Loosened,
+            Severity::Low,
+            "from a directory that another process passes it as a descriptor it opens files outside: Landlock \
+             forbids that in a jail",
+        );
+    }
+
+    /// gaoler's own tools look at what a service leaves before they use it, and others do not.
+    pub fn without_own_tools(&mut self) {
+        self.gap(
+            [Item::NothingBelieved],
+            Loss::Lost,
+            Severity::Info,
+            "a link or a pid file that it leaves in a place that it writes to is followed and believed by the \
+             host's tools: gaoler's own do neither",
         );
     }
 

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 const PACKAGES: &str = "linux-image-cloud-amd64,systemd-sysv,kmod,iproute2,procps,apparmor,auditd,\
     bind9,bind9-dnsutils,memcached";
 
+/// What is installed besides in the image that the rows of `docs/equivalence.md` are made in.
+const OF_THE_ROWS: &str = "nginx-light,apache2,curl";
+
 /// What runs in it when it is up.
 const UNIT: &str = "\
 [Unit]
@@ -34,13 +37,21 @@ pub struct Image {
 }
 
 impl Image {
-    /// The one of these packages, which is made if it was not made before.
+    /// The one of the tests.
     pub fn get() -> Self {
-        let cache = std::env::var_os("GAOLER_TEST_CACHE");
-        let cache = cache.map_or_else(|| PathBuf::from("/var/cache/gaoler-tests"), PathBuf::from);
-        fs::create_dir_all(&cache).unwrap();
+        Self::of(&cache(), PACKAGES)
+    }
+
+    /// The one of the rows of a page, beside it.
+    pub fn of_the_rows() -> Self {
+        Self::of(&cache().join("rows"), &format!("{PACKAGES},{OF_THE_ROWS}"))
+    }
+
+    /// The one of these packages, which is made if it was not made before.
+    fn of(cache: &Path, packages: &str) -> Self {
+        fs::create_dir_all(cache).unwrap();
         let suite = suite();
-        let key = Sha256::digest(format!("{suite}\n{PACKAGES}\n{UNIT}"));
+        let key = Sha256::digest(format!("{suite}\n{packages}\n{UNIT}"));
         let key: String = key
             .iter()
             .take(8)
@@ -56,14 +67,20 @@ impl Image {
         let lock = File::create(cache.join("lock")).unwrap();
         lock.lock().unwrap();
         if !directory.exists() {
-            forget_others(&cache);
-            let beside = tempfile::tempdir_in(&cache).unwrap();
-            make(&suite, beside.path());
+            forget_others(cache);
+            let beside = tempfile::tempdir_in(cache).unwrap();
+            make(&suite, packages, beside.path());
             // Only a whole one has the name.
             fs::rename(beside.keep(), &directory).unwrap();
         }
         image
     }
+}
+
+/// Where images are kept.
+fn cache() -> PathBuf {
+    let cache = std::env::var_os("GAOLER_TEST_CACHE");
+    cache.map_or_else(|| PathBuf::from("/var/cache/gaoler-tests"), PathBuf::from)
 }
 
 fn forget_others(cache: &Path) {
@@ -78,11 +95,11 @@ fn forget_others(cache: &Path) {
     }
 }
 
-fn make(suite: &str, directory: &Path) {
+fn make(suite: &str, packages: &str, directory: &Path) {
     let tree = directory.join("tree");
     done(
         Command::new("debootstrap")
-            .args(["--variant=minbase", &format!("--include={PACKAGES}"), suite])
+            .args(["--variant=minbase", &format!("--include={packages}"), suite])
             .arg(&tree)
             .arg(mirror(suite)),
     );

@@ -1,7 +1,7 @@
 //! What is tried in the machine, which has nothing else to do and is thrown away: by root, with the
 //! machine's own places, as its administrator would.
 
-mod exported;
+pub mod exported;
 mod guarded;
 mod logged;
 mod managed;

@@ -8,26 +8,37 @@ use std::time::{Duration, Instant};
 use crate::common::{self, GAOLER};
 use crate::image::{Image, filled, write};
 
-/// It has ended before, or hangs.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// What runs in a machine.
+pub struct Inside {
+    pub image: Image,
+    /// How the names of its tests begin.
+    pub tests: &'static str,
+    /// It has ended before, or hangs.
+    pub longest: Duration,
+}
 
-/// The tests that are for the inside.
-pub fn listed() -> Vec<String> {
+/// The tests that are for the inside, by the rest of their names.
+pub fn listed(tests: &str) -> Vec<String> {
     let own = std::env::current_exe().unwrap();
     let output = Command::new(own)
-        .args(["--list", "--ignored", "inside::"])
+        .args(["--list", "--ignored", tests])
         .output()
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
     names
-        .map(|name| name.trim_start_matches("inside::").to_owned())
+        .filter_map(|name| name.strip_prefix(tests))
+        .map(str::to_owned)
         .collect()
 }
 
 /// Runs them in it, and answers what they print.
-pub fn run() -> String {
-    let image = Image::get();
+pub fn run(inside: &Inside) -> String {
+    let Inside {
+        image,
+        tests,
+        longest,
+    } = inside;
     let place = tempfile::tempdir().unwrap();
     let tree = place.path().join("tree");
     fs::create_dir(&tree).unwrap();
@@ -43,19 +54,19 @@ pub fn run() -> String {
         &format!(
             "#!/bin/sh\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8\n\
              mkdir -p {directory}\ncp /mnt/gaoler {GAOLER}\nln -s {GAOLER} /usr/local/bin/gaoler\n\
-             exec /mnt/tests --ignored --test-threads 1 --nocapture inside::\n"
+             exec /mnt/tests --ignored --test-threads 1 --nocapture {tests}\n"
         ),
     );
     let second = place.path().join("second");
     filled(&tree, &second, "400M");
     let (console, told) = (place.path().join("console"), place.path().join("told"));
-    let mut machine = Machine(boot(&image, &second, &console, &told));
+    let mut machine = Machine(boot(image, &second, &console, &told));
     let begun = Instant::now();
     let read =
         |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).replace('\r', "");
     while machine.0.try_wait().unwrap().is_none() {
         assert!(
-            begun.elapsed() < LONGEST,
+            begun.elapsed() < *longest,
             "the machine goes on: {}\n{}",
             read(&console),
             read(&told)

@@ -1,6 +1,5 @@
 //! A bundle run by runc, attacked in it, and an image as skopeo reads it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::common::{DONE, GAOLER, Place, USER};
+use crate::common::{DONE, Place};
+use crate::equivalence::{attack, rich};
 use crate::started::{Started, curious, export, launch, of_root};
 
 /// The bundle of a place, where runc keeps what it knows of it, and how it is run.
@@ -84,76 +84,11 @@ fn a_service_that_starts_as_root_keeps_its_capabilities_alone() {
     place.nothing_runs();
 }
 
-/// What gets through, and the gap that announces it.
-const ANNOUNCED: [(&str, &str); 6] = [
-    ("proc-mounts", "no other file"),
-    // The first process there is itself.
-    ("proc-own-exe", "no other file"),
-    ("proc-processes", "no other file"),
-    ("socket-bind-port", "no other port: bind tcp"),
-    ("socket-connect-host", "no other port: connect tcp"),
-    ("socket-host-abstract", "no abstract socket of others"),
-];
-
 #[test]
 fn no_probe_gets_through_that_no_gap_announces() {
-    let mut place = curious();
-    place.text.tables += "processes = 16\nmemory_bytes = 67108864\n\
-        [[allow.families]]\nfamily = \"AF_UNIX\"\nbecause = \"a test\"\n";
-    let bundle = Bundle::of(&place);
-    let prober = bundle.directory.join("rootfs/prober");
-    fs::write(&prober, gaoler::attack::PROBER).unwrap();
-    fs::set_permissions(&prober, fs::Permissions::from_mode(0o755)).unwrap();
-    let script = place.path("prober.py");
-    fs::write(&script, include_str!("prober.py")).unwrap();
-    fs::create_dir(&bundle.state).unwrap();
-    let under = format!(
-        "python3 {} {} {}",
-        script.display(),
-        bundle.directory.display(),
-        bundle.state.display()
-    );
-    let attack = ["attack", "--json", "--user", USER, "--under", &under];
-    let told = Command::new("unshare")
-        .args([
-            "--net",
-            "sh",
-            "-c",
-            "ip link set lo up && exec \"$0\" \"$@\"",
-            GAOLER,
-        ])
-        .args(attack)
-        .output()
-        .unwrap();
-    let report: Value = serde_json::from_slice(&told.stdout).unwrap_or_else(|_| panic!("{told:?}"));
-    let mut outcomes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for probe in report["probes"].as_array().unwrap() {
-        let word = |key: &str| probe[key].as_str().unwrap();
-        outcomes
-            .entry(word("outcome"))
-            .or_default()
-            .push(word("id"));
-    }
-    let gaps = place
-        .path("exported")
-        .join(format!("{}.gaps.json", place.name));
-    let gaps: Value = serde_json::from_slice(&fs::read(gaps).unwrap()).unwrap();
-    let announces = |item: &str| {
-        let mut items = gaps
-            .as_array()
-            .unwrap()
-            .iter()
-            .flat_map(|gap| gap["items"].as_array().unwrap());
-        items.any(|it| it == item)
-    };
-    for id in &outcomes["escaped"] {
-        let item = ANNOUNCED.iter().find(|(announced, _)| announced == id);
-        assert!(
-            item.is_some_and(|(_, item)| announces(item)),
-            "{id}: {report:#}"
-        );
-    }
-    assert!(outcomes["blocked"].len() > 140, "{outcomes:#?}");
+    let place = rich();
+    let outcomes = attack(&place, "runc", &[]);
+    assert!(outcomes.stopped.len() > 140, "{outcomes:#?}");
     place.nothing_runs();
 }
 

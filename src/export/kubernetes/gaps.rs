@@ -143,7 +143,7 @@ fn life(subject: &Subject<'_>, ledger: &mut Ledger) {
         "it is the first process of its namespace: TERM does nothing without a handler, and KILL follows \
          after as long as the spec says; a command of the host's is not in the image",
     );
-    ledger.without_host_pid_file();
+    ledger.without_gaoler();
     ledger.gap(
         [Item::Restart],
         Loss::Loosened,

@@ -55,7 +55,7 @@ fn life(subject: &Subject<'_>, ledger: &mut Ledger) {
         Severity::Medium,
         "a runtime passes on what it has been given itself: runc run --preserve-fds",
     );
-    ledger.without_host_pid_file();
+    ledger.without_gaoler();
     ledger.gap(
         [Item::Restart, Item::Liveness],
         lost,
@@ -111,7 +111,7 @@ fn files(subject: &Subject<'_>, ledger: &mut Ledger) {
         Loss::Loosened,
         Severity::Info,
         "a runtime mounts /proc, with the processes of the container alone, and a /dev of its own; podman \
-         /sys besides, and files of its own in /etc and /run",
+         a /proc that has the kernel's tables too, a /dev with terminals, /sys, and files of its own in /etc and /run",
     );
     let devices = subject.spec.devices.iter();
     ledger.gap(

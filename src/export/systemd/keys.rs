@@ -76,6 +76,7 @@ pub const KEYS: &[Key] = &[
     key("Service", "ProtectHome", 214),
     adding("Service", "ReadWritePaths", 231),
     adding("Service", "ReadOnlyPaths", 231),
+    adding("Service", "InaccessiblePaths", 231),
     adding("Service", "NoExecPaths", 248),
     adding("Service", "ExecPaths", 248),
     key("Service", "PrivateTmp", 183),

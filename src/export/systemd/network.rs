@@ -177,15 +177,17 @@ fn say_ports(unit: &mut Unit<'_>) {
             unit.set("SocketBindAllow", value, rule.because.clone());
         }
     }
-    match any(&tcp) {
-        true => unit.ledger.gap(
-            no_other,
-            Loss::Loosened,
-            Severity::Low,
-            "it binds any TCP port: it needs any that is free, and systemd can allow one or all",
-        ),
-        false => unit.ledger.said(&no_other[0]),
-    }
+    let why = match any(&tcp) {
+        true => {
+            "it binds any TCP port: it needs any that is free, and systemd can allow one or all"
+        }
+        false => {
+            "it binds any port where systemd has been built without BPF (-BPF_FRAMEWORK in \
+             \"systemctl --version\", as Debian 12's) or the kernel has none: SocketBindDeny does nothing there"
+        }
+    };
+    unit.ledger
+        .gap(no_other, Loss::Loosened, Severity::Low, why);
 }
 
 fn say_sockets(unit: &mut Unit<'_>) {

@@ -28,7 +28,7 @@ pub fn say(unit: &mut Unit<'_>, root: Root) -> Result<()> {
         Root::Host => on_the_host(unit)?,
     }
     scratch(unit)?;
-    temporary(unit);
+    temporary(unit, root);
     homes(unit);
     let private = unit.say(
         &[Item::Namespace("mount_namespace")],
@@ -54,8 +54,8 @@ fn on_the_tree(unit: &mut Unit<'_>) -> Result<()> {
         [Item::NothingElse],
         Loss::Loosened,
         Severity::Low,
-        "systemd mounts /proc, with the processes of its user alone, /sys, which cannot be written, and \
-         an empty /run",
+        "systemd mounts /proc, with the processes of its user alone, /dev with the terminals in it, and an \
+         empty /run",
     );
     unit.set(
         "RootDirectoryStartOnly",
@@ -73,13 +73,37 @@ fn on_the_tree(unit: &mut Unit<'_>) -> Result<()> {
         };
         unit.set(key, path(&bind.path)?, bind.because.clone());
         if bind.writable {
-            unit.set("ReadWritePaths", path(&bind.path)?, bind.because.clone());
+            unit.set(
+                "ReadWritePaths",
+                in_root(&path(&bind.path)?),
+                bind.because.clone(),
+            );
         }
     }
+    without_sys(unit);
     not_executable(unit, spec.binds.iter().map(|bind| bind.path.clone()))?;
     devices(unit);
     sockets(unit);
     Ok(())
+}
+
+/// A path in the unit's root, and not in the host's: what `RootDirectory` alone does not mean for settings
+/// that change how something is mounted (`systemd.exec(5)`).
+fn in_root(path: &str) -> String {
+    format!("+{path}")
+}
+
+/// systemd mounts it with `/proc`, and a jail has none.
+fn without_sys(unit: &mut Unit<'_>) {
+    let mut binds = unit.subject.spec.binds.iter();
+    if !binds.any(|bind| bind.path.starts_with("/sys")) {
+        let hidden = format!("-{}", in_root("/sys"));
+        unit.set(
+            "InaccessiblePaths",
+            hidden,
+            "nothing of the kernel's objects",
+        );
+    }
 }
 
 /// What the tree has where systemd, or a place in memory, hides it.
@@ -115,7 +139,7 @@ fn not_executable(unit: &mut Unit<'_>, paths: impl Iterator<Item = PathBuf>) -> 
     for place in paths {
         known = unit.set(
             "NoExecPaths",
-            path(&place)?,
+            in_root(&path(&place)?),
             "what can be written is not executed, and configuration is no program",
         );
     }
@@ -257,7 +281,7 @@ fn scratch(unit: &mut Unit<'_>) -> Result<()> {
 }
 
 /// Nobody's temporary files but its own; it has none but in the places that the spec gives it.
-fn temporary(unit: &mut Unit<'_>) {
+fn temporary(unit: &mut Unit<'_>, root: Root) {
     const PLACES: [&str; 2] = ["/tmp", "/var/tmp"];
     let spec = unit.subject.spec;
     let binds = spec.binds.iter().map(|bind| &bind.path);
@@ -273,6 +297,10 @@ fn temporary(unit: &mut Unit<'_>) {
         "the temporary files of others are not its own",
     );
     for place in PLACES {
+        let place = match root {
+            Root::Tree => in_root(place),
+            Root::Host => place.to_owned(),
+        };
         unit.set("ReadOnlyPaths", place, "it makes no temporary files");
     }
 }

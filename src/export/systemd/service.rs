@@ -36,7 +36,7 @@ pub fn say(unit: &mut Unit<'_>) -> Result<()> {
     restart(unit);
     liveness(unit);
     messages(unit)?;
-    unit.ledger.without_host_pid_file();
+    unit.ledger.without_gaoler();
     unit.ledger.gap(
         [Item::Check],
         Loss::Lost,

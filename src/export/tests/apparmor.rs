@@ -68,7 +68,7 @@ fn says(rules: &[String], spec: &Spec, item: &Item) -> bool {
                 && !below.contains(['m', 'x'])
         }
         Item::Device(path) => access(rules, &text(path)) == "rw",
-        Item::NothingElse => !has("/** r"),
+        Item::NothingElse | Item::NoPassedDirectory => !has("/** r"),
         Item::Limit(name) => {
             let word = match *name {
                 "core" => "core",

@@ -295,6 +295,7 @@ impl Read<'_> {
             }
             Item::Port(..) => true,
             Item::NoOtherPort(..) | Item::NoAbstractSocket => false,
+            Item::NoPassedDirectory | Item::NothingBelieved => false,
             Item::Limit(name) => {
                 let limits = &spec.limits;
                 let option = match *name {

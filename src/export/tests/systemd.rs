@@ -167,14 +167,16 @@ impl Read<'_> {
                     (true, true) => self.has_path("BindPaths", path),
                     (true, false) => self.has_path("BindReadOnlyPaths", path),
                 };
-                let forbidden = match on_tree {
-                    true => self.has_path("NoExecPaths", path),
-                    false => true,
+                // Of the unit's root: without the sign they would be the host's.
+                let place = match on_tree {
+                    true => format!("+{}", path.display()),
+                    false => path.display().to_string(),
                 };
+                let forbidden = !on_tree || self.has("NoExecPaths", &place);
                 there
                     && forbidden
                     && self.is("ProtectSystem", "strict")
-                    && self.has_path("ReadWritePaths", path) == *writable
+                    && self.has("ReadWritePaths", &place) == *writable
             }
             Item::Scratch(path) => {
                 let start = format!("{}:size=", path.display());
@@ -249,9 +251,6 @@ impl Read<'_> {
                     || self.has("SocketBindAllow", protocol)
                     || self.has("SocketBindAllow", &format!("{protocol}:{port}"))
             }
-            Item::NoOtherPort(Direction::Bind, Protocol::Tcp) => {
-                self.is("SocketBindDeny", "any") && !self.has("SocketBindAllow", "tcp")
-            }
             Item::NoOtherPort(..) => false,
             Item::Limit(name) => {
                 let limits = &spec.limits;
@@ -282,7 +281,7 @@ impl Read<'_> {
             Item::Check | Item::Incidents | Item::HostPidFile => false,
             Item::Log => self.is("StandardOutput", "journal"),
             // A gap.
-            Item::NoAbstractSocket => false,
+            Item::NoAbstractSocket | Item::NoPassedDirectory | Item::NothingBelieved => false,
         }
     }
 }

@@ -7,10 +7,10 @@ use super::units::answers;
 use super::{done, eventually, memcached, named, property, run};
 
 /// Where it is exported into.
-const OUT: &str = "/run/exported";
+pub const OUT: &str = "/run/exported";
 
 /// Exports a jail to systemd and puts the files where they belong.
-fn installed(name: &str, options: &str) -> serde_json::Value {
+pub fn installed(name: &str, options: &str) -> serde_json::Value {
     drop(fs::remove_dir_all(OUT));
     let line = format!("gaoler export {name} --to systemd -o {OUT} --json {options}");
     let exported: serde_json::Value = serde_json::from_str(&done(&line)).unwrap();
@@ -27,7 +27,7 @@ fn installed(name: &str, options: &str) -> serde_json::Value {
 }
 
 /// Takes them away again.
-fn removed(exported: &serde_json::Value) {
+pub fn removed(exported: &serde_json::Value) {
     for file in exported["files"].as_array().unwrap() {
         fs::remove_file(file["install"].as_str().unwrap()).unwrap();
     }

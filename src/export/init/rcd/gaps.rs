@@ -143,7 +143,7 @@ fn life(subject: &Subject<'_>, beginning: Beginning, ledger: &mut Ledger) {
             false => "it is taken for started when it has lived for a second",
         },
     );
-    ledger.without_host_pid_file();
+    ledger.without_gaoler();
     ledger.gap(
         [Item::Restart, Item::Liveness],
         Loss::Lost,
