@@ -265,9 +265,20 @@ fn scratch(
         profile.line(&format!("read-write {place}"));
         profile.line(&format!("noexec {place}"));
     }
-    let scratch = subject.spec.scratch.iter();
+    let (hiding, others): (Vec<_>, Vec<_>) = subject
+        .spec
+        .scratch
+        .iter()
+        .partition(|rule| rule.path == Path::new("/run"));
     ledger.gap(
-        scratch.map(|rule| Item::Scratch(rule.path.clone())),
+        hiding.iter().map(|rule| Item::Scratch(rule.path.clone())),
+        Loss::Lost,
+        Severity::High,
+        "firejail has files of its own in /run, and does not start where a place in memory hides them: the \
+         service needs another place for what it makes there",
+    );
+    ledger.gap(
+        others.iter().map(|rule| Item::Scratch(rule.path.clone())),
         Loss::Loosened,
         Severity::Info,
         "it is mounted on a directory of the host, which has to be there, and has nothing of the tree in it",

@@ -299,3 +299,14 @@ fn links_are_shown_and_what_is_at_the_top_is_left_alone() {
         gap.why
     );
 }
+
+#[test]
+fn a_place_in_memory_that_hides_its_own_files_is_a_gap_of_weight() {
+    let (mut spec, manifest) = super::example();
+    spec.scratch[0].path = "/run".into();
+    let exported = firejail::export(subject(&spec, &manifest)).unwrap();
+    let mut gaps = exported.gaps.iter();
+    let gap = gaps.find(|gap| gap.items == ["scratch /run"]).unwrap();
+    assert_eq!(gap.severity, crate::audit::Severity::High);
+    assert_eq!(gap.loss, crate::export::Loss::Lost);
+}
