@@ -172,6 +172,14 @@ fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
         Severity::Info,
         "a module confines what somebody else starts: gaoler, or a unit that says this",
     );
+    ledger.without_own_tools();
+    ledger.gap(
+        [Item::NoPassedDirectory],
+        Loss::Loosened,
+        Severity::Low,
+        "from a directory that another process passes it as a descriptor it opens what has one of the \
+         labels that it may read: of the host's files those of its places",
+    );
     let calls = spec.calls.iter();
     let numbers = calls.flat_map(|rule| [Item::Call(rule.number), Item::StartOnly(rule.number)]);
     let filter = [
