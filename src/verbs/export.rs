@@ -14,7 +14,8 @@ use super::{Event, Places, Report, SbomFormat, is_ordinary, jail, may_jail};
 use crate::build::{self, Account, Manifest};
 use crate::export::oci::image::{self, Descriptor, media};
 use crate::export::{
-    Exported, Root, Subject, apparmor, bubblewrap, firejail, init, kubernetes, oci, selinux, systemd,
+    Exported, Root, Subject, apparmor, bubblewrap, firejail, init, kubernetes, oci, selinux,
+    systemd,
 };
 use crate::host::{command, users};
 use crate::{Doing, Error, Result};
