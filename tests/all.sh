@@ -10,7 +10,7 @@ output=$(mktemp -d)
 machine=
 finish() {
     # Whatever the reason: nothing goes on behind this script.
-    [ -z "$machine" ] || kill -TERM -- "-$machine" 2>/dev/null || true
+    [ -z "$machine" ] || kill -s TERM -- "-$machine" 2>/dev/null || kill -s TERM "$machine" || true
     wait
     rm -rf "$output"
 }
