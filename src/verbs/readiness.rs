@@ -1,7 +1,7 @@
 //! Waits until a service that was started shows every sign that it is ready.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::elsewhere::{Elsewhere, learn_again};
 use super::lifecycle::{Announcement, POLL};
@@ -24,6 +24,10 @@ const LIFE: Duration = Duration::from_millis(200);
 
 /// How long a daemon may take to write its pid file once it has its ports.
 const PID_FILE: Duration = Duration::from_secs(3);
+
+/// How long a supervisor may take to write down that its service is ready: it looks once a second, or
+/// more often.
+const RECORDED: Duration = Duration::from_millis(1500);
 
 /// How many lines of what it said an error shows.
 const LAST_WORDS: usize = 20;
@@ -65,7 +69,7 @@ pub(super) fn wait(
             });
         };
         if is_ready(spec, &state, listening, begun)? {
-            return Ok(state);
+            return recorded(directory, state);
         }
         elsewhere.look(spec, &state, listening.heard())?;
         if late {
@@ -76,6 +80,21 @@ pub(super) fn wait(
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// The state once the supervisor has seen it, too, and written it down: `list` goes by that. One that
+/// cannot, as the disk is full, tries again by itself.
+fn recorded(directory: &Path, mut state: State) -> Result<State> {
+    let until = Instant::now() + RECORDED;
+    while state.supervisor.is_some() && !state.ready && Instant::now() < until {
+        std::thread::sleep(POLL);
+        match State::load(directory)? {
+            Some(now) if now.service == state.service => state = now,
+            // It has ended meanwhile, or is another one by now.
+            Some(_) | None => break,
+        }
+    }
+    Ok(state)
 }
 
 fn not_ready(

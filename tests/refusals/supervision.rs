@@ -51,6 +51,12 @@ pub fn kill(pid: i32) {
 fn kill_supervisor(place: &Place) {
     let pid = state(place)["supervisor"]["pid"].as_i64().unwrap();
     kill(i32::try_from(pid).unwrap());
+    // On a busy machine it takes a while to end.
+    let stat = format!("/proc/{pid}/stat");
+    eventually("it has ended", || {
+        let stat = fs::read_to_string(&stat).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
 }
 
 fn is(place: &Place, wanted: &str) {

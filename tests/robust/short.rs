@@ -174,10 +174,16 @@ impl Drop for Disk {
 fn fill(disk: &Path, free: u64) {
     let file = disk.join("filler");
     drop(fs::remove_file(&file));
-    let stat = rustix::fs::statvfs(disk).unwrap();
-    let size = (stat.f_bavail * stat.f_frsize).saturating_sub(free);
     let file = fs::File::create(file).unwrap();
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size).unwrap();
+    loop {
+        let stat = rustix::fs::statvfs(disk).unwrap();
+        let size = (stat.f_bavail * stat.f_frsize).saturating_sub(free);
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
+            // A supervisor has written something since it was asked how much there is.
+            Err(rustix::io::Errno::NOSPC) => {}
+            filled => return filled.unwrap(),
+        }
+    }
 }
 
 #[test]
