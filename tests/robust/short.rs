@@ -178,6 +178,9 @@ fn fill(disk: &Path, free: u64) {
     loop {
         let stat = rustix::fs::statvfs(disk).unwrap();
         let size = (stat.f_bavail * stat.f_frsize).saturating_sub(free);
+        if size == 0 {
+            return;
+        }
         match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
             // A supervisor has written something since it was asked how much there is.
             Err(rustix::io::Errno::NOSPC) => {}
