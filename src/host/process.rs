@@ -336,14 +336,19 @@ pub fn companions(pid: i32) -> Result<Vec<i32>> {
     Ok(family)
 }
 
+/// As many descendants are followed: a jail may fork as fast as it is looked at.
+const MOST_DESCENDANTS: usize = 4096;
+
 /// `pid` and the processes that descend from it, without a look at those of the whole machine
 /// (`/proc/PID/task/TID/children`, `proc_tid_children(5)`). In a pid namespace with the first process
 /// `pid` those are all that were not put into it from outside. One may be missing while others end;
-/// a kernel without that file shows `pid` alone.
+/// a kernel without that file shows `pid` alone, and of more than 4096 the rest is left out.
 pub fn descendants(pid: i32) -> Vec<i32> {
     let mut family = vec![pid];
     let mut next = 0;
-    while let Some(&member) = family.get(next) {
+    while let Some(&member) = family.get(next)
+        && family.len() < MOST_DESCENDANTS
+    {
         let tasks = fs::read_dir(format!("/proc/{member}/task"));
         for task in tasks.into_iter().flatten().flatten() {
             let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();

@@ -111,7 +111,8 @@ fn files(subject: &Subject<'_>, ledger: &mut Ledger) {
         Loss::Loosened,
         Severity::Info,
         "a runtime mounts /proc, with the processes of the container alone, and a /dev of its own; podman \
-         a /proc that has the kernel's tables too, a /dev with terminals, /sys, and files of its own in /etc and /run",
+         a /proc that has the kernel's tables too, a /dev with terminals, /sys, and files of its own in \
+         /etc and /run",
     );
     let devices = subject.spec.devices.iter();
     ledger.gap(

@@ -275,8 +275,8 @@ fn namespaces(unit: &mut Unit<'_>) {
         [Item::Namespace("pid_namespace")],
         Loss::Lost,
         Severity::Low,
-        "it can signal every process of the same user, read its memory, and through /proc see its files; systemd has PrivatePIDs= from 257 on, under \
-         which the service would be the first process, for which signals mean something else",
+        "it can signal every process of the same user, read its memory, and through /proc see its files; \
+         systemd has PrivatePIDs= from 257 on, under which the service would be the first process, for which signals mean something else",
     );
 }
 
