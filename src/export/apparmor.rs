@@ -105,33 +105,10 @@ pub fn export(subject: Subject<'_>, options: &Options) -> Result<Exported> {
 /// What a profile has no words for.
 fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
     let spec = subject.spec;
-    let service = [
-        Item::Command,
-        Item::User,
-        Item::Groups,
-        Item::WorkingDirectory,
-        Item::Umask,
-        Item::Environment,
-        Item::Forks,
-        Item::HostPidFile,
-        Item::Reload,
-        Item::Stop,
-        Item::Restart,
-        Item::Liveness,
-        Item::Log,
-        Item::NoNewPrivileges,
-    ];
-    let ready = spec.service.ready.iter().cloned().map(Item::Ready);
-    let sockets = spec.sockets.iter().map(|it| Item::Socket(it.name.clone()));
     let limits = ["memory_bytes", "processes"].map(Item::Limit);
-    ledger.gap(
-        service
-            .into_iter()
-            .chain(ready)
-            .chain(sockets)
-            .chain(limits),
-        Loss::Lost,
-        Severity::Info,
+    ledger.started_by_others(
+        spec,
+        limits,
         "a profile confines what somebody else starts: gaoler, or a unit that says this",
     );
     ledger.gap(

@@ -57,6 +57,35 @@ impl Ledger {
         }
     }
 
+    /// What belongs to whoever starts the service, where an enforcer only confines it; `limits` by name.
+    pub fn started_by_others(
+        &mut self,
+        spec: &Spec,
+        limits: impl IntoIterator<Item = Item>,
+        why: &str,
+    ) {
+        let service = [
+            Item::Command,
+            Item::User,
+            Item::Groups,
+            Item::WorkingDirectory,
+            Item::Umask,
+            Item::Environment,
+            Item::Forks,
+            Item::HostPidFile,
+            Item::Reload,
+            Item::Stop,
+            Item::Restart,
+            Item::Liveness,
+            Item::Log,
+            Item::NoNewPrivileges,
+        ];
+        let ready = spec.service.ready.iter().cloned().map(Item::Ready);
+        let sockets = spec.sockets.iter().map(|it| Item::Socket(it.name.clone()));
+        let all = service.into_iter().chain(ready).chain(sockets);
+        self.gap(all.chain(limits), Loss::Lost, Severity::Info, why);
+    }
+
     /// What nobody does but gaoler's supervisor, its tools on the host, and Landlock in a jail.
     pub fn without_gaoler(&mut self) {
         self.gap(

@@ -136,24 +136,6 @@ fn heading(module: &Module<'_>, file: &Path) -> String {
 /// What a module has no words for.
 fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
     let spec = subject.spec;
-    let service = [
-        Item::Command,
-        Item::User,
-        Item::Groups,
-        Item::WorkingDirectory,
-        Item::Umask,
-        Item::Environment,
-        Item::Forks,
-        Item::HostPidFile,
-        Item::Reload,
-        Item::Stop,
-        Item::Restart,
-        Item::Liveness,
-        Item::Log,
-        Item::NoNewPrivileges,
-    ];
-    let ready = spec.service.ready.iter().cloned().map(Item::Ready);
-    let sockets = spec.sockets.iter().map(|it| Item::Socket(it.name.clone()));
     let limits = [
         "core",
         "descriptors",
@@ -162,14 +144,9 @@ fn silent(ledger: &mut Ledger, subject: Subject<'_>) {
         "processes",
     ]
     .map(Item::Limit);
-    ledger.gap(
-        service
-            .into_iter()
-            .chain(ready)
-            .chain(sockets)
-            .chain(limits),
-        Loss::Lost,
-        Severity::Info,
+    ledger.started_by_others(
+        spec,
+        limits,
         "a module confines what somebody else starts: gaoler, or a unit that says this",
     );
     ledger.without_own_tools();
